@@ -1,0 +1,1 @@
+"""What the API and the runner share: models, settings, storage, catalogue, use cases."""

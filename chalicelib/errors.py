@@ -1,0 +1,146 @@
+"""Every error that this service raises on purpose, and nothing else.
+
+The tree::
+
+    WillItCompileError                what we can explain to a person
+    ├── SettingsError                 a setting is missing or wrong           (exit code 2)
+    ├── RequestError                  the caller can mend it                  (400)
+    │   ├── InvalidRequest            malformed, unknown or impossible field  (400)
+    │   ├── SourceTooLarge            more source than we take                (413)
+    │   └── UnsupportedMediaType      a body that is not JSON by its header   (415)
+    ├── JobNotFound                   unknown id, or its time to live is over (404)
+    ├── JobEnded                      too late to cancel                      (409)
+    ├── QueueFull                     backpressure: try again later           (429)
+    ├── NotReady                      no runner has come yet                  (503)
+    └── StoreError                    the store could not do it               (503)
+        ├── StoreUnavailable          away, loading, failing over, timed out  (503)
+        ├── StoreRefused              wrong password, user, TLS, or protocol  (503)
+        └── StoreFull                 Redis is out of memory                  (503)
+
+Libraries' exceptions are translated into these once, at the adapter that called the
+library. `app.py` maps each class to a status; a test asserts that none is forgotten.
+To add one: subclass the nearest parent here, give it a slug, and add it to the table.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorDetail:
+    """One thing that is wrong: where (a dotted field path), and what to do about it."""
+
+    field: str
+    message: str
+
+    def to_json(self) -> dict[str, str]:
+        """The wire form of a detail."""
+        return {"field": self.field, "message": self.message}
+
+
+class WillItCompileError(Exception):
+    """Root of the tree. `slug` is for programs, the message for a person who can act on it."""
+
+    slug = "internal_error"
+    retry_after_seconds: int | None = None
+
+    def __init__(self, message: str, details: Sequence[ErrorDetail] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = tuple(details)
+
+    def to_json(self) -> dict[str, object]:
+        """The error body of the HTTP API: ``{"error", "message", "details"}``."""
+        return {
+            "error": self.slug,
+            "message": self.message,
+            "details": [detail.to_json() for detail in self.details],
+        }
+
+
+class SettingsError(WillItCompileError):
+    """A setting is missing or wrong; the message names the variable, the value and what is allowed."""
+
+    slug = "invalid_settings"
+
+
+class RequestError(WillItCompileError):
+    """The request cannot be accepted as it is; the caller can mend it."""
+
+    slug = "bad_request"
+
+
+class InvalidRequest(RequestError):
+    """A field is malformed, unknown, or asks for something that does not exist."""
+
+    slug = "invalid_request"
+
+
+class SourceTooLarge(RequestError):
+    """The decoded source is over the limit."""
+
+    slug = "source_too_large"
+
+
+class UnsupportedMediaType(RequestError):
+    """The body's Content-Type says that it is not JSON."""
+
+    slug = "unsupported_media_type"
+
+
+class JobNotFound(WillItCompileError):
+    """No such job: the id is unknown, or the job's time to live is over."""
+
+    slug = "job_not_found"
+
+
+class JobEnded(WillItCompileError):
+    """The job has already ended (or is ending), so it cannot be cancelled."""
+
+    slug = "job_ended"
+
+
+class QueueFull(WillItCompileError):
+    """QUEUE_SIZE jobs are waiting; nothing was stored."""
+
+    slug = "queue_full"
+
+    def __init__(self, message: str, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class NotReady(WillItCompileError):
+    """The service cannot do it yet, because no runner is there."""
+
+    slug = "not_ready"
+    # A runner needs some seconds to test its compilers.
+    retry_after_seconds = 5
+
+
+class StoreError(WillItCompileError):
+    """The job store could not do what was asked."""
+
+    slug = "store_error"
+    # A failover or restart of Redis takes a few seconds; asking sooner only adds load.
+    retry_after_seconds = 5
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be reached now: refused, timed out, loading, or failing over."""
+
+    slug = "store_unavailable"
+
+
+class StoreRefused(StoreError):
+    """The store answers but turns us away: password, user rights, TLS, or protocol."""
+
+    slug = "store_refused"
+
+
+class StoreFull(StoreError):
+    """Redis is out of memory and evicts nothing, so a new job cannot be stored."""
+
+    slug = "store_full"
+    # Memory comes back as jobs expire, which takes longer than a failover.
+    retry_after_seconds = 30

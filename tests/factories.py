@@ -1,0 +1,75 @@
+"""Models for tests, with defaults, so that a test names only what it is about."""
+
+import itertools
+import uuid
+from typing import Any
+
+from chalicelib.models import CompileRequest, Environment, Job, Result, RunnerInfo, Stage, Verdict, utc_now
+from chalicelib.settings import Settings
+
+_serial = itertools.count(1)
+
+
+def make_settings(**variables: object) -> Settings:
+    """Settings from variables written in lower case: ``make_settings(queue_size=3)``."""
+    return Settings.from_env({name.upper(): str(value) for name, value in variables.items()})
+
+
+def make_request(source: str = "int main() { return 0; }", **changes: Any) -> CompileRequest:
+    """A C++ request for gcc-12."""
+    values: dict[str, Any] = {
+        "files": {"main.cpp": source},
+        "main": "main.cpp",
+        "language": "cpp",
+        "compiler": "gcc-12",
+        "standard": "c++17",
+        "architecture": "x86_64",
+        "os": "linux",
+    }
+    return CompileRequest(**(values | changes))
+
+
+def make_job(**changes: Any) -> Job:
+    """A queued job with an id of its own."""
+    values: dict[str, Any] = {"id": uuid.uuid4().hex, "request": make_request()}
+    return Job(**(values | changes))
+
+
+def make_result(job_id: str, **changes: Any) -> Result:
+    """A result that says: compiles."""
+    values: dict[str, Any] = {
+        "job_id": job_id,
+        "verdict": Verdict.COMPILES,
+        "success": True,
+        "compiled": True,
+        "exit_code": 0,
+        "duration": 123_456_789,
+    }
+    return Result(**(values | changes))
+
+
+def make_environment(**changes: Any) -> Environment:
+    """gcc-12 for C++, as a runner would announce it."""
+    values: dict[str, Any] = {
+        "id": "gcc-12",
+        "language": "cpp",
+        "family": "gcc",
+        "version": "12.2.0",
+        "version_key": (12, 2, 0),
+        "standards": ("c++17", "c++20"),
+        "default_standard": "c++17",
+        "targets": ("x86_64-linux",),
+        "stages": tuple(Stage),
+    }
+    return Environment(**(values | changes))
+
+
+def make_runner(**changes: Any) -> RunnerInfo:
+    """A runner with an id of its own."""
+    values: dict[str, Any] = {
+        "id": f"runner-{next(_serial):06d}",
+        "host": "testhost",
+        "started_at": utc_now(),
+        "max_workers": 5,
+    }
+    return RunnerInfo(**(values | changes))
