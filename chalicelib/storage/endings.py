@@ -1,0 +1,50 @@
+"""How the store itself ends or refuses a job, when no compiler did: the same in every store."""
+
+import math
+from collections.abc import Sequence
+
+from chalicelib.errors import QueueFull
+from chalicelib.models import Reason, Result, RunnerInfo, Totals
+
+# What a compile takes when none has been measured yet: a C++ file with a few headers.
+ASSUMED_COMPILE_SECONDS = 1.0
+# Room for one more is not worth coming back for when a hundred clients do so at once; a tenth is.
+ROOM_FRACTION = 0.1
+# A runner that must be started first needs about this long.
+START_SECONDS = 30
+LONGEST_RETRY_SECONDS = 60
+
+
+def cancelled(job_id: str, *, attempts: int = 0) -> Result:
+    """The result of a cancelled job."""
+    return Result.inconclusive(
+        job_id, Reason.CANCELLED, "the job was cancelled by a request", attempts=attempts
+    )
+
+
+def attempts_used_up(job_id: str, attempts: int) -> Result:
+    """The result of a job whose runners died over it, `attempts` times."""
+    times = "once" if attempts == 1 else f"{attempts} times"
+    sentence = f"its runner died or fell silent {times} while compiling it; no further attempt is made"
+    return Result.inconclusive(job_id, Reason.INFRASTRUCTURE, sentence, attempts=attempts)
+
+
+def queue_full(waiting: int, queue_size: int, runners: Sequence[RunnerInfo], totals: Totals) -> QueueFull:
+    """The refusal of a job for which there is no room, with a time to come back that is worth it."""
+    return QueueFull(
+        f"{waiting} jobs are waiting, and no more than {queue_size} may: try again later",
+        retry_after_seconds(waiting, runners, totals.mean_seconds),
+    )
+
+
+def retry_after_seconds(waiting: int, runners: Sequence[RunnerInfo], mean_seconds: float | None) -> int:
+    """Whole seconds after which a tenth of the `waiting` jobs should be done.
+
+    `mean_seconds` is the mean duration of the compiles so far, None before the first.
+    """
+    workers = sum(runner.max_workers for runner in runners)
+    if workers == 0:
+        return START_SECONDS
+    jobs = max(1.0, waiting * ROOM_FRACTION)
+    seconds = jobs * (mean_seconds or ASSUMED_COMPILE_SECONDS) / workers
+    return min(LONGEST_RETRY_SECONDS, max(1, math.ceil(seconds)))

@@ -1,0 +1,81 @@
+"""Every key name in Redis, and nothing else knows one.
+
+On a single node the names are those of the data model. In a cluster the coordination keys
+get the prefix ``{job}:``, so that they share one slot and a script can touch them together;
+`job:<id>` and `result:<id>` never do, so that sources and results spread over the slots.
+"""
+
+from dataclasses import dataclass
+
+from chalicelib.models import Status
+
+CLUSTER_TAG = "{job}:"
+
+
+def job(job_id: str) -> str:
+    """Hash: the job's record."""
+    return f"job:{job_id}"
+
+
+def result(job_id: str) -> str:
+    """Hash: the job's result."""
+    return f"result:{job_id}"
+
+
+def events(job_id: str) -> str:
+    """Channel: a hint that the job's status changed."""
+    return f"job:events:{job_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinationKeys:
+    """The keys that scripts touch together; all in one slot."""
+
+    prefix: str = ""
+
+    @classmethod
+    def for_mode(cls, redis_mode: str) -> "CoordinationKeys":
+        """The names for a REDIS_MODE."""
+        return cls(prefix=CLUSTER_TAG if redis_mode == "cluster" else "")
+
+    @property
+    def stream(self) -> str:
+        """Stream: order and delivery of queued ids."""
+        return f"{self.prefix}job:stream"
+
+    @property
+    def live(self) -> str:
+        """Hash: entry, token and seal of each job that has not ended."""
+        return f"{self.prefix}job:live"
+
+    @property
+    def stats(self) -> str:
+        """Hash: totals over all runners."""
+        return f"{self.prefix}stats"
+
+    @property
+    def sweep(self) -> str:
+        """String with a TTL: somebody sweeps, or has just done so."""
+        return f"{self.prefix}job:sweep"
+
+    @property
+    def runners(self) -> str:
+        """Sorted set: runner ids by the time at which their announcement runs out."""
+        return f"{self.prefix}runners"
+
+    @property
+    def environments(self) -> str:
+        """Hash: digest → JSON list of environments, as runners announced them."""
+        return f"{self.prefix}environments"
+
+    def runner(self, runner_id: str) -> str:
+        """Hash with a TTL: a runner's announcement."""
+        return f"{self.prefix}runner:{runner_id}"
+
+    def index(self, status: Status) -> str:
+        """Set: the ids of the jobs in that status."""
+        return f"{self.prefix}job:index:status:{status.value}"
+
+    def for_scripts(self) -> tuple[str, ...]:
+        """KEYS of every coordination script, in the order of `prelude.lua`."""
+        return (self.stream, self.live, self.stats, *(self.index(status) for status in Status))

@@ -1,0 +1,24 @@
+-- announce.lua: a runner says that it is there and what it offers; or, with ttl 0, that it leaves.
+-- KEYS[1] runners (sorted set: runner, ms since the epoch at which its word runs out)  KEYS[2] runner:<id> (hash)
+-- KEYS[3] environments (hash: digest, JSON list of environments)
+-- ARGV: runner id, ttl in ms, information (JSON), digest, environments (JSON, or "": known by digest),
+-- time to live of the environments in ms.
+-- Answer: 1 when the environments of that digest are known, 0 when they must be sent.
+local runners, runner, environments = KEYS[1], KEYS[2], KEYS[3]
+local id, ttl_ms, information, digest, list, environments_ttl_ms =
+  ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+if ttl_ms == 0 then
+  redis.call('ZREM', runners, id)
+  redis.call('DEL', runner)
+  return 1
+end
+redis.call('ZREMRANGEBYSCORE', runners, '-inf', now_ms)
+redis.call('ZADD', runners, now_ms + ttl_ms, id)
+redis.call('PEXPIRE', runners, environments_ttl_ms)
+redis.call('HSET', runner, 'info', information, 'environments', digest)
+redis.call('PEXPIRE', runner, ttl_ms)
+if list ~= '' then redis.call('HSET', environments, digest, list) end
+redis.call('PEXPIRE', environments, environments_ttl_ms)
+return redis.call('HEXISTS', environments, digest)

@@ -1,0 +1,26 @@
+-- claim.lua: moves a delivered job from queued to processing; the mover owns the lease.
+-- ARGV: job id, stream entry, claimant (unique to this claim), ttl in ms.
+-- Answer: {"claimed", token, attempts} | {"sealed", seal} (someone began to end it: finish that)
+--       | {"held"} (another runner has it) | {"ended", status} | {"nowhere"} (in no set: lost or expired).
+local id, entry, claimant, ttl_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+if member('queued', id) then
+  local seal = fact(id, ':seal')
+  if seal then return {'sealed', seal} end
+  local valid = fact(id, ':entry')
+  if valid and valid ~= entry then drop_entry(valid) end
+  redis.call('HSET', LIVE, id .. ':entry', entry, id .. ':claimant', claimant)
+  local token = redis.call('HINCRBY', LIVE, id .. ':token', 1)
+  move(id, 'queued', 'processing', ttl_ms)
+  return {'claimed', token, attempts_of(id)}
+end
+if member('processing', id) then
+  if fact(id, ':claimant') == claimant then
+    return {'claimed', tonumber(fact(id, ':token')), attempts_of(id)}
+  end
+  if fact(id, ':entry') ~= entry then drop_entry(entry) end
+  return {'held'}
+end
+drop_entry(entry)
+local status = status_of(id)
+if status then return {'ended', status} end
+return {'nowhere'}

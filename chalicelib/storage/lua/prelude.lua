@@ -1,0 +1,84 @@
+-- prelude.lua: what every coordination script starts with. It is put in front of each of them.
+--
+-- All keys lie in one cluster slot, and always come in this order:
+--   KEYS[1]      job:stream            stream   entries {id = <job id>}; consumer group "runners"
+--   KEYS[2]      job:live              hash     facts of jobs that have not ended, five fields a job:
+--                  <id>:entry            the job's one valid stream entry
+--                  <id>:token            fencing token: raised by each claim, never lowered
+--                  <id>:returned         how many of these claims were handed back in good order
+--                  <id>:claimant         who made the newest claim, so that a retried claim is known
+--                  <id>:seal             "<token>:<status>": how the job will end; decided once
+--   KEYS[3]      stats                 hash     totals over all runners
+--   KEYS[4..10]  job:index:status:*    set      ids; a job is in exactly one of them
+--
+-- Invariants:
+--   1. An id is in exactly one status set from enqueue to expiry; only SMOVE takes it from one to another.
+--   2. A job ends in three steps: seal (here: who wins), result (its own key, its own slot), finish
+--      (here: the move). So whoever reads a terminal status finds the result, and there is one winner.
+--   3. A stream entry other than <id>:entry is stale and is deleted by whoever meets it.
+--   4. Each script may run twice with the same arguments (a reply can be lost) with the effect of once.
+
+local STREAM, LIVE, STATS = KEYS[1], KEYS[2], KEYS[3]
+local GROUP = 'runners'
+local NAMES = {'queued', 'processing', 'completed', 'failed', 'timeout', 'error', 'cancelled'}
+local SETS = {}
+for position, name in ipairs(NAMES) do SETS[name] = KEYS[3 + position] end
+local FACTS = {':entry', ':token', ':returned', ':claimant', ':seal'}
+
+local function fact(id, name) return redis.call('HGET', LIVE, id .. name) end
+local function member(status, id) return redis.call('SISMEMBER', SETS[status], id) == 1 end
+
+-- The status of a job, or false when it is in no set.
+local function status_of(id)
+  for _, name in ipairs(NAMES) do
+    if member(name, id) then return name end
+  end
+  return false
+end
+
+local function drop_entry(entry)
+  if not entry then return end
+  redis.pcall('XACK', STREAM, GROUP, entry) -- no group means nothing to acknowledge
+  redis.call('XDEL', STREAM, entry)
+end
+
+-- Puts an id at the end of the stream; its former entry, if any, becomes stale and goes.
+local function deliver(id)
+  drop_entry(fact(id, ':entry'))
+  local entry = redis.call('XADD', STREAM, '*', 'id', id)
+  redis.call('HSET', LIVE, id .. ':entry', entry)
+  return entry
+end
+
+-- The job id that an entry carries, or false when the entry is gone.
+local function id_of(entry)
+  local found = redis.call('XRANGE', STREAM, entry, entry)
+  return found[1] and found[1][2][2] or false
+end
+
+local function move(id, from, to, ttl_ms)
+  redis.call('SMOVE', SETS[from], SETS[to], id)
+  redis.call('PEXPIRE', SETS[to], ttl_ms)
+  redis.call('PEXPIRE', LIVE, ttl_ms)
+end
+
+local function forget(id)
+  drop_entry(fact(id, ':entry'))
+  for _, name in ipairs(FACTS) do redis.call('HDEL', LIVE, id .. name) end
+end
+
+-- Claims that count against MAX_ATTEMPTS: those not handed back in good order.
+local function attempts_of(id)
+  return tonumber(fact(id, ':token') or 0) - tonumber(fact(id, ':returned') or 0)
+end
+
+-- Runs a group command; a group that was deleted (or a stream that was) is made again.
+local function with_group(...)
+  local answer = redis.pcall(...)
+  if type(answer) == 'table' and answer.err and string.find(tostring(answer.err), 'NOGROUP', 1, true) then
+    redis.call('XGROUP', 'CREATE', STREAM, GROUP, '0', 'MKSTREAM')
+    answer = redis.pcall(...)
+  end
+  if type(answer) == 'table' and answer.err then return {} end
+  return answer
+end

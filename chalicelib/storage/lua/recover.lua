@@ -1,0 +1,63 @@
+-- recover.lua: finds what dead runners and lost keys left behind, at bounded cost.
+-- ARGV: lease in ms, most entries to look at, attempts allowed, ttl in ms, ids to sample per set.
+-- Answer: {requeued ids}, {id, seal, …} (sealed by someone who is silent since: to be finished by the
+-- caller), {id, attempts, seal, …} (attempts used up: sealed here as error, to be finished likewise),
+-- {sampled queued and processing ids}.
+local lease_ms, most, allowed, ttl_ms, sample =
+  tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+local requeued, sealed, exhausted, sampled = {}, {}, {}, {}
+
+-- 1. Leases that ran out: entries that were delivered, and not renewed since.
+for _, pending in ipairs(with_group('XPENDING', STREAM, GROUP, 'IDLE', lease_ms, '-', '+', most)) do
+  local entry = pending[1]
+  local id = id_of(entry)
+  local seal = id and fact(id, ':seal')
+  if not id or fact(id, ':entry') ~= entry then
+    drop_entry(entry)
+  elseif seal and not (seal == (fact(id, ':token') or '') .. ':error' and attempts_of(id) >= allowed) then
+    sealed[#sealed + 1] = id
+    sealed[#sealed + 1] = seal
+  elseif member('queued', id) then
+    deliver(id) -- delivered to a runner that died before it claimed
+    requeued[#requeued + 1] = id
+  elseif member('processing', id) then
+    if attempts_of(id) >= allowed then
+      seal = fact(id, ':token') .. ':error'
+      redis.call('HSET', LIVE, id .. ':seal', seal)
+      exhausted[#exhausted + 1] = id
+      exhausted[#exhausted + 1] = attempts_of(id)
+      exhausted[#exhausted + 1] = seal
+    else
+      move(id, 'processing', 'queued', ttl_ms)
+      deliver(id)
+      requeued[#requeued + 1] = id
+    end
+  else
+    forget(id)
+  end
+end
+
+-- 2. Queued ids whose stream entry was lost, or whose cancel was cut off.
+for _, id in ipairs(redis.call('SRANDMEMBER', SETS.queued, sample)) do
+  local entry, seal = fact(id, ':entry'), fact(id, ':seal')
+  if seal then -- a cancel that was cut off: to be finished; finishing twice does no harm
+    sealed[#sealed + 1] = id
+    sealed[#sealed + 1] = seal
+  elseif not entry or not id_of(entry) then
+    deliver(id)
+    requeued[#requeued + 1] = id
+  end
+  sampled[#sampled + 1] = id
+end
+
+-- 3. Processing ids without a lease: their lease starts now. A runner that lives renews it; otherwise
+--    it runs out and step 1 finds it. "nobody" is a consumer that reads nothing.
+for _, id in ipairs(redis.call('SRANDMEMBER', SETS.processing, sample)) do
+  local entry = fact(id, ':entry')
+  if not entry or not id_of(entry) then entry = deliver(id) end
+  if #with_group('XPENDING', STREAM, GROUP, entry, entry, 1) == 0 then
+    with_group('XCLAIM', STREAM, GROUP, 'nobody', 0, entry, 'FORCE', 'JUSTID')
+  end
+  sampled[#sampled + 1] = id
+end
+return {requeued, sealed, exhausted, sampled}
