@@ -1,0 +1,38 @@
+"""The catalogue: languages, compilers, standards and options as data, shared by the API and the runner.
+
+One TOML file per language here, one per family of compilers in ``families/``. The API
+refuses with it what cannot be; the runner finds with it what is installed and builds the
+commands. It never looks at the machine and never runs anything.
+
+To add a compiler version: one ``[[compilers]]`` entry in the language's file. To add a
+language: one file; and a family file, if its compilers are driven in a way that no
+family has yet.
+"""
+
+from chalicelib.catalog.catalog import Catalog
+from chalicelib.catalog.file_names import (
+    MAX_FILE_NAME_BYTES,
+    MAX_FILE_NAME_LEVELS,
+    check_file_name,
+    check_file_names,
+)
+from chalicelib.catalog.loader import load_catalog, parse_catalog
+from chalicelib.catalog.model import Compiler, Family, Language, LimitMessage, Standard
+from chalicelib.catalog.options import MAX_OPTION_CHARACTERS, MAX_OPTIONS
+
+__all__ = [
+    "MAX_FILE_NAME_BYTES",
+    "MAX_FILE_NAME_LEVELS",
+    "MAX_OPTIONS",
+    "MAX_OPTION_CHARACTERS",
+    "Catalog",
+    "Compiler",
+    "Family",
+    "Language",
+    "LimitMessage",
+    "Standard",
+    "check_file_name",
+    "check_file_names",
+    "load_catalog",
+    "parse_catalog",
+]

@@ -1,0 +1,118 @@
+"""The loaded catalogue: every language and family, checked against each other, with lookups by name."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+from chalicelib.catalog import command, options
+from chalicelib.catalog.model import Family, Language, LimitMessage
+from chalicelib.errors import InvalidRequest
+from chalicelib.models import Stage
+
+
+class Catalog:
+    """What could be compiled where its compilers are installed; what *is* there, runners announce.
+
+    Raises `ValueError` when the parts do not fit together: such a catalogue must not be shipped.
+    """
+
+    def __init__(
+        self,
+        languages: Sequence[Language],
+        families: Sequence[Family],
+        limit_messages: Mapping[str, Sequence[LimitMessage]],
+    ) -> None:
+        self.languages = tuple(languages)
+        self.families = {family.id: family for family in families}
+        self._limit_messages = {family: tuple(messages) for family, messages in limit_messages.items()}
+        self._by_name: dict[str, Language] = {}
+        for language in languages:
+            for name in (language.id, language.name, *language.aliases):
+                if self._by_name.setdefault(name.casefold(), language) is not language:
+                    raise ValueError(f"two languages are called {name!r}")
+            self._check(language)
+        for family in families:
+            self._check_family(family)
+
+    def language(self, name: str) -> Language | None:
+        """The language of that id, name or alias, in any case of letters."""
+        return self._by_name.get(name.strip().casefold())
+
+    def family(self, family_id: str) -> Family:
+        """The family of that id; `KeyError` when there is none."""
+        return self.families[family_id]
+
+    def refuse_option(self, family_id: str, option: str) -> str | None:
+        """See `options.refuse_option`: a sentence for the 400, or None when the option is allowed."""
+        return options.refuse_option(self.family(family_id), option)
+
+    def limit_messages(self, family_id: str) -> tuple[LimitMessage, ...]:
+        """How compilers of the family word a limit that was hit."""
+        return self._limit_messages.get(family_id, ())
+
+    def foreign_source(self, language: Language, file_name: str) -> Language | None:
+        """The other language whose source file this is by its name.
+
+        Such a file would silently not be compiled, and the verdict would be about less than
+        what was sent.
+        """
+        if language.is_source(file_name) or file_name.endswith(language.header_extensions):
+            return None
+        return next((other for other in self.languages if other.is_source(file_name)), None)
+
+    def build_command(
+        self,
+        language: str,
+        compiler: str,
+        standard: str,
+        stage: Stage,
+        options: Sequence[str],
+        files: Collection[str],
+        main: str,
+    ) -> tuple[str, ...]:
+        """See `command.build_command`; `InvalidRequest` also for a compiler that is not listed."""
+        found = self.language(language)
+        entry = found.compiler(compiler) if found else None
+        if found is None or entry is None:
+            raise InvalidRequest(f"There is no compiler {compiler!r} for the language {language!r}.")
+        return command.build_command(
+            found,
+            self.family(entry.family),
+            entry,
+            standard=standard,
+            stage=stage,
+            options=options,
+            files=files,
+            main=main,
+        )
+
+    @staticmethod
+    def _check_family(family: Family) -> None:
+        unknown = command.unknown_placeholders(family)
+        if unknown:
+            raise ValueError(f"family {family.id!r}: unknown placeholders {sorted(unknown)} in its arguments")
+        rules = family.options
+        for pattern in (*rules.allow, *(each for refusal in rules.refuse for each in refusal.patterns)):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"family {family.id!r}: pattern {pattern!r}: {error}") from error
+
+    def _check(self, language: Language) -> None:
+        where = f"language {language.id!r}"
+        orders = [standard.order for standard in language.standards]
+        if orders != sorted(orders):
+            raise ValueError(f"{where}: standards are not listed oldest first")
+        names = [name for standard in language.standards for name in (standard.id, *standard.aliases)]
+        if len(set(names)) != len(names) or any(name != name.casefold() for name in names):
+            raise ValueError(f"{where}: names of standards must be unique and in lower case")
+        ids = {standard.id for standard in language.standards}
+        if len({compiler.id for compiler in language.compilers}) != len(language.compilers):
+            raise ValueError(f"{where}: a compiler is listed twice")
+        for compiler in language.compilers:
+            if compiler.family not in self.families:
+                raise ValueError(f"{where}: {compiler.id} is of an unknown family {compiler.family!r}")
+            unknown = {compiler.newest_standard, *compiler.spellings} - ids
+            if unknown:
+                raise ValueError(f"{where}: {compiler.id} names unknown standards {sorted(unknown)}")
+            if compiler.default_standard not in language.standards_of(compiler):
+                raise ValueError(f"{where}: the default standard of {compiler.id} is not one that it offers")

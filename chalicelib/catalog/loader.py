@@ -1,0 +1,64 @@
+"""Reads the catalogue's own package files, once, and nothing else of the machine."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+from chalicelib.catalog.catalog import Catalog
+from chalicelib.catalog.model import Family, Language, LimitMessage
+
+_LIMIT_MESSAGES = "limit_messages.toml"
+
+
+def parse_catalog(
+    languages: Mapping[str, str], families: Mapping[str, str], limit_messages: str = ""
+) -> Catalog:
+    """A catalogue from TOML texts by file name; `ValueError` that names the file when one is wrong."""
+
+    def table(name: str, text: str) -> dict[str, object]:
+        try:
+            return tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"catalogue file {name}: {error}") from error
+
+    return Catalog(
+        languages=[Language.model_validate(table(name, text)) for name, text in sorted(languages.items())],
+        families=[Family.model_validate(table(name, text)) for name, text in sorted(families.items())],
+        limit_messages={
+            family: [LimitMessage.model_validate(message) for message in messages]
+            for family, messages in table(_LIMIT_MESSAGES, limit_messages).items()
+            if isinstance(messages, list)
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogTexts:
+    """The package's TOML files by name."""
+
+    languages: Mapping[str, str]
+    families: Mapping[str, str]
+    limit_messages: str
+
+
+def catalog_texts() -> CatalogTexts:
+    """The text of every catalogue file of this package."""
+    folder = files("chalicelib.catalog")
+    languages = _texts(folder)
+    limit_messages = languages.pop(_LIMIT_MESSAGES, "")
+    return CatalogTexts(languages, _texts(folder / "families"), limit_messages)
+
+
+@cache
+def load_catalog() -> Catalog:
+    """The catalogue of this package: read on the first call, shared afterwards."""
+    texts = catalog_texts()
+    return parse_catalog(texts.languages, texts.families, texts.limit_messages)
+
+
+def _texts(folder: Traversable) -> dict[str, str]:
+    tables = [item for item in folder.iterdir() if item.name.endswith(".toml")]
+    return {item.name: item.read_text(encoding="utf-8") for item in tables}

@@ -1,0 +1,1 @@
+class Thing { public: int value; };

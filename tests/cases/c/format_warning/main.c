@@ -1,0 +1,2 @@
+#include <stdio.h>
+void show(void) { printf("%s\n", 1); }

@@ -1,0 +1,2 @@
+#include "geometry/size.h"
+int height(struct size size) { return size.height; }

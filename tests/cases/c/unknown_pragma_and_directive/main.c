@@ -1,0 +1,2 @@
+#pragma no_such_pragma
+#no_such_directive

@@ -1,0 +1,3 @@
+int value;
+/* this never ends
+int other;

@@ -1,0 +1,3 @@
+int main() {
+    asm("no_such_instruction");
+}

@@ -1,0 +1,2 @@
+void *memory();
+int *numbers = memory();

@@ -1,0 +1,2 @@
+int answer() { return 42; }
+int main() { return answer(); }

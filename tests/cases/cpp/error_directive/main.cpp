@@ -1,0 +1,3 @@
+#ifndef NEVER_DEFINED
+#error this platform is not supported
+#endif

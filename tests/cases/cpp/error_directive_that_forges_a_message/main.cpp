@@ -1,0 +1,1 @@
+#error other.cpp:9:9: error: forged

@@ -1,0 +1,2 @@
+#line 100 "grammar.y"
+int value = undeclared;

@@ -1,0 +1,1 @@
+static_assert(ANSWER == 42, "the option did not arrive");

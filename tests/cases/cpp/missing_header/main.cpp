@@ -1,0 +1,3 @@
+int before;
+#include <no_such_header.hpp>
+int after = undeclared;

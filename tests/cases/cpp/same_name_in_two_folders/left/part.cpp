@@ -1,0 +1,1 @@
+int left() { return 1; }

@@ -1,0 +1,3 @@
+int left();
+int right();
+int main() { return left() + right(); }

@@ -1,0 +1,2 @@
+#include "shapes/square.hpp"
+int main() { return static_cast<int>(area(Square{2})) - 4; }

@@ -1,0 +1,3 @@
+#pragma once
+struct Square { double side; };
+double area(Square square);

@@ -1,0 +1,6 @@
+struct Pair { int first; int second; };
+int sum(Pair pair)
+{
+    auto [first, second] = pair;
+    return first + second;
+}

@@ -1,0 +1,2 @@
+#include "lib/call.hpp"
+int main() { call(Empty{}); }

@@ -1,0 +1,2 @@
+void elsewhere();
+int main() { elsewhere(); }

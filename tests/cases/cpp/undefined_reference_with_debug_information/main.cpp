@@ -1,0 +1,4 @@
+void elsewhere();
+int main() {
+    elsewhere();
+}

@@ -1,0 +1,6 @@
+template <class T>
+concept Small = sizeof(T) <= 4;
+template <Small T>
+T twice(T value) { return value + value; }
+
+auto sum = twice(2.0);

@@ -1,0 +1,5 @@
+int main() {
+    int unused = 1;
+    return 0;
+}
+int nothing() { }

@@ -1,0 +1,4 @@
+int main() {
+    int unused = 1;
+    return 0;
+}

@@ -1,0 +1,380 @@
+"""The catalogue: what its files say, and what is made of them."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.catalog import (
+    MAX_FILE_NAME_BYTES,
+    MAX_FILE_NAME_LEVELS,
+    MAX_OPTIONS,
+    Catalog,
+    check_file_name,
+    check_file_names,
+    load_catalog,
+    parse_catalog,
+)
+from chalicelib.catalog.loader import catalog_texts
+from chalicelib.errors import InvalidRequest
+from chalicelib.models import Stage
+
+
+def _build(catalog: Catalog, **changes: Any) -> tuple[str, ...]:
+    values: dict[str, Any] = {
+        "language": "cpp",
+        "compiler": "gcc-12",
+        "standard": "c++20",
+        "stage": Stage.COMPILE,
+        "options": (),
+        "files": ("main.cpp",),
+        "main": "main.cpp",
+    }
+    return catalog.build_command(**(values | changes))
+
+
+# --- names ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["cpp", "C++", "c++", "CPP", "cxx", " c++ ", "cplusplus"])
+def test_a_language_is_found_by_any_of_its_names(name: str) -> None:
+    """Id, display name and aliases lead to the language, in any case of letters."""
+    language = load_catalog().language(name)
+    assert language is not None and language.id == "cpp"
+
+
+@pytest.mark.parametrize("name", ["", "c+", "java", "cpp\0", "C#"])
+def test_an_unknown_language_is_not_found(name: str) -> None:
+    """A name that no language has leads nowhere."""
+    assert load_catalog().language(name) is None
+
+
+@pytest.mark.parametrize(
+    ("language", "name", "expected"),
+    [
+        ("cpp", "c++2a", "c++20"),
+        ("cpp", "gnu++2a", "gnu++20"),
+        ("cpp", "C++20", "c++20"),
+        ("cpp", "c++03", "c++98"),
+        ("cpp", "c++0x", "c++11"),
+        ("cpp", "c++2c", "c++26"),
+        ("c", "c2x", "c23"),
+        ("c", "ansi", "c89"),
+        ("c", "gnu18", "gnu17"),
+        ("c", "iso9899:1999", "c99"),
+    ],
+)
+def test_a_standard_is_found_by_its_draft_name(language: str, name: str, expected: str) -> None:
+    """Aliases of a standard lead to its one canonical id."""
+    found = load_catalog().language(language)
+    assert found is not None
+    standard = found.standard(name)
+    assert standard is not None and standard.id == expected
+
+
+def test_standards_of_one_language_are_not_found_in_the_other() -> None:
+    """C does not know C++20, nor C++ C17."""
+    c, cpp = load_catalog().language("c"), load_catalog().language("cpp")
+    assert c is not None and cpp is not None
+    assert c.standard("c++20") is None
+    assert cpp.standard("c17") is None
+
+
+def test_a_dialect_is_as_old_as_its_base() -> None:
+    """gnu++20 and c++20 compare equal, and both are newer than C++17 and older than C++23."""
+    cpp = load_catalog().language("cpp")
+    assert cpp is not None
+    order = {standard.id: standard.order for standard in cpp.standards}
+    assert order["gnu++17"] < order["c++20"] == order["gnu++20"] < order["c++23"]
+
+
+def test_the_catalogue_lists_the_compilers_it_promises() -> None:
+    """gcc 11 to 14 and clang 13 to 19, for both languages, under the same ids."""
+    promised = [f"gcc-{version}" for version in range(11, 15)]
+    promised += [f"clang-{version}" for version in range(13, 20)]
+    for language in load_catalog().languages:
+        assert [compiler.id for compiler in language.compilers] == promised
+
+
+def test_an_older_compiler_offers_fewer_standards() -> None:
+    """A compiler offers everything up to its newest standard, dialects included, and nothing newer."""
+    cpp = load_catalog().language("cpp")
+    assert cpp is not None
+    old, new = cpp.compiler("clang-13"), cpp.compiler("clang-19")
+    assert old is not None and new is not None
+    assert "c++26" not in cpp.standards_of(old)
+    assert {"c++98", "gnu++98", "c++23", "gnu++23"} <= set(cpp.standards_of(old))
+    assert set(cpp.standards_of(new)) - set(cpp.standards_of(old)) == {"c++26", "gnu++26"}
+
+
+def test_a_source_of_another_language_is_recognised() -> None:
+    """A .cpp file in a C request would not be compiled, so it is told apart; headers never are."""
+    catalog = load_catalog()
+    c, cpp = catalog.language("c"), catalog.language("cpp")
+    assert c is not None and cpp is not None
+    assert catalog.foreign_source(c, "util.cpp") is cpp
+    assert catalog.foreign_source(cpp, "util.c") is None
+    assert catalog.foreign_source(c, "util.h") is None
+    assert catalog.foreign_source(c, "notes.txt") is None
+
+
+# --- commands ---------------------------------------------------------------------------
+
+
+def test_a_command_is_what_a_person_would_type() -> None:
+    """Executable, standard, quiet colours, stage, options, then the language and the files."""
+    assert _build(load_catalog(), options=("-Wall",)) == (
+        "g++-12",
+        "-std=c++20",
+        "-fdiagnostics-color=never",
+        "-fdiagnostics-column-unit=byte",
+        "-I.",
+        "-c",
+        "-Wall",
+        "-x",
+        "c++",
+        "main.cpp",
+    )
+
+
+def test_the_main_file_comes_first_and_headers_do_not_come() -> None:
+    """Translation units are the main file and the other sources by name; headers are only included."""
+    files = ("z.cpp", "main.cpp", "a.cc", "a.hpp", "lib/b.cxx", "README.md", "data.inc")
+    command = _build(load_catalog(), files=files)
+    assert command[command.index("c++") + 1 :] == ("main.cpp", "a.cc", "lib/b.cxx", "z.cpp")
+
+
+def test_libraries_come_after_what_needs_them() -> None:
+    """A library option stands behind the file names, where a linker looks at it; the others before."""
+    command = _build(load_catalog(), options=("-lm", "-Wall"), stage=Stage.LINK)
+    assert command[-2:] == ("main.cpp", "-lm")
+    assert command.index("-Wall") < command.index("main.cpp")
+
+
+def test_each_stage_has_its_own_argument() -> None:
+    """Front end only, to objects, or to a program."""
+    commands = {stage: _build(load_catalog(), stage=stage) for stage in Stage}
+    assert "-fsyntax-only" in commands[Stage.SYNTAX] and "-c" not in commands[Stage.SYNTAX]
+    assert "-c" in commands[Stage.COMPILE] and "-fsyntax-only" not in commands[Stage.COMPILE]
+    assert not {"-c", "-fsyntax-only"} & set(commands[Stage.LINK])
+
+
+def test_a_standard_is_spelled_as_the_version_knows_it() -> None:
+    """A compiler from before a standard was published gets the draft's name."""
+    assert "-std=c++2b" in _build(load_catalog(), compiler="clang-13", standard="c++23")
+    assert "-std=c++23" in _build(load_catalog(), compiler="clang-19", standard="c++23")
+    c_command = _build(
+        load_catalog(), language="c", compiler="gcc-12", standard="gnu23", files=("main.c",), main="main.c"
+    )
+    assert "-std=gnu2x" in c_command
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"language": "java"},
+        {"compiler": "gcc-99"},
+        {"standard": "c17"},
+        {"standard": "c++2a"},  # canonical form only: aliases are resolved at the API
+        {"compiler": "clang-13", "standard": "c++26"},
+        {"options": ("-o", "x")},
+        {"options": ("-Wall",) * (MAX_OPTIONS + 1)},
+        {"files": ("other.cpp",)},
+        {"files": ("main.cpp", "-o.cpp")},
+        {"files": ("main.cpp", "../x.cpp")},
+        {"files": ("@main.cpp",), "main": "@main.cpp"},
+        {"files": ("main.cpp", "main.cpp/x.cpp")},
+    ],
+)
+def test_a_command_is_not_built_from_what_was_not_allowed(changes: dict[str, Any]) -> None:
+    """Whoever wrote the request into the store, names and options are checked again."""
+    with pytest.raises(InvalidRequest):
+        _build(load_catalog(), **changes)
+
+
+# --- file names -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["main.cpp", "a", "A_b-1.2+3.hpp", "include/deep/er/x.h", "_x.c", "0.c", "main.c++", "a..b.c", "x" * 255],
+)
+def test_ordinary_file_names_are_fine(name: str) -> None:
+    """Letters, digits, underscore, dot, plus and minus, in folders."""
+    assert check_file_name(name) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "/",
+        "/etc/passwd",
+        "../x.c",
+        "a/../b.c",
+        "a/./b.c",
+        "a//b.c",
+        "a/",
+        "-o",
+        "a/-o",
+        "@file",
+        "a/@file",
+        ".hidden",
+        "a/.git/x",
+        "a b.c",
+        "a\\b.c",
+        "a\0.c",
+        "a\n.c",
+        "main.c\n",
+        "a\x1b.c",
+        "a:b.c",
+        "a;b.c",
+        "$(x).c",
+        "*.c",
+        "é.c",
+        "e\u0301.c",
+        "\u202egpj.c",
+        "\ud800.c",
+        "+x.c",
+        "x" * 256,
+        "/".join("abcdefghi"),
+        "main.o",
+        "a.out",
+        "a.out/x.c",
+        "sub/part.O",
+        "x.gch",
+    ],
+)
+def test_other_file_names_are_refused_with_a_sentence(name: str) -> None:
+    """What leaves the workspace, reads as an option, is hidden, or is the compiler's own does not pass."""
+    problem = check_file_name(name)
+    assert problem is not None and problem.endswith(".")
+
+
+def test_the_bounds_of_a_file_name_are_exact() -> None:
+    """255 bytes and eight levels pass; one more of either does not."""
+    assert check_file_name("x" * MAX_FILE_NAME_BYTES) is None
+    assert check_file_name("x" * (MAX_FILE_NAME_BYTES + 1)) is not None
+    assert check_file_name("/".join(["x"] * MAX_FILE_NAME_LEVELS)) is None
+    assert check_file_name("/".join(["x"] * (MAX_FILE_NAME_LEVELS + 1))) is not None
+
+
+def test_a_file_is_not_also_a_folder() -> None:
+    """Two names that cannot exist together are refused together."""
+    assert check_file_names(["a/b.c", "a.c", "ab/c.c"]) is None
+    assert "'a'" in str(check_file_names(["a/b.c", "a"]))
+
+
+@given(st.text(max_size=60))
+def test_a_name_that_passes_stays_inside(name: str) -> None:
+    """Whatever passes is relative, plain ASCII, and has no part that could lead elsewhere."""
+    if check_file_name(name) is None:
+        assert name.isascii() and name.isprintable() and " " not in name
+        assert all(part and part[0] not in "-@." for part in name.split("/"))
+
+
+# --- the files themselves ---------------------------------------------------------------
+
+
+def test_the_catalogue_is_read_once() -> None:
+    """Loading again gives the same object."""
+    assert load_catalog() is load_catalog()
+
+
+def test_the_catalogue_loads_from_a_plain_copy_of_the_folder(tmp_path: Path) -> None:
+    """Unpacked elsewhere, as a Lambda zip is, the package finds its own files and nothing else is needed."""
+    package = Path(__file__).resolve().parents[2] / "chalicelib"
+    shutil.copytree(package, tmp_path / "chalicelib", ignore=shutil.ignore_patterns("__pycache__"))
+    code = (
+        "import chalicelib.catalog as c; "
+        "print(c.__file__, [(l.id, len(l.compilers)) for l in c.load_catalog().languages])"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+        timeout=60,
+    )
+    assert ran.stdout.startswith(str(tmp_path))
+    assert "[('c', 11), ('cpp', 11)]" in ran.stdout
+
+
+def test_a_new_language_is_one_file() -> None:
+    """A further TOML text is a further language with a working command, without any code."""
+    texts = catalog_texts()
+    text = """
+id = "objc"
+name = "Objective-C"
+default_main = "main.m"
+source_extensions = [".m"]
+input_language = "objective-c"
+standards = [{ id = "gnu11", order = 2011, dialect = "gnu" }]
+self_test = { good = "int x;", bad = "x", bad_line = 1 }
+[[compilers]]
+id = "clang-19"
+family = "clang"
+command = ["clang-19"]
+default_standard = "gnu11"
+newest_standard = "gnu11"
+"""
+    catalog = parse_catalog({**texts.languages, "objc.toml": text}, texts.families)
+    command = _build(
+        catalog,
+        language="Objective-C",
+        compiler="clang-19",
+        standard="gnu11",
+        files=("main.m",),
+        main="main.m",
+    )
+    assert command[0] == "clang-19"
+    assert command[-3:] == ("-x", "objective-c", "main.m")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ('family = "gcc"', 'family = "gnat"', "unknown family"),
+        ('default_standard = "gnu++17"', 'default_standard = "c17"', "default standard"),
+        ('newest_standard = "c++23"', 'newest_standard = "c++99"', "unknown standards"),
+        ('id = "gcc-12"', 'id = "gcc-11"', "listed twice"),
+        ('id = "c++11", order = 2011', 'id = "c++11", order = 2031', "oldest first"),
+        ('"c++0x"', '"c++98"', "unique"),
+        ('aliases = ["cxx"', 'aliases = ["c"', "two languages"),
+        ("default_main", "default_mian", "default_mian"),
+        ('id = "cpp"', "id = cpp", "cpp.toml"),
+    ],
+)
+def test_a_mistake_in_a_language_file_is_found_when_it_is_loaded(old: str, new: str, complaint: str) -> None:
+    """A catalogue whose parts do not fit together does not load, and the error says where."""
+    texts = catalog_texts()
+    broken = texts.languages["cpp.toml"].replace(old, new)
+    assert broken != texts.languages["cpp.toml"]
+    with pytest.raises(ValueError, match=complaint):
+        parse_catalog({**texts.languages, "cpp.toml": broken}, texts.families)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ('"{sources}"', '"{source}"', "placeholders"),
+        ('"{stage}"', '"x{stage}"', "placeholders"),
+        ("'-w'", "'-w('", "pattern"),
+        ('diagnostics = "gnu"', 'diagnostics = "unknown"', "diagnostics"),
+    ],
+)
+def test_a_mistake_in_a_family_file_is_found_when_it_is_loaded(old: str, new: str, complaint: str) -> None:
+    """A family that could not be driven does not load."""
+    texts = catalog_texts()
+    broken = texts.families["gcc.toml"].replace(old, new)
+    assert broken != texts.families["gcc.toml"]
+    with pytest.raises(ValueError, match=complaint):
+        parse_catalog(texts.languages, {**texts.families, "gcc.toml": broken})

@@ -1,0 +1,150 @@
+"""Which compiler options a user may give."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.catalog import MAX_OPTION_CHARACTERS, MAX_OPTIONS, load_catalog
+from chalicelib.catalog.options import refuse_option
+
+_FAMILIES = sorted(load_catalog().families)
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+_ALLOWED = _words("""
+    -Wall -Wextra -Werror -Werror=return-type -Wno-unused -Wformat=2 -Wno-error=deprecated-declarations
+    -W#warnings -Wc++20-extensions -w -pedantic -pedantic-errors
+    -O -O0 -O1 -O2 -O3 -Os -Og -Ofast -g -g0 -g3 -ggdb -gdwarf-4
+    -DNAME -DNAME=1 -DNAME= -DADD(a,b)=a+b -DTEXT="a;b|c$(d)/e" -D_GNU_SOURCE -UNDEBUG
+    -fno-exceptions -fexceptions -fno-rtti -fsigned-char -funsigned-char -fPIC -fpie -fwrapv
+    -fno-builtin-printf -ffreestanding -fsanitize=address,undefined -ftemplate-depth=50
+    -fconstexpr-depth=1000 -fvisibility=hidden -fopenmp -fno-char8_t
+    -march=x86-64-v3 -mtune=generic -mavx2 -mno-avx -mavx512f -mno-red-zone
+    -pthread -static -shared -nostdlib -nostdinc++ -lm -lpthread
+""")
+
+_ALLOWED_BY_ONE = {
+    "gcc": ["-fpermissive", "-fmax-errors=5", "-fanalyzer", "-fconcepts", "-static-libstdc++"],
+    "clang": [
+        "-Weverything",
+        "-ferror-limit=0",
+        "-stdlib=libc++",
+        "-fms-extensions",
+        "-fconstexpr-steps=100",
+    ],
+}
+
+# What reads, writes, runs or loads; what would pretend a success; what would take the next argument.
+_REFUSED = _words("""
+    -o -ooutput -o/etc/passwd --output=x -save-temps -save-temps=obj -MD -MMD -MF -MFdeps -M -MJ -dA -dumpbase
+    -fdump-tree-all -fdump-rtl-all=/tmp/x -aux-info -gsplit-dwarf -fstack-usage -fprofile-arcs
+    -fprofile-generate=/x -fprofile-use=/etc/passwd -ftest-coverage --coverage -fopt-info-all=/tmp/x
+    -ftime-trace=/tmp/x
+    -fplugin=/tmp/evil.so -fplugin-arg-x-y=z -wrapper -wrapper,sh,-c -specs=/tmp/specs --specs=x -B/tmp -B
+    -fuse-ld=lld -flto -flto-partition=none -fmodules-ts -fmodules -fmodule-mapper=|sh -fmodule-file=x
+    -Xclang -Xlinker -Xassembler -Xpreprocessor -mllvm -T/tmp/script -cc1 -cc1as
+    -Wl,-T,script -Wl -Wa,-a=/etc/x -Wp,-MD,/tmp/x -Wa -Wp -z -zexecstack -u -e
+    -I -I/etc -I. -I.. -L/tmp -L -include -include/etc/passwd -imacros -isystem -iquote -idirafter -isysroot
+    -iprefix --sysroot=/tmp --include=x -F/tmp -lfoo -l -l:libx.a -lmx -rpath
+    -frandom-seed=1 -ffile-prefix-map=a=b -fdebug-prefix-map=a=b -fworking-directory
+    -fdiagnostics-format=json -fdiagnostics-color=always -fno-diagnostics-show-option -fmessage-length=20
+    -fno-show-column -fdiagnostics-parseable-fixits
+    -std=c++20 -std --std=c++20 -ansi -x -xc -xassembler -E -S -c -fsyntax-only -r -m32 -m64 -mx32
+    -march=native -mcpu=native --target=arm -target -b -V
+    -v -### --version -version --help --help=common --target-help -dumpversion -print-search-dirs
+    -print-file-name=x -Q -ftime-report
+    -D -U -m -f - -- -D= -D1=2 -D-x -U-x -D(x)=1 --define-macro=X -A -G
+    -Wno-x,-y -foo -fno-no-rtti -fno-such-feature @file main.cpp /etc/passwd file
+""")
+
+_REFUSED_TEXTS = [
+    "",
+    " ",
+    "-Wall -o x",
+    " -Wall",
+    "-Wall\n",
+    "-DX=\0",
+    "-DX=a\nb",
+    "-DX=\x1b[0m",
+    "-DX=\ud800",
+]
+
+
+@pytest.mark.parametrize("family", _FAMILIES)
+@pytest.mark.parametrize("option", _ALLOWED)
+def test_options_that_only_change_the_judgement_are_allowed(family: str, option: str) -> None:
+    """Warnings, optimisation, macros, language features and instruction sets pass."""
+    assert load_catalog().refuse_option(family, option) is None
+
+
+@pytest.mark.parametrize(
+    ("family", "option"),
+    [(family, option) for family, options in _ALLOWED_BY_ONE.items() for option in options],
+)
+def test_options_that_one_family_has_are_allowed_there(family: str, option: str) -> None:
+    """A family's own options pass for it."""
+    assert load_catalog().refuse_option(family, option) is None
+
+
+@pytest.mark.parametrize("family", _FAMILIES)
+@pytest.mark.parametrize("option", _REFUSED + _REFUSED_TEXTS)
+def test_options_that_do_anything_else_are_refused_with_a_sentence(family: str, option: str) -> None:
+    """What touches files, runs programs, ends early or is no option at all does not pass."""
+    refusal = load_catalog().refuse_option(family, option)
+    assert refusal is not None
+    assert re.fullmatch(r"[A-Z'\"].{20,}\.", refusal), refusal
+
+
+def test_a_refusal_says_what_to_use_instead() -> None:
+    """Where the service has another way, the sentence names it."""
+    catalog = load_catalog()
+    for family in _FAMILIES:
+        assert "`standard`" in str(catalog.refuse_option(family, "-std=c++20"))
+        assert "`stage`" in str(catalog.refuse_option(family, "-c"))
+        assert "`architecture`" in str(catalog.refuse_option(family, "-m32"))
+        assert "`files`" in str(catalog.refuse_option(family, "main.cpp"))
+
+
+def test_an_option_has_a_longest_length() -> None:
+    """The longest option passes and one character more does not."""
+    longest = "-DX=" + "1" * (MAX_OPTION_CHARACTERS - 4)
+    assert load_catalog().refuse_option("gcc", longest) is None
+    assert load_catalog().refuse_option("gcc", longest + "1") is not None
+    assert MAX_OPTIONS == 32
+
+
+def test_no_allowed_option_names_a_path() -> None:
+    """Outside a macro's value, no allowed option holds a slash or an at sign, so none can name a file."""
+    catalog = load_catalog()
+    for family in _FAMILIES:
+        for option in _ALLOWED + _ALLOWED_BY_ONE[family]:
+            if option.startswith("-D"):
+                continue
+            for part in ("/etc/passwd", "=/etc/passwd", ",/etc/passwd", "@x", "=@x"):
+                assert catalog.refuse_option(family, option + part) is not None, option + part
+
+
+@given(st.text(max_size=40), st.sampled_from(_FAMILIES))
+def test_any_text_gets_an_answer(text: str, family: str) -> None:
+    """No text makes the check fail, and what passes starts with a dash and has no control character."""
+    for option in (text, "-" + text):
+        if load_catalog().refuse_option(family, option) is None:
+            assert option.startswith("-")
+            assert not any(ord(character) < 32 for character in option)
+
+
+@given(
+    st.from_regex(r"-(?:W|f|m|O|g|l|stdlib=)[A-Za-z0-9=,.+_/@:-]{0,30}", fullmatch=True),
+    st.sampled_from(_FAMILIES),
+)
+def test_what_passes_is_whole_and_names_no_file(option: str, family: str) -> None:
+    """Options made from an attacker's alphabet pass only without a slash, an at sign or a linker's comma."""
+    if refuse_option(load_catalog().family(family), option) is None:
+        assert "/" not in option
+        assert "@" not in option
+        assert not re.match(r"-(?:W[lap](?:,|$)|X|mllvm|fplugin|fdump|fprofile)", option)
