@@ -73,3 +73,16 @@ def make_runner(**changes: Any) -> RunnerInfo:
         "max_workers": 5,
     }
     return RunnerInfo(**(values | changes))
+
+
+def slow_cpp(seconds: float) -> str:
+    """A valid C++ source that keeps g++ busy for about that many processor seconds, in little memory.
+
+    Each constant takes g++ 12 about 0.85 s and stays below its default limits of operations and loops.
+    """
+    count = max(1, round(seconds / 0.85))
+    constants = "\n".join(f"constexpr unsigned c{number} = f({number});" for number in range(count))
+    return (
+        "constexpr unsigned f(unsigned s) { for (unsigned i = 0; i < 500; ++i)"
+        " for (unsigned j = 0; j < 1000; ++j) s += i ^ j; return s; }\n" + constants + "\n"
+    )

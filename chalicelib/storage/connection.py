@@ -97,15 +97,19 @@ def connect(settings: Settings, *, pool_size: int) -> Any:
 
 
 @contextmanager
-def translated(settings: Settings) -> Iterator[None]:
-    """Turns redis-py's exceptions into `StoreError`s, once, with a sentence that helps."""
+def translated(settings: Settings, *, probing: bool = False) -> Iterator[None]:
+    """Turns redis-py's exceptions into `StoreError`s, once, with a sentence that helps.
+
+    With `probing` a failure is looked into with connections of its own, for up to 2 s more: at
+    a start that pays, on every request of an outage it does not.
+    """
     try:
         yield
     except (RedisError, OSError) as error:
-        raise explain(error, settings) from error
+        raise explain(error, settings, probing=probing) from error
 
 
-def explain(error: BaseException, settings: Settings) -> StoreError:
+def explain(error: BaseException, settings: Settings, *, probing: bool = False) -> StoreError:
     """The `StoreError` for an exception of redis-py: what it is, where, and what to do."""
     where = f"Redis at {settings.redis_address_text}"
     text = str(error)
@@ -143,7 +147,10 @@ def explain(error: BaseException, settings: Settings) -> StoreError:
         return StoreRefused(f"{where} does not speak TLS: set REDIS_TLS=false")
     if isinstance(error, ResponseError):
         return StoreError(f"{where} refused a command: {text}")
-    if _speaks_tls(settings):
+    # A server that expects the other protocol hangs up or waits for more, and neither error says why.
+    if probing and settings.redis_tls and _speaks_plainly(settings):
+        return StoreRefused(f"{where} does not speak TLS: set REDIS_TLS=false")
+    if probing and not settings.redis_tls and _speaks_tls(settings):
         return StoreRefused(f"{where} speaks TLS only: set REDIS_TLS=true")
     return StoreUnavailable(f"{where} cannot be reached: {_cause(error)}")
 
@@ -156,10 +163,18 @@ def _cause(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _speaks_tls(settings: Settings) -> bool:
-    """Tries a TLS greeting, after a plain one failed: the plain error does not say why."""
-    if settings.redis_tls or settings.redis_mode != "standalone":
+def _speaks_plainly(settings: Settings) -> bool:
+    """Whether the first address answers a PING without TLS, be it with a refusal."""
+    try:
+        with socket.create_connection(settings.redis_addr[0], timeout=CONNECT_TIMEOUT_SECONDS) as plain:
+            plain.sendall(b"PING\r\n")
+            return plain.recv(1) in (b"+", b"-")
+    except OSError:
         return False
+
+
+def _speaks_tls(settings: Settings) -> bool:
+    """Whether the first address answers a TLS greeting."""
     # Only whether the other side answers in TLS is asked, and nothing is sent: no need to verify it.
     context = ssl.create_default_context()
     context.check_hostname = False

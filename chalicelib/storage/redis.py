@@ -69,7 +69,7 @@ class RedisStore:
         return self._link.coordinate(script, *arguments)
 
     def ping(self) -> None:
-        with translated(self._settings):
+        with translated(self._settings, probing=True):
             # A cluster's PING would ask any node; what matters is the one with the coordination keys.
             self._client.exists(self._keys.stream)
 

@@ -1,0 +1,223 @@
+"""The HTTP API: Chalice routes, and nothing else.
+
+A handler takes the request apart, calls one use case, and makes the answer; `handled` turns
+errors into status codes by the table in `chalicelib/http.py` (Chalice's middleware never sees
+them). Importing this module reads no environment and connects to nothing, because
+`chalice package` imports it. Under `chalice local` it also starts what is local: see `_serve_locally`.
+"""
+
+import atexit
+import functools
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from chalice.app import Chalice, Request, Response
+
+from chalicelib import bootstrap, http, pages
+from chalicelib.bootstrap import Application
+from chalicelib.errors import SettingsError, UnsupportedMediaType, WillItCompileError
+from chalicelib.service import Answer, parse_wait
+
+API = "/api/v1"
+DOTENV = Path(".env")
+# Chalice refuses no Content-Type by itself: `_body` does, where there is a body, and in our words.
+ANY_TYPE = ["*/*"]
+
+app = Chalice(app_name="will-it-compile")
+
+_lock = threading.Lock()
+_held: dict[str, Application] = {}
+
+
+def application() -> Application:
+    """The application, built from the environment when it is first needed."""
+    with _lock:
+        if "application" not in _held:
+            settings = bootstrap.read_settings(os.environ, DOTENV)
+            bootstrap.configure_logging(settings)
+            bootstrap.log_choices(settings)
+            use(bootstrap.build_application(settings))
+        return _held["application"]
+
+
+def use(given: Application) -> None:
+    """Makes the handlers use `given`: what was built just now, or a test's own."""
+    _held["application"] = given
+
+
+def handled(view: Callable[..., Response]) -> Callable[..., Response]:
+    """Turns every exception of a view into an answer; a stack trace goes to the log only."""
+
+    @functools.wraps(view)
+    def wrapper(*arguments: Any, **named: Any) -> Response:
+        try:
+            return view(*arguments, **named)
+        except WillItCompileError as error:
+            answer = http.answer(error)
+            if answer.status >= 500:
+                bootstrap.logger.error("%s: %s", error.slug, error.message)
+        except Exception:  # noqa: BLE001 -- the last resort: whatever happened, the client gets JSON
+            bootstrap.logger.exception("unexpected error in %s", view.__name__)
+            answer = http.internal()
+        return _json(answer.body, answer.status, answer.headers)
+
+    return wrapper
+
+
+@app.middleware("http")
+def in_our_words(event: Any, get_response: Callable[[Any], Response]) -> Response:
+    """Gives Chalice's own refusals (a method that a path does not have) the shape of ours."""
+    response = get_response(event)
+    if response.status_code == 405 and isinstance(response.body, dict):
+        answer = http.refusal(405, str(response.body["Message"]))
+        return _json(answer.body, answer.status, {"Allow": str(response.headers.get("Allow", ""))})
+    return response
+
+
+def _json(body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    fixed = {
+        "Content-Type": "application/json",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(
+        json.dumps(body, ensure_ascii=False), status_code=status, headers={**fixed, **(headers or {})}
+    )
+
+
+def _job(answer: Answer, *, pending_status: int) -> Response:
+    headers = {"Location": f"{_prefix()}{API}/compile/{answer.job_id}"} if pending_status == 202 else {}
+    return _json(answer.body, 200 if answer.ended else pending_status, headers)
+
+
+def _request() -> Request:
+    request = app.current_request
+    assert request is not None, "handlers run under a request"
+    return request
+
+
+def _prefix() -> str:
+    """What the client's path has before ours: API Gateway's stage or base path; empty when there is none."""
+    request = _request()
+    ours = [part for part in request.path.split("/") if part]
+    theirs = [part for part in str(request.context.get("path", "")).split("/") if part]
+    return "".join(f"/{part}" for part in theirs[: len(theirs) - len(ours)])
+
+
+def _wait_seconds() -> float:
+    query = _request().query_params
+    return parse_wait(query.getlist("wait") if query and "wait" in query else ())
+
+
+def _body() -> bytes:
+    content_type = _request().headers.get("content-type", "application/json")
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise UnsupportedMediaType("Send JSON, and say so: Content-Type: application/json.")
+    raw = _request().raw_body
+    return raw.encode() if isinstance(raw, str) else raw
+
+
+@app.route(f"{API}/compile", methods=["POST"], content_types=ANY_TYPE)
+@handled
+def submit() -> Response:
+    """Accepts a job: 202 with its id, or 200 with the result when it ended within `wait`."""
+    return _job(application().service.submit(_body(), _wait_seconds()), pending_status=202)
+
+
+@app.route(f"{API}/compile/{{job_id}}", methods=["GET"], content_types=ANY_TYPE)
+@handled
+def fetch(job_id: str) -> Response:
+    """The result of a job when there is one, else its status."""
+    return _job(application().service.fetch(job_id, _wait_seconds()), pending_status=200)
+
+
+@app.route(f"{API}/compile/{{job_id}}", methods=["DELETE"], content_types=ANY_TYPE)
+@handled
+def cancel(job_id: str) -> Response:
+    """Cancels a job: at once when it waits, by ending its compiler when it runs."""
+    return _json(application().service.cancel(job_id).body)
+
+
+@app.route(f"{API}/environments", methods=["GET"], content_types=ANY_TYPE)
+@handled
+def environments() -> Response:
+    """What can be compiled right now."""
+    return _json(application().service.environments())
+
+
+@app.route(f"{API}/workers/stats", methods=["GET"], content_types=ANY_TYPE)
+@handled
+def workers_stats() -> Response:
+    """Figures over all runners."""
+    return _json(application().service.statistics())
+
+
+@app.route("/health", methods=["GET"], content_types=ANY_TYPE)
+@handled
+def health() -> Response:
+    """Alive; asks nobody else."""
+    return _json({"status": "ok"})
+
+
+@app.route("/ready", methods=["GET"], content_types=ANY_TYPE)
+@handled
+def ready() -> Response:
+    """Able to work: the store answers and a runner is there."""
+    return _json(application().service.ready())
+
+
+@app.route("/", methods=["GET"], content_types=ANY_TYPE)
+@handled
+def home() -> Response:
+    """The page that says what this is."""
+    request = _request()
+    scheme = request.headers.get("x-forwarded-proto", "http")
+    host = request.headers.get("host", "127.0.0.1:8000")
+    headers: dict[str, str | list[str]] = {
+        "Content-Type": "text/html; charset=utf-8",
+        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(pages.home(f"{scheme}://{host}{_prefix()}"), headers=headers)
+
+
+def _serve_locally() -> None:
+    """Under `chalice local`: settings are checked now, and the embedded workers start."""
+    from chalice.local import ChaliceRequestHandler
+
+    from chalicelib.local_server import harden
+
+    harden(ChaliceRequestHandler)
+    try:
+        chosen = application()
+    except SettingsError as error:
+        print(f"will-it-compile: {error.message}", file=sys.stderr)  # noqa: T201 -- logging is not set up
+        raise SystemExit(2) from None
+    if chosen.settings.redis_enabled:
+        return
+    # The one place where the API knows the runner: both are one process here.
+    from runner.embedded import start
+
+    stop = start(chosen.settings, chosen.store)
+    atexit.register(stop)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+
+def _under_chalice_local(argv: list[str]) -> bool:
+    # The command is the first word that is one: `chalice package --stage local` serves nothing.
+    commands = (
+        word for word in argv[1:] if word in ("local", "package", "deploy", "delete", "dev", "invoke")
+    )
+    return bool(argv) and Path(argv[0]).name == "chalice" and next(commands, "") == "local"
+
+
+if _under_chalice_local(sys.argv):
+    _serve_locally()

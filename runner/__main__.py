@@ -1,0 +1,87 @@
+"""`python -m runner`: settings, wiring, signals and exit codes.
+
+Exit codes: 0 stopped as asked, 2 a wrong setting or no compiler, 3 Redis cannot be used, 4 no
+sandbox works. Each comes with one line that says what to do.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from chalicelib import bootstrap
+from chalicelib.errors import SettingsError, StoreError
+from chalicelib.settings import Settings
+from runner.sandbox.base import SandboxUnavailable
+
+EXIT_SETTINGS, EXIT_STORE, EXIT_SANDBOX = 2, 3, 4
+
+
+def complain(message: str, code: int) -> int:
+    """Prints the one line; returns the exit code."""
+    print(f"will-it-compile: {message}", file=sys.stderr)  # noqa: T201 -- this is the program's own output
+    return code
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a runner until SIGTERM or SIGINT; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m runner",
+        description="Claims compile jobs from Redis, compiles them in a sandbox, writes the results back.",
+        epilog="Settings come from the environment and from .env; see the table in README.md.",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="check settings, Redis, sandbox and compilers, then exit"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        settings = bootstrap.read_settings(os.environ, Path(".env"))
+        if not settings.redis_enabled:
+            return complain(
+                "REDIS_ENABLED='false' is not allowed for a runner of its own: it must be true "
+                "(or use `make run`, where the workers are inside the API)",
+                EXIT_SETTINGS,
+            )
+        return _run(settings, check_only=options.check)
+    except SettingsError as error:
+        return complain(error.message, EXIT_SETTINGS)
+    except StoreError as error:
+        return complain(error.message, EXIT_STORE)
+    except SandboxUnavailable as error:
+        return complain(str(error), EXIT_SANDBOX)
+
+
+def _run(settings: Settings, *, check_only: bool) -> int:
+    # Only now: --help and a wrong setting need none of it.
+    from runner.assembly import build_runner, find_compilers, open_sandbox
+
+    bootstrap.configure_logging(settings)
+    bootstrap.log_choices(settings)
+    store = bootstrap.build_store(settings)
+    try:
+        store.ping()
+        sandbox = open_sandbox(settings)
+        toolchains = find_compilers(settings, sandbox)
+        if check_only:
+            return 0
+        runner = build_runner(settings, store, sandbox, toolchains)
+
+        def stop(number: int, _frame: FrameType | None) -> None:
+            bootstrap.logger.info("runner: %s received", signal.Signals(number).name)
+            runner.stop()
+            # Who asks twice does not want to wait: the leases bring the jobs back.
+            signal.signal(number, signal.SIG_DFL)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop)
+        runner.run()
+    finally:
+        store.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""Puts a runner together: sandbox, compilers, limits. The runner's half of the composition root."""
+
+import logging
+import os
+import socket
+import uuid
+
+from chalicelib.catalog import load_catalog
+from chalicelib.errors import SettingsError
+from chalicelib.models import RunnerInfo, utc_now
+from chalicelib.settings import Settings
+from chalicelib.storage.base import JobStore
+from runner.compiler import Compiler
+from runner.sandbox import choose_sandbox
+from runner.sandbox.base import Limits, Sandbox
+from runner.sandbox.limits import default_limits
+from runner.toolchains import Toolchains, probe_toolchains
+from runner.worker import Runner
+from runner.workspace import remove_stale_workspaces
+
+logger = logging.getLogger("will_it_compile.runner")
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The limits of one compile, from the settings."""
+    return default_limits(
+        timeout_seconds=settings.compile_timeout_seconds,
+        memory_mib=settings.compile_memory_mb,
+        output_kib=settings.output_limit_kb,
+    )
+
+
+def open_sandbox(settings: Settings) -> Sandbox:
+    """A sandbox that was seen to work. Raises `SandboxUnavailable`: without one nothing is compiled."""
+    sandbox = choose_sandbox(settings.sandbox)
+    logger.info("sandbox: %s (SANDBOX=%s)", sandbox.name, settings.sandbox)
+    for weakness in sandbox.weaknesses:
+        logger.warning("sandbox: weakness: %s", weakness)
+    return sandbox
+
+
+def find_compilers(settings: Settings, sandbox: Sandbox) -> Toolchains:
+    """The compilers that are here and passed their self-test. Raises `SettingsError` when there is none."""
+    toolchains = probe_toolchains(load_catalog(), sandbox, limits_of(settings))
+    for unavailable in toolchains.unavailable:
+        level = logging.WARNING if unavailable.installed else logging.DEBUG
+        logger.log(
+            level,
+            "compiler: %s (%s) is not offered: %s",
+            unavailable.compiler,
+            unavailable.language,
+            unavailable.reason,
+        )
+    if not toolchains.environments:
+        raise SettingsError(
+            "no compiler was found that passes its self-test: install one, such as g++ or clang"
+        )
+    found = ", ".join(f"{item.id}/{item.language} {item.version}" for item in toolchains.environments)
+    logger.info("compilers: %s", found)
+    return toolchains
+
+
+def build_runner(settings: Settings, store: JobStore, sandbox: Sandbox, toolchains: Toolchains) -> Runner:
+    """A runner that is ready to run; clears away what a dead one left on this host."""
+    removed = remove_stale_workspaces()
+    if removed:
+        logger.info("workspaces: removed %d that a dead runner left", removed)
+    host = socket.gethostname()
+    info = RunnerInfo(
+        id=f"{host}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
+        host=host,
+        started_at=utc_now(),
+        max_workers=settings.max_workers,
+        sandbox=sandbox.name,
+        sandbox_weaknesses=tuple(sandbox.weaknesses),
+    )
+    compiler = Compiler(sandbox, load_catalog(), toolchains, limits_of(settings))
+    return Runner(store, compiler, info, toolchains.environments, lease_seconds=settings.lease_seconds)

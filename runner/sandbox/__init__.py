@@ -1,0 +1,36 @@
+"""Sandboxes for compilers over untrusted source. `choose_sandbox` is the only way to get one.
+
+It tries a sandbox by running a real program in it, and fails closed: there is no fallback to
+running without one.
+"""
+
+from collections.abc import Callable, Mapping
+
+from runner.sandbox.base import Sandbox, SandboxUnavailable
+from runner.sandbox.bubblewrap import Bubblewrap
+
+# Strongest first: `auto` takes the first one that works.
+SANDBOXES: Mapping[str, Callable[[], Sandbox]] = {"bubblewrap": Bubblewrap}
+
+
+def choose_sandbox(name: str, sandboxes: Mapping[str, Callable[[], Sandbox]] = SANDBOXES) -> Sandbox:
+    """Return a sandbox that has been seen to work: the one named, or with `auto` the strongest.
+
+    Raises SandboxUnavailable, saying in one line what is missing for each one that was tried.
+    """
+    if name == "auto":
+        candidates = list(sandboxes)
+    elif name in sandboxes:
+        candidates = [name]
+    else:
+        raise SandboxUnavailable(f"there is no sandbox {name!r}: use auto, {', '.join(sandboxes)}")
+    failures = []
+    for candidate in candidates:
+        sandbox = sandboxes[candidate]()
+        try:
+            sandbox.probe()
+        except SandboxUnavailable as unavailable:
+            failures.append(f"{candidate}: {unavailable}")
+        else:
+            return sandbox
+    raise SandboxUnavailable("no sandbox works on this host; " + "; ".join(failures))

@@ -1,0 +1,119 @@
+"""The sandbox protocol: what it takes to run a compiler over hostile source.
+
+`Sandbox.run` is the whole interface. A caller learns how the program ended and which limit it
+hit; it never learns that by reading text that the job could have written. A failure of the
+sandbox itself is an exception, so that it can never be taken for the compiler's exit status.
+
+To add a sandbox: implement the protocol in its own module, name it in `choose_sandbox`, and add
+it to the table of `tests/sandbox/conftest.py`: the contract suite then runs over it.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from runner.workspace import Workspace
+
+
+class LimitHit(StrEnum):
+    """The limit that ended a run."""
+
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    OUTPUT = "output"
+    DISK = "disk"
+    PROCESSES = "processes"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one run may use. `limits.default_limits` builds the defaults, each with its reason.
+
+    CPU time, memory and processes count over the whole process tree. `output_bytes` holds for
+    stdout and stderr separately, `disk_bytes` for the workspace and the private /tmp separately,
+    `open_files` for each process.
+    """
+
+    wall_seconds: float
+    cpu_seconds: float
+    memory_bytes: int
+    output_bytes: int
+    disk_bytes: int
+    processes: int
+    open_files: int
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxResult:
+    """How one run ended.
+
+    Exactly one of `exit_code` and `signal` is set. stdout and stderr hold at most
+    `Limits.output_bytes` each, the beginning of what was written. Times are in seconds; CPU time
+    is summed over the process tree. `peak_memory_bytes` is sampled: a lower bound for a process
+    that lives for less than one sampling period.
+    """
+
+    exit_code: int | None
+    signal: int | None
+    stdout: bytes
+    stderr: bytes
+    stdout_truncated: bool
+    stderr_truncated: bool
+    duration_seconds: float
+    cpu_seconds: float
+    peak_memory_bytes: int
+    limit_hit: LimitHit | None
+    cancelled: bool
+
+
+class SandboxError(Exception):
+    """The sandbox itself failed: nothing is known about the program that it should have run."""
+
+
+class SandboxUnavailable(SandboxError):
+    """This sandbox does not work on this host. The message says, in one line, what is missing."""
+
+
+class Sandbox(Protocol):
+    """Runs one program at a time per call, from any number of threads."""
+
+    @property
+    def name(self) -> str:
+        """The name that the setting SANDBOX uses."""
+        ...
+
+    @property
+    def weaknesses(self) -> tuple[str, ...]:
+        """Protections that are missing on this host, one sentence each; known after `probe`."""
+        ...
+
+    def run(
+        self,
+        argv: Sequence[str],
+        workspace: Workspace,
+        limits: Limits,
+        *,
+        environment: Mapping[str, str] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> SandboxResult:
+        """Run `argv` in the workspace, with stdin empty, until it ends or a limit ends it.
+
+        The program sees a copy of the workspace as the caller left it, at `workspace.inside`,
+        which is also its working directory. What it writes is not handed back: a step that needs
+        the files of an earlier step belongs into the same run. `argv[0]` is an absolute path, a
+        name to be found in the sandbox's PATH, or a path relative to the workspace (`./tool`).
+        `environment` adds to the few variables that the sandbox sets; nothing is inherited.
+
+        When this returns or raises, nothing that the program started is alive. Setting `cancel`
+        ends the run within 0.2 s.
+
+        Raises SandboxError when the sandbox, not the program, failed; a program that cannot be
+        started (missing, not executable) is such a failure.
+        """
+        ...
+
+    def probe(self) -> None:
+        """Run a real program the way `run` would. Raises SandboxUnavailable."""
+        ...

@@ -1,0 +1,464 @@
+"""The bubblewrap sandbox: fresh namespaces, a root of its own, nothing of the host but /usr.
+
+A run is the chain `bwrap … -- timeout … prlimit … -- argv`, as an unprivileged user even when the
+runner is root. Inside:
+
+- /usr is read-only (with /bin, /lib and the like as the host has them); there is no /proc, no
+  /etc but the alternatives that compilers are reached through, no home, no network;
+- /work and /tmp are file systems in memory with a size of their own. The job's files are copied
+  into /work through descriptors, so nothing that a job writes ever reaches the host;
+- `timeout` is process 1: it gives the compiler ordinary signals and its end is the end of the
+  whole process tree, since the kernel kills a PID namespace with its first process.
+
+What happened is read from bwrap's status descriptor and from the kernel, never from stderr, and
+`bwrap` failing to set up is a SandboxError. To let compilers see one more host directory, add it
+to `READ_ONLY`, and ask what else is in it.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import select
+import shutil
+import signal
+import stat
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from runner.sandbox import process_tree, slots
+from runner.sandbox.base import Limits, SandboxError, SandboxResult, SandboxUnavailable
+from runner.sandbox.limits import default_limits, file_count_limit, prlimit_command
+from runner.sandbox.process_tree import Usage
+from runner.sandbox.supervisor import KILL_SECONDS, Ended, limit_of_signal, supervise
+from runner.workspace import Workspace
+
+# The host directories that exist inside. /etc/alternatives holds the links behind names such as
+# /usr/bin/c++ and nothing secret.
+READ_ONLY = ("/usr", "/etc/alternatives")
+
+# Where a compiler may be called from: distribution packages, and what an image adds by hand.
+PATH = "/usr/local/bin:/usr/bin:/bin"
+
+# The root directories that are links into /usr on a merged host and directories on others.
+_USR_DIRECTORIES = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+
+# Compilers draw random numbers for temporary names, and write to null. Not /dev/zero or /dev/full:
+# nothing needs them, and including an endless file is an attack.
+_DEVICES = ("/dev/null", "/dev/urandom")
+
+# The same for every job, so that nothing inside tells hosts and slots apart.
+_INSIDE_UID = 1000
+_HOST_NAME = "sandbox"
+
+# bwrap needs 10 ms to start its child; a host that takes this long cannot compile either.
+_START_SECONDS = 10.0
+
+# The exit statuses of `timeout` and `prlimit` when they cannot do their part.
+_CHAIN_FAILED = (125, 126, 127)
+
+# bwrap turns a deadly signal N into this plus N, like a shell.
+_SIGNAL_BASE = 128
+
+# `timeout` inside would only act after the runner failed to.
+_INNER_BACKSTOP_SECONDS = 60
+
+_MISSING_USERNS = (
+    "bubblewrap cannot make a sandbox on this host ({detail}): allow unprivileged user namespaces "
+    "(sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0, "
+    "or a container engine profile that permits them)"
+)
+
+
+class Bubblewrap:
+    """Sandbox built on user namespaces, through the program `bwrap`. Safe to share by threads."""
+
+    name = "bubblewrap"
+
+    def __init__(self, executable: str = "bwrap") -> None:
+        """`executable` is the path or name of bwrap. Nothing is run before `probe` or `run`."""
+        self._executable = executable
+        self._weaknesses: tuple[str, ...] = ()
+        self._disable_userns = True
+
+    @property
+    def weaknesses(self) -> tuple[str, ...]:
+        """Protections that this host lacks; known after `probe`."""
+        return self._weaknesses
+
+    def probe(self) -> None:
+        """Run /usr/bin/true in a real sandbox. Raises SandboxUnavailable."""
+        if shutil.which(self._executable) is None:
+            raise SandboxUnavailable(f"{self._executable} is not installed: install the package bubblewrap")
+        for tool, package in (("prlimit", "util-linux"), ("timeout", "coreutils")):
+            if shutil.which(tool, path=PATH) is None:
+                raise SandboxUnavailable(f"{tool} is not installed: install the package {package}")
+        weaknesses = []
+        usage = subprocess.run([self._executable, "--help"], capture_output=True, check=False, env={})
+        self._disable_userns = b"--disable-userns" in usage.stdout + usage.stderr
+        if not self._disable_userns:
+            weaknesses.append("jobs can create user namespaces: bubblewrap is older than 0.8")
+        if not process_tree.supported():
+            weaknesses.append(
+                "CPU time, memory and processes are limited for each process and not in sum: "
+                "the kernel does not list children in /proc (CONFIG_PROC_CHILDREN)"
+            )
+        try:
+            with Workspace.create({}) as workspace:
+                # Long enough for one sample, which finds out whether the disk can be watched.
+                result, watched = self._run(["sleep", "0.1"], workspace, default_limits(), {}, None)
+        except SandboxError as error:
+            raise SandboxUnavailable(_MISSING_USERNS.format(detail=error)) from error
+        if result.exit_code != 0:
+            detail = f"the probe ended with status {result.exit_code}, signal {result.signal}"
+            raise SandboxUnavailable(_MISSING_USERNS.format(detail=detail))
+        if not watched:
+            weaknesses.append("the number of files that a job makes is not limited: /proc/PID/root is closed")
+        self._weaknesses = tuple(weaknesses)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        workspace: Workspace,
+        limits: Limits,
+        *,
+        environment: Mapping[str, str] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> SandboxResult:
+        """Run `argv` as the protocol says."""
+        return self._run(argv, workspace, limits, environment or {}, cancel)[0]
+
+    def _run(
+        self,
+        argv: Sequence[str],
+        workspace: Workspace,
+        limits: Limits,
+        environment: Mapping[str, str],
+        cancel: threading.Event | None,
+    ) -> tuple[SandboxResult, bool]:
+        """Run, and also say whether the disk could be watched."""
+        _check_program(argv, workspace)
+        with contextlib.ExitStack() as stack:
+            uid = stack.enter_context(slots.lease()) if os.geteuid() == 0 else None
+            copy_arguments, descriptors = _copy_in(workspace.path, workspace.inside, stack)
+            status_read, status_write = os.pipe2(os.O_CLOEXEC)
+            stack.callback(os.close, status_read)
+            command = [
+                *self._bwrap_arguments(limits, status_write, environment, workspace.inside, copy_arguments),
+                "timeout",
+                "--foreground",
+                "--signal=KILL",
+                str(limits.wall_seconds + _INNER_BACKSTOP_SECONDS),
+                *prlimit_command(limits, extra_processes=1),
+                *argv,
+            ]
+            started = time.monotonic()
+            own_peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            try:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env={},
+                    cwd="/",
+                    umask=0o077,
+                    pass_fds=[*descriptors, status_write],
+                    user=uid,
+                    group=uid,
+                    extra_groups=None if uid is None else [],
+                )
+            except (OSError, ValueError, subprocess.SubprocessError) as error:
+                raise SandboxError(f"cannot start {self._executable}: {error}") from error
+            finally:
+                os.close(status_write)
+            with _Run(process, status_read, limits, workspace.inside) as run:
+                ended = supervise(run, limits, started=started, cancel=cancel, own_peak_kib=own_peak_kib)
+            return _result(ended, run.exit_code(), argv), run.watched
+
+    def _bwrap_arguments(
+        self,
+        limits: Limits,
+        status_descriptor: int,
+        environment: Mapping[str, str],
+        inside: str,
+        copy_arguments: Sequence[str],
+    ) -> list[str]:
+        """The whole policy of the sandbox, up to and with the `--` before the program."""
+        arguments = [self._executable, "--unshare-all", "--unshare-user"]
+        if self._disable_userns:
+            arguments.append("--disable-userns")
+        # --as-pid-1: bwrap's own process 1 would outlive the program and hide its CPU time.
+        arguments += ["--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"]
+        arguments += ["--uid", str(_INSIDE_UID), "--gid", str(_INSIDE_UID), "--hostname", _HOST_NAME]
+        arguments += ["--cap-drop", "ALL", "--json-status-fd", str(status_descriptor)]
+        for directory in READ_ONLY:
+            arguments += ["--ro-bind-try", directory, directory]
+        for directory in _USR_DIRECTORIES:
+            if os.path.islink(directory):
+                arguments += ["--symlink", os.readlink(directory), directory]
+            elif os.path.isdir(directory):
+                arguments += ["--ro-bind", directory, directory]
+        for device in _DEVICES:
+            arguments += ["--dev-bind", device, device]
+        for directory in ("/tmp", inside):
+            arguments += ["--perms", "0700", "--size", str(limits.disk_bytes), "--tmpfs", directory]
+        arguments += copy_arguments
+        # The root itself is a file system in memory, without a size.
+        arguments += ["--remount-ro", "/", "--chdir", inside]
+        variables = {"PATH": PATH, "HOME": inside, "TMPDIR": "/tmp", "LANG": "C.UTF-8", **environment}
+        for variable, value in variables.items():
+            arguments += ["--setenv", variable, value]
+        return [*arguments, "--"]
+
+
+class _Run:
+    """One started bwrap, and process 1 inside it. Leaving the context leaves nothing alive."""
+
+    def __init__(
+        self, process: "subprocess.Popen[bytes]", status: int, limits: Limits, inside: str
+    ) -> None:
+        self.process = process
+        self.watched = False
+        self._status = status
+        self._status_text = b""
+        self._limits = limits
+        self._unwatched = {"/tmp", inside}
+        self._file_systems: list[int] = []
+        self._init_pid = 0
+        self._init = -1
+
+    def __enter__(self) -> "_Run":
+        try:
+            self._find_init()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _find_init(self) -> None:
+        """Wait until bwrap names its child, and take hold of it.
+
+        The number alone could be somebody else's by the time it is used; the descriptor cannot,
+        once the process behind it is seen to be bwrap's child.
+        """
+        deadline = time.monotonic() + _START_SECONDS
+        while "child-pid" not in (report := self._report()):
+            ready = _readable(self._status, deadline - time.monotonic())
+            if not ready or not self._read_status():
+                detail = _first_line(self.process) if ready else f"no start within {_START_SECONDS:.0f} s"
+                raise SandboxError(f"bubblewrap failed: {detail}")
+        pid = report["child-pid"]
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return  # it has ended already
+        if _parent(pid) != self.process.pid:
+            os.close(descriptor)
+            return
+        self._init_pid, self._init = pid, descriptor
+        # On a host that runs out of memory, the kernel should end jobs before anything else.
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/oom_score_adj", "w") as file:
+            file.write("1000")
+
+    def usage(self) -> Usage:
+        """Sample the job; process 1 is the sandbox's and does not count as one of its tasks."""
+        if self._init < 0:
+            return Usage(0.0, 0, 0, 0)
+        # Also counts process 1, and one more to tell "at the limit" from "over it".
+        usage = process_tree.sample(self._init_pid, tasks_at_most=self._limits.processes + 2)
+        return Usage(usage.cpu_seconds, usage.resident_bytes, usage.peak_bytes, max(0, usage.tasks - 1))
+
+    def disk_full(self) -> bool:
+        """Whether /work or /tmp has no block left, or holds too many files."""
+        self._watch_file_systems()
+        for descriptor in self._file_systems:
+            found = os.fstatvfs(descriptor)
+            files = found.f_files - found.f_ffree
+            if found.f_bfree == 0 or files > file_count_limit(self._limits):
+                return True
+        return False
+
+    def _watch_file_systems(self) -> None:
+        """Take hold of the job's file systems as soon as they are mounted.
+
+        Before that the same path leads to the host's directories, so what is found must have the
+        size that was asked for. A job can neither mount nor unmount, and O_PATH with O_NOFOLLOW
+        reads nothing that it wrote.
+        """
+        if self._init < 0:
+            return
+        for directory in sorted(self._unwatched):
+            with contextlib.suppress(OSError):
+                descriptor = os.open(
+                    f"/proc/{self._init_pid}/root{directory}",
+                    os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC,
+                )
+                found = os.fstatvfs(descriptor)
+                pages = -(-self._limits.disk_bytes // found.f_frsize)
+                if found.f_blocks != pages or os.stat(descriptor).st_dev == os.stat(directory).st_dev:
+                    os.close(descriptor)
+                    continue
+                self._file_systems.append(descriptor)
+                self._unwatched.discard(directory)
+        self.watched = not self._unwatched
+
+    def kill(self) -> None:
+        """Kill process 1, and with it the whole namespace; bwrap then reports and ends."""
+        if self._init < 0:
+            self.process.kill()
+            return
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._init, signal.SIGKILL)
+
+    def exit_code(self) -> int | None:
+        """The status that bwrap reported, 128 + N for signal N; None if it never did."""
+        while self._read_status():
+            pass
+        return self._report().get("exit-code")
+
+    def _read_status(self) -> bool:
+        """Read more of bwrap's report. False at its end."""
+        chunk = os.read(self._status, 4096)
+        self._status_text += chunk
+        return bool(chunk)
+
+    def _report(self) -> dict[str, int]:
+        """What bwrap has reported so far: one JSON object per complete line."""
+        report: dict[str, int] = {}
+        for line in self._status_text.splitlines(keepends=True):
+            if line.endswith(b"\n"):
+                report.update(json.loads(line))
+        return report
+
+    def _close(self) -> None:
+        """Kill what is alive, wait for it, and close everything."""
+        try:
+            self.kill()
+            if self._init >= 0 and not _readable(self._init, KILL_SECONDS):
+                raise SandboxError(f"the sandbox's process 1 survived SIGKILL for {KILL_SECONDS:.0f} seconds")
+            if self.process.returncode is None:
+                self.process.kill()
+                self.process.wait(KILL_SECONDS)
+        finally:
+            for descriptor in [*self._file_systems, *([self._init] if self._init >= 0 else [])]:
+                os.close(descriptor)
+            self._file_systems.clear()
+            self._init = -1
+            for pipe in (self.process.stdout, self.process.stderr):
+                if pipe is not None:
+                    pipe.close()
+
+
+def _result(ended: Ended, status: int | None, argv: Sequence[str]) -> SandboxResult:
+    """Tell the program's own end from the sandbox's failure."""
+    signal_number: int | None = None
+    exit_code: int | None = None
+    killed = ended.limit_hit is not None or ended.cancelled
+    if status is None:
+        if not killed:
+            text = ended.stderr.decode(errors="replace").strip().partition("\n")[0]
+            raise SandboxError(f"bubblewrap failed before it could run {argv[0]}: {text or 'no message'}")
+        signal_number = signal.SIGKILL
+    elif _SIGNAL_BASE < status < _SIGNAL_BASE + signal.NSIG:
+        signal_number = status - _SIGNAL_BASE
+    elif status in _CHAIN_FAILED and not killed:
+        raise SandboxError(f"the sandbox could not start {argv[0]} (status {status})")
+    else:
+        exit_code = status
+    limit_hit = ended.limit_hit
+    if not killed:
+        limit_hit = limit_of_signal(signal_number)
+    return SandboxResult(
+        exit_code=exit_code,
+        signal=signal_number,
+        stdout=ended.stdout,
+        stderr=ended.stderr,
+        stdout_truncated=ended.stdout_truncated,
+        stderr_truncated=ended.stderr_truncated,
+        duration_seconds=ended.duration_seconds,
+        cpu_seconds=ended.cpu_seconds,
+        peak_memory_bytes=ended.peak_memory_bytes,
+        limit_hit=limit_hit,
+        cancelled=ended.cancelled,
+    )
+
+
+def _check_program(argv: Sequence[str], workspace: Workspace) -> None:
+    """Refuse, before anything starts, a program that the sandbox would not find."""
+    if not argv or not argv[0]:
+        raise SandboxError("there is no program to run")
+    program = argv[0]
+    if any("\0" in argument for argument in argv):
+        raise SandboxError("an argument contains a NUL character")
+    if "/" not in program:
+        found = shutil.which(program, path=PATH)
+    elif program.startswith("/"):
+        found = program if program.startswith(("/usr/", *(f"{d}/" for d in _USR_DIRECTORIES))) else None
+    else:
+        found = str(workspace.path / program)
+    if found is None or not os.access(found, os.X_OK):
+        raise SandboxError(f"the sandbox has no program {program}")
+
+
+def _copy_in(root: Path, inside: str, stack: contextlib.ExitStack) -> tuple[list[str], list[int]]:
+    """The bwrap arguments that copy the workspace, and the descriptors that they read from.
+
+    The host's copy was written by this process alone; anything but files and directories is
+    refused all the same.
+    """
+    arguments: list[str] = []
+    descriptors: list[int] = []
+    for directory, name in _walk(root):
+        path = directory / name
+        target = f"{inside}/{path.relative_to(root)}"
+        mode = os.lstat(path).st_mode
+        if stat.S_ISDIR(mode):
+            arguments += ["--perms", "0755", "--dir", target]
+        elif stat.S_ISREG(mode):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            stack.callback(os.close, descriptor)
+            descriptors.append(descriptor)
+            permissions = "0755" if mode & stat.S_IXUSR else "0644"
+            arguments += ["--perms", permissions, "--file", str(descriptor), target]
+        else:
+            raise SandboxError(f"the workspace holds something that is no file: {name!r}")
+    return arguments, descriptors
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, str]]:
+    """Directory and name of every entry, each directory before what is in it."""
+    for directory, directories, files in os.walk(root):
+        for name in (*directories, *files):
+            yield Path(directory), name
+
+
+def _parent(pid: int) -> int:
+    """The parent of a process; 0 when it has none or is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(text[text.rindex(b")") + 2 :].split()[1])
+
+
+def _readable(descriptor: int, seconds: float) -> bool:
+    """Wait until there is something to read, or the end; poll(2), as select(2) stops at 1024."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(max(0.0, seconds) * 1000))
+
+
+def _first_line(process: "subprocess.Popen[bytes]") -> str:
+    """What a bwrap that has given up says about it; it ends within moments of closing its status."""
+    try:
+        _, text = process.communicate(timeout=1)
+    except subprocess.TimeoutExpired:
+        return "no message"
+    return text.decode(errors="replace").strip().partition("\n")[0] or f"exit status {process.returncode}"

@@ -1,0 +1,214 @@
+"""Watches one confined program until it ends or has to be ended.
+
+Shared by every sandbox that starts its program as a child process. It reads both output streams
+with bounded memory, samples the process tree, holds the limits that the kernel cannot, and ends
+the run through the sandbox's own `kill`. It decides nothing from what the program wrote.
+
+One thread per run, no helper threads: a single selector waits for output and for the end, and
+wakes up once per sampling period for everything else.
+"""
+
+import os
+import selectors
+import signal
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from typing import IO, Protocol
+
+from runner.sandbox.base import LimitHit, Limits, SandboxError
+from runner.sandbox.process_tree import Usage
+
+# Memory grows by about 2 GB/s on one core, so 40 MB between two samples, and a cancelled run
+# ends well within 0.2 s. A sample of four processes costs 0.3 ms of the runner's CPU.
+SAMPLE_SECONDS = 0.02
+
+# From SIGKILL to the last process gone. The kernel needs milliseconds, or longer while it frees
+# gigabytes on a busy host; beyond this something is stuck and the slot must not be used again.
+KILL_SECONDS = 10.0
+
+_CHUNK_BYTES = 65536
+
+
+class Confined(Protocol):
+    """A started program as its sandbox knows it."""
+
+    @property
+    def process(self) -> "subprocess.Popen[bytes]":
+        """The sandbox's child process, whose end is the end of the run."""
+        ...
+
+    def usage(self) -> Usage:
+        """Sample the program's process tree; all zero when it has ended."""
+        ...
+
+    def disk_full(self) -> bool:
+        """Whether the program has used up what it may write."""
+        ...
+
+    def kill(self) -> None:
+        """Send SIGKILL to everything that the program started. Safe to call at any time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the sandbox's child process ended, and what was seen until then."""
+
+    wait_status: int
+    stdout: bytes
+    stderr: bytes
+    stdout_truncated: bool
+    stderr_truncated: bool
+    duration_seconds: float
+    cpu_seconds: float
+    peak_memory_bytes: int
+    limit_hit: LimitHit | None
+    cancelled: bool
+
+
+class _Stream:
+    """One output stream: the first `limit_bytes` are kept, the rest is read and dropped."""
+
+    def __init__(self, pipe: "IO[bytes]", limit_bytes: int) -> None:
+        self.descriptor = pipe.fileno()
+        self.kept = bytearray()
+        self.truncated = False
+        self.open = True
+        self._limit_bytes = limit_bytes
+        os.set_blocking(self.descriptor, False)
+
+    def read(self) -> bool:
+        """Read one chunk. False when there is nothing now or nothing ever again."""
+        try:
+            chunk = os.read(self.descriptor, _CHUNK_BYTES)
+        except BlockingIOError:
+            return False
+        if not chunk:
+            self.open = False
+            return False
+        room = self._limit_bytes - len(self.kept)
+        self.kept += chunk[:room]
+        self.truncated = self.truncated or len(chunk) > room
+        return True
+
+
+def supervise(
+    confined: Confined, limits: Limits, *, started: float, cancel: threading.Event | None, own_peak_kib: int
+) -> Ended:
+    """Watch until the child process has ended, and reap it.
+
+    `started` is `time.monotonic()` from before the start. `own_peak_kib` is the runner's own
+    peak memory at that time: a child's peak in rusage begins at its parent's, so only a larger
+    one says something about the program. Raises SandboxError when the program survives SIGKILL.
+    """
+    process = confined.process
+    assert process.stdout is not None and process.stderr is not None
+    streams = [_Stream(process.stdout, limits.output_bytes), _Stream(process.stderr, limits.output_bytes)]
+    limit_hit: LimitHit | None = None
+    cancelled = False
+    kill_deadline: float | None = None
+    cpu_seconds = 0.0
+    peak_bytes = 0
+
+    end = os.pidfd_open(process.pid)
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(end, selectors.EVENT_READ)
+            for stream in streams:
+                selector.register(stream.descriptor, selectors.EVENT_READ, stream)
+            next_sample = started + SAMPLE_SECONDS
+            ended = False
+            while not ended:
+                for key, _ in selector.select(max(0.0, next_sample - time.monotonic())):
+                    if key.data is None:
+                        ended = True
+                        continue
+                    key.data.read()
+                    if not key.data.open:
+                        selector.unregister(key.fd)
+                now = time.monotonic()
+                if kill_deadline is not None:
+                    if now > kill_deadline and not ended:
+                        raise SandboxError(f"a process survived SIGKILL for {KILL_SECONDS:.0f} seconds")
+                    next_sample = now + SAMPLE_SECONDS
+                    continue
+                if any(stream.truncated for stream in streams):
+                    limit_hit = LimitHit.OUTPUT
+                elif cancel is not None and cancel.is_set():
+                    cancelled = not ended
+                elif not ended and now >= next_sample:
+                    usage = confined.usage()
+                    cpu_seconds = max(cpu_seconds, usage.cpu_seconds)
+                    peak_bytes = max(peak_bytes, usage.peak_bytes, usage.resident_bytes)
+                    limit_hit = _exceeded(usage, limits, confined, now - started)
+                    next_sample = time.monotonic() + SAMPLE_SECONDS
+                if (limit_hit is not None or cancelled) and not ended:
+                    confined.kill()
+                    kill_deadline = now + KILL_SECONDS
+        _, wait_status, rusage = os.wait4(process.pid, 0)
+    finally:
+        os.close(end)
+    process.returncode = os.waitstatus_to_exitcode(wait_status)
+    duration_seconds = time.monotonic() - started
+
+    # Everything that could write has ended, so what is in the pipes now is all there will be.
+    for stream in streams:
+        while stream.open and not stream.truncated and stream.read():
+            pass
+    cpu_seconds = max(cpu_seconds, rusage.ru_utime + rusage.ru_stime)
+    if rusage.ru_maxrss > own_peak_kib:
+        peak_bytes = max(peak_bytes, rusage.ru_maxrss * 1024)
+    if limit_hit is None and not cancelled:
+        limit_hit = _exceeded_at_the_end(streams, limits, confined, cpu_seconds, wait_status)
+    return Ended(
+        wait_status=wait_status,
+        stdout=bytes(streams[0].kept),
+        stderr=bytes(streams[1].kept),
+        stdout_truncated=streams[0].truncated,
+        stderr_truncated=streams[1].truncated,
+        duration_seconds=duration_seconds,
+        cpu_seconds=cpu_seconds,
+        peak_memory_bytes=peak_bytes,
+        limit_hit=limit_hit,
+        cancelled=cancelled,
+    )
+
+
+def _exceeded(usage: Usage, limits: Limits, confined: Confined, wall_seconds: float) -> LimitHit | None:
+    """The limit that a running program is over, if any: the cause before its consequences."""
+    if usage.resident_bytes > limits.memory_bytes:
+        return LimitHit.MEMORY
+    if usage.tasks >= limits.processes:
+        return LimitHit.PROCESSES
+    if confined.disk_full():
+        return LimitHit.DISK
+    if usage.cpu_seconds >= limits.cpu_seconds or wall_seconds >= limits.wall_seconds:
+        return LimitHit.TIMEOUT
+    return None
+
+
+def _exceeded_at_the_end(
+    streams: list[_Stream], limits: Limits, confined: Confined, cpu_seconds: float, wait_status: int
+) -> LimitHit | None:
+    """The limit that a program was over when it ended by itself, if any.
+
+    A full disk counts only for a program that failed: one that filled the last block and is
+    content has not missed anything.
+    """
+    if any(stream.truncated for stream in streams):
+        return LimitHit.OUTPUT
+    if cpu_seconds >= limits.cpu_seconds:
+        return LimitHit.TIMEOUT
+    if wait_status != 0 and confined.disk_full():
+        return LimitHit.DISK
+    return None
+
+
+_LIMIT_SIGNALS = {signal.SIGXCPU: LimitHit.TIMEOUT, signal.SIGXFSZ: LimitHit.DISK}
+
+
+def limit_of_signal(number: int | None) -> LimitHit | None:
+    """The limit that a program's own deadly signal stands for: the kernel's CPU and file limits."""
+    return _LIMIT_SIGNALS.get(signal.Signals(number)) if number in _LIMIT_SIGNALS else None

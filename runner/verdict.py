@@ -1,0 +1,92 @@
+"""From how a run ended to what may be said about the source: design §7 in code.
+
+The one promise: a limit that was hit, or a compiler that broke, is never called a rejection.
+Most of it is known from the sandbox. What is left are limits that a compiler survives and reports
+in its own words; those words are data of the catalogue (`limit_messages.toml`), one list per
+compiler family.
+
+A job's author can make a compiler print any line at all, line breaks included (a failed
+static_assert does). So words alone decide nothing: they count only when the compiler failed and
+located no error of its own in the source. A forger needs such an error to make it fail.
+"""
+
+import re
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chalicelib.models import Reason, Verdict
+from runner.sandbox.base import LimitHit, SandboxResult
+
+_REASON_OF_LIMIT = {
+    LimitHit.TIMEOUT: Reason.TIMEOUT,
+    LimitHit.MEMORY: Reason.MEMORY,
+    LimitHit.OUTPUT: Reason.OUTPUT,
+    LimitHit.DISK: Reason.DISK,
+    LimitHit.PROCESSES: Reason.PROCESSES,
+}
+
+# Nobody but the kernel sends SIGKILL into a sandbox: the runner's own is reported as a limit or as
+# cancelled. The kernel does it when the host's memory runs out.
+_REASON_OF_SIGNAL = {signal.SIGKILL: Reason.MEMORY}
+
+# Where gcc, clang, GNU as, ld and javac say that they refuse the program: an error with a line
+# number, an error of clang's code generation, or a linker that gave up.
+_ORDINARY_ERROR = re.compile(
+    r"(?m)"
+    r"^[^\n]*:\d+: (?:fatal )?[eE]rror: "
+    r"|^error: "
+    r"|^(?:collect2|clang[^\s:]*): error: (?:ld returned|linker command failed)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitPattern:
+    """A limit or crash in a compiler's own words: `pattern` is searched in the whole of stderr.
+
+    It must describe complete lines, `(?m)^…$`, as the compiler or its driver prints them.
+    """
+
+    reason: Reason
+    pattern: re.Pattern[str]
+
+
+def classify(result: SandboxResult, *, patterns: Sequence[LimitPattern]) -> tuple[Verdict, Reason | None]:
+    """The verdict on a run, with the reason when it is inconclusive.
+
+    In this order: cancelled; a limit that the sandbox saw; a limit that the compiler reported; a
+    compiler that crashed; exit status 0; everything else is the compiler's own rejection.
+    """
+    if result.cancelled:
+        return Verdict.INCONCLUSIVE, Reason.CANCELLED
+    if result.limit_hit is not None:
+        return Verdict.INCONCLUSIVE, _REASON_OF_LIMIT[result.limit_hit]
+    if result.exit_code == 0:
+        return Verdict.COMPILES, None
+    reported = _reported(result, patterns)
+    if reported is not None:
+        return Verdict.INCONCLUSIVE, reported
+    if result.signal is not None:
+        return Verdict.INCONCLUSIVE, _REASON_OF_SIGNAL.get(signal.Signals(result.signal), Reason.COMPILER_CRASH)
+    return Verdict.REJECTED, None
+
+
+def _reported(result: SandboxResult, patterns: Sequence[LimitPattern]) -> Reason | None:
+    """The limit or crash that a failed compiler reports, if it is to be believed.
+
+    A crash is often only how a limit ends, so limits are looked for first. The messages
+    themselves are no ordinary errors, even where they look like one (`fatal error: error writing
+    to …`), so they are taken out before looking for those. A compiler that a signal ended did
+    not get to refuse anything, whatever it had printed before.
+    """
+    text = result.stderr.decode(errors="replace")
+    found = [entry for entry in patterns if entry.pattern.search(text)]
+    if not found:
+        return None
+    if result.signal is None:
+        for entry in found:
+            text = entry.pattern.sub("", text)
+        if _ORDINARY_ERROR.search(text):
+            return None
+    reasons = [entry.reason for entry in found]
+    return next((reason for reason in reasons if reason is not Reason.COMPILER_CRASH), Reason.COMPILER_CRASH)

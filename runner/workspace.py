@@ -1,0 +1,237 @@
+"""A job's own directory on the host: made from the job's files, gone on exit.
+
+Every name inside may have been chosen by an attacker, and after a run every entry may have been
+shaped by one. So names are checked here although the API checked them too, files are created
+relative to directory descriptors and never over something that exists, and removal works on
+descriptors and never follows a symbolic link.
+
+A directory is locked (flock) for as long as its workspace lives. The lock dies with its process,
+which is how `remove_stale_workspaces` knows a dead runner's leftovers from a live one's.
+"""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import stat
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+# The directory as the compiler sees it, in every sandbox that can choose: the same path for every
+# job, so that a path in the output says nothing about the host and equal jobs have equal output.
+INSIDE = "/work"
+
+PREFIX = "wic-"
+
+# Linux refuses longer ones (NAME_MAX, PATH_MAX); saying so here gives a ValueError, not an OSError
+# in the middle of creation.
+_NAME_BYTES = 255
+_PATH_BYTES = 4000
+
+_OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def check_name(name: str) -> None:
+    """Refuse a file name that could leave the workspace or be read as an option.
+
+    Accepts relative paths such as `include/a.hpp`. Raises ValueError for anything absolute, with
+    `..`, `.` or empty parts, with control characters, or with a part that starts with `-` (an
+    option) or `@` (a response file).
+    """
+    if not name:
+        raise ValueError("a file name is empty")
+    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in name):
+        raise ValueError(f"file name {name!r} contains a control character")
+    try:
+        encoded = name.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"file name {name!r} is not valid Unicode") from None
+    if name.startswith("/"):
+        raise ValueError(f"file name {name!r} is absolute")
+    if len(encoded) > _PATH_BYTES:
+        raise ValueError(f"a file name is longer than {_PATH_BYTES} bytes")
+    for part in name.split("/"):
+        if part in ("", ".", ".."):
+            raise ValueError(f"file name {name!r} has an empty part, '.' or '..'")
+        if part.startswith(("-", "@")):
+            raise ValueError(f"file name {name!r} has a part that starts with '-' or '@'")
+        if len(part.encode()) > _NAME_BYTES:
+            raise ValueError(f"a part of a file name is longer than {_NAME_BYTES} bytes")
+
+
+class Workspace:
+    """A job's directory. Use as a context manager; `create` makes one."""
+
+    def __init__(self, path: Path, lock: int) -> None:
+        """Take over a fresh, locked directory. Callers use `create`."""
+        self.path = path
+        self.inside = INSIDE
+        self._lock = lock
+
+    @classmethod
+    def create(cls, files: Mapping[str, str], parent: Path | None = None) -> "Workspace":
+        """Make a directory that only this user can read, holding `files` (name → text).
+
+        `parent` defaults to the system's directory for temporary files. Raises ValueError for a
+        name that `check_name` refuses, that is given twice, or that is also a directory of
+        another one; nothing is left behind then.
+        """
+        for name in files:
+            check_name(name)
+        for name in files:
+            above = name
+            while "/" in above:
+                above = above.rpartition("/")[0]
+                if above in files:
+                    raise ValueError(f"file name {above!r} is also a directory of {name!r}")
+        path, lock = _make_locked_directory(parent)
+        workspace = cls(path, lock)
+        try:
+            for name, text in files.items():
+                _write(lock, name, text)
+        except BaseException:
+            workspace.close()
+            raise
+        return workspace
+
+    def __enter__(self) -> "Workspace":
+        """Return the workspace itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove the directory, whatever it has become."""
+        self.close()
+
+    def close(self) -> None:
+        """Remove the directory and everything in it. Safe to call twice. Raises OSError."""
+        if self._lock < 0:
+            return
+        lock, self._lock = self._lock, -1
+        try:
+            _remove(self.path, lock)
+        finally:
+            os.close(lock)
+
+
+def remove_stale_workspaces(parent: Path | None = None) -> int:
+    """Remove the workspaces that dead runners of this user left in `parent`; returns how many.
+
+    Safe while other runners work in the same directory: a live workspace is locked.
+    """
+    directory = Path(parent or tempfile.gettempdir())
+    removed = 0
+    for entry in list(os.scandir(directory)):
+        if not entry.name.startswith(PREFIX):
+            continue
+        try:
+            descriptor = os.open(entry.path, _OPEN_DIRECTORY)
+        except OSError:
+            continue  # not a directory, or somebody else's
+        try:
+            if os.fstat(descriptor).st_uid == os.geteuid():
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(Path(entry.path), descriptor)
+                removed += 1
+        except OSError:
+            continue  # alive (the lock is held), or gone in the meantime
+        finally:
+            os.close(descriptor)
+    return removed
+
+
+def _make_locked_directory(parent: Path | None) -> tuple[Path, int]:
+    """Make a private directory and lock it.
+
+    Between the two steps a cleaner may find it unlocked and remove it; the lock then belongs to a
+    directory without a name (no links left), and another one is made.
+    """
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
+        try:
+            descriptor = os.open(path, _OPEN_DIRECTORY)
+        except FileNotFoundError:
+            continue
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return path, descriptor
+        os.close(descriptor)
+
+
+def _write(root: int, name: str, text: str) -> None:
+    """Create the file `name` below the directory descriptor `root`; nothing may exist there yet."""
+    *directories, last = name.split("/")
+    with contextlib.ExitStack() as stack:
+        current = root
+        for directory in directories:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(directory, 0o755, dir_fd=current)
+            current = os.open(directory, _OPEN_DIRECTORY, dir_fd=current)
+            stack.callback(os.close, current)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            data = text.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"the text of {name!r} is not valid Unicode") from None
+        with open(os.open(last, flags, 0o644, dir_fd=current), "wb") as file:
+            file.write(data)
+
+
+def _remove(path: Path, descriptor: int) -> None:
+    """Empty the directory behind `descriptor`, then remove `path` if it is still that directory."""
+    _empty(descriptor)
+    with contextlib.suppress(FileNotFoundError):
+        found = os.lstat(path)
+        if os.path.samestat(found, os.fstat(descriptor)):
+            os.rmdir(path)
+
+
+def _empty(root: int) -> None:
+    """Remove everything below the directory descriptor `root`.
+
+    A job can nest directories deeper than any recursion or descriptor limit, so nothing descends:
+    the subdirectories of a directory move up into `root` until only empty ones remain.
+    Permissions are widened on the way, as a job may have cleared them.
+    """
+    os.fchmod(root, stat.S_IRWXU)
+    # A job has ended when its workspace is removed, so it cannot guess this name.
+    fresh = secrets.token_hex(8)
+    serial = 0
+    while names := os.listdir(root):
+        for name in names:
+            directory = _open_widened(root, name)
+            if directory is None:
+                os.unlink(name, dir_fd=root)
+                continue
+            try:
+                for child in os.listdir(directory):
+                    below = _open_widened(directory, child)
+                    if below is None:
+                        os.unlink(child, dir_fd=directory)
+                        continue
+                    os.close(below)
+                    serial += 1
+                    os.rename(child, f"{fresh}-{serial}", src_dir_fd=directory, dst_dir_fd=root)
+            finally:
+                os.close(directory)
+            os.rmdir(name, dir_fd=root)
+
+
+def _open_widened(parent: int, name: str) -> int | None:
+    """Open the directory `name` of `parent` with all rights for its owner; None if it is not one.
+
+    O_PATH needs no permission on the directory itself, and the detour through the descriptor
+    changes exactly what was opened, never what a link points at.
+    """
+    try:
+        found = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    except NotADirectoryError:
+        return None
+    try:
+        os.chmod(f"/proc/self/fd/{found}", stat.S_IRWXU)
+        return os.open(".", _OPEN_DIRECTORY, dir_fd=found)
+    finally:
+        os.close(found)

@@ -1,0 +1,119 @@
+"""Redis that is away, refuses us, or speaks otherwise: one clear line, 503 in time, recovery by itself."""
+
+import time
+
+import pytest
+
+from chalicelib.errors import StoreRefused, StoreUnavailable
+from chalicelib.storage.redis import RedisStore
+from tests.factories import make_environment, make_job, make_runner, make_settings
+from tests.processes import ApiProcess, RunnerProcess, run_runner
+from tests.servers import RedisServer, free_port
+
+REQUEST = {"source_code": "int main(void) { return 0; }", "language": "c", "stage": "syntax"}
+# The promise is an answer within 5 s.
+ANSWER_SECONDS = 5.0
+
+
+def refusal(settings: dict[str, str]) -> str:
+    """The one line with which a runner refuses to start."""
+    ended = run_runner(settings)
+    assert ended.returncode == 3, ended.stderr
+    lines = [line for line in ended.stderr.splitlines() if line.startswith("will-it-compile: ")]
+    assert len(lines) == 1, ended.stderr
+    assert "Traceback" not in ended.stderr
+    return lines[0]
+
+
+def test_a_runner_says_that_redis_cannot_be_reached() -> None:
+    """Nothing listens: the line names the address and says refused; exit code 3."""
+    port = free_port()
+    line = refusal({"REDIS_ENABLED": "true", "REDIS_ADDR": f"127.0.0.1:{port}"})
+    assert f"127.0.0.1:{port}" in line
+    assert "refused" in line
+
+
+def test_a_runner_says_that_the_password_is_missing_or_wrong(start_redis: type[RedisServer]) -> None:
+    """A server with a password: the line says to set it, or that it is refused, and shows none."""
+    server = start_redis(password="correct-horse")
+    settings = server.environment()
+    del settings["REDIS_PASSWORD"]
+    assert "set REDIS_PASSWORD" in refusal(settings)
+    line = refusal(settings | {"REDIS_PASSWORD": "battery-staple"})
+    assert "check REDIS_PASSWORD" in line
+    assert "staple" not in line
+
+
+def test_a_runner_says_that_redis_speaks_tls(start_redis: type[RedisServer]) -> None:
+    """A plain client against a TLS port: the line says to set REDIS_TLS=true; and the other way round."""
+    secure = start_redis(tls=True)
+    assert "REDIS_TLS=true" in refusal({"REDIS_ENABLED": "true", "REDIS_ADDR": secure.address})
+    untrusted = refusal({"REDIS_ENABLED": "true", "REDIS_ADDR": secure.address, "REDIS_TLS": "true"})
+    assert "REDIS_TLS_CA_FILE" in untrusted
+    plain = start_redis()
+    assert "REDIS_TLS=false" in refusal(plain.environment() | {"REDIS_TLS": "true"})
+
+
+def test_api_and_runner_ride_out_a_restart_of_redis(start_redis: type[RedisServer]) -> None:
+    """Redis dies: 503 with Retry-After within 5 s and never a 500; it returns: jobs are done again, with
+    nobody restarting anything."""
+    server = start_redis(appendonly="always")
+    with RunnerProcess(server.environment()) as runner, ApiProcess(server.environment()) as api:
+        assert api.call("POST", "/api/v1/compile?wait=20", REQUEST).json()["verdict"] == "compiles"
+        server.kill()
+        for method, path in (
+            ("POST", "/api/v1/compile"),
+            ("GET", f"/api/v1/compile/{'0' * 32}"),
+            ("DELETE", f"/api/v1/compile/{'0' * 32}"),
+            ("GET", "/api/v1/environments"),
+            ("GET", "/api/v1/workers/stats"),
+            ("GET", "/ready"),
+        ):
+            began = time.monotonic()
+            reply = api.call(method, path, REQUEST if method == "POST" else None)
+            assert reply.status == 503, (method, path, reply.body)
+            assert int(reply.headers["retry-after"]) >= 1
+            assert reply.json()["error"] == "store_unavailable"
+            assert server.address not in reply.body.decode()
+            assert time.monotonic() - began < ANSWER_SECONDS, (method, path)
+        assert api.call("GET", "/health").status == 200
+        runner.wait_for_log("trying again until it is back")
+        server.start()
+        runner.wait_for_log("the store is back")
+        assert api.call("POST", "/api/v1/compile?wait=20", REQUEST).json()["verdict"] == "compiles"
+        assert "Traceback" not in runner.log()
+        assert "Traceback" not in api.log()
+
+
+def test_a_redis_that_hangs_is_answered_for_within_five_seconds(start_redis: type[RedisServer]) -> None:
+    """Redis accepts connections and says nothing (SIGSTOP): 503 in time, also on a pooled connection."""
+    server = start_redis()
+    store = RedisStore(make_settings(redis_enabled=True, redis_addr=server.address))
+    store.announce(make_runner(), [make_environment()], 60)
+    with ApiProcess(server.environment()) as api:
+        assert api.call("GET", "/ready").status == 200
+        server.pause()
+        try:
+            for path in ("/ready", f"/api/v1/compile/{'0' * 32}?wait=20", "/api/v1/environments"):
+                began = time.monotonic()
+                reply = api.call("GET", path)
+                seconds = time.monotonic() - began
+                assert reply.status == 503, reply.body
+                assert seconds < ANSWER_SECONDS, (path, seconds)
+            began = time.monotonic()
+            assert api.call("POST", "/api/v1/compile", REQUEST | {"language": "cpp"}).status == 503
+            assert time.monotonic() - began < ANSWER_SECONDS
+        finally:
+            server.resume()
+        assert api.call("GET", "/ready").status == 200
+
+
+def test_the_store_tells_refusal_from_absence(start_redis: type[RedisServer]) -> None:
+    """Refused is not unavailable: the one needs an operator, the other time."""
+    server = start_redis(password="secret")
+    with pytest.raises(StoreRefused):
+        RedisStore(make_settings(redis_enabled=True, redis_addr=server.address)).ping()
+    with pytest.raises(StoreUnavailable):
+        RedisStore(make_settings(redis_enabled=True, redis_addr=f"127.0.0.1:{free_port()}")).submit(
+            make_job()
+        )
