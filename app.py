@@ -220,4 +220,11 @@ def _under_chalice_local(argv: list[str]) -> bool:
 
 
 if _under_chalice_local(sys.argv):
-    _serve_locally()
+    try:
+        _serve_locally()
+    except SystemExit as refused:
+        # With autoreload Chalice imports us on a thread, and that is all that SystemExit would end.
+        if threading.current_thread() is not threading.main_thread():
+            sys.stderr.flush()
+            os._exit(refused.code if isinstance(refused.code, int) else 1)
+        raise

@@ -1,0 +1,123 @@
+"""Redis dies (SIGKILL) under load and comes back, or another takes over: no job hangs or ends twice."""
+
+import time
+from collections.abc import Callable
+from typing import Literal
+
+import pytest
+
+from chalicelib.storage.keys import CoordinationKeys
+from tests.faults.harness import LEASE_SECONDS, SmallRunner, assert_settled, fault_settings
+from tests.faults.load import Load, outcome
+from tests.processes import ApiProcess
+from tests.servers import RedisCluster, RedisServer, SentinelGroup, wait_until
+
+
+@pytest.mark.parametrize("fsync", ["always", "everysec"])
+def test_jobs_survive_a_redis_that_is_killed_under_load(
+    start_redis: Callable[..., RedisServer], fsync: Literal["always", "everysec"]
+) -> None:
+    """Redis is killed twice under load. With appendfsync always every accepted job ends; with everysec the
+    loss is counted and no job hangs. Meanwhile the API answers 503, and never 500."""
+    server = start_redis(appendonly=fsync)
+    settings = fault_settings(server)
+    with SmallRunner(settings) as runner, ApiProcess(settings) as api:
+        with Load(api) as load:
+            for _ in range(2):
+                time.sleep(2)
+                server.kill()
+                time.sleep(1)
+                server.start()
+            time.sleep(2)
+        result = outcome(api, load.accepted)
+        print(
+            f"\nappendfsync {fsync}: {len(load.accepted)} accepted, {result.ended} ended, {result.lost} lost, "
+            f"{len(result.hanging)} hang; answers {load.statuses}"
+        )
+        assert set(load.statuses) <= {202, 503}, load.statuses
+        assert load.statuses[503] >= 1
+        assert not load.broken
+        assert not result.hanging
+        assert result.lost == 0 or fsync == "everysec"
+        assert len(load.accepted) >= 20
+        assert runner.running
+        # A submit that was answered with 503 may have been queued all the same; it is done, too.
+        wait_until(lambda: server.admin.hlen("job:live") == 0, "the last job")
+        everything = [
+            key.removeprefix("job:") for key in server.admin.keys("job:????????????????????????????????")
+        ]
+        assert set(load.accepted) <= set(everything)
+        # What is in no set was written by a submit that failed before it queued: never accepted.
+        queued = [job_id for job_id in everything if server.admin.exists(f"result:{job_id}")]
+        assert_settled(server, queued)
+
+
+def test_a_sentinel_failover_is_ridden_out(start_sentinels: Callable[..., SentinelGroup]) -> None:
+    """The master dies under load: the service resumes by itself. What the dead master had not replicated
+    is lost and counted; no job hangs."""
+    group = start_sentinels()
+    settings = group.environment() | {"LEASE_SECONDS": str(LEASE_SECONDS), "QUEUE_SIZE": "5000"}
+    with SmallRunner(settings) as runner, ApiProcess(settings) as api:
+        with Load(api) as load:
+            time.sleep(2)
+            former = group.master()
+            before = len(load.accepted)
+            former.kill()
+            began = time.monotonic()
+            group.wait_for_master_other_than(former)
+            elected = time.monotonic() - began
+            wait_until(lambda: len(load.accepted) > before + 10, "jobs to be accepted again")
+            resumed = time.monotonic() - began
+            time.sleep(2)
+        result = outcome(api, load.accepted)
+        print(
+            f"\nsentinel failover: new master after {elected:.1f} s, service after {resumed:.1f} s; "
+            f"{len(load.accepted)} accepted, {result.ended} ended, {result.lost} lost, "
+            f"{len(result.hanging)} hang; answers {load.statuses}"
+        )
+        assert set(load.statuses) <= {202, 503}, load.statuses
+        assert not result.hanging
+        assert result.ended + result.lost == len(load.accepted)
+        assert runner.running
+        assert_no_double(group.client(), prefix="")
+
+
+def test_a_cluster_failover_is_ridden_out(start_cluster: Callable[..., RedisCluster]) -> None:
+    """The master that holds the coordination keys dies under load; its replica takes over and so do we."""
+    cluster = start_cluster()
+    settings = cluster.environment() | {"LEASE_SECONDS": str(LEASE_SECONDS), "QUEUE_SIZE": "5000"}
+    with SmallRunner(settings) as runner, ApiProcess(settings) as api:
+        with Load(api) as load:
+            time.sleep(2)
+            keys = CoordinationKeys.for_mode("cluster")
+            former = cluster.node_for(keys.stream)
+            before = len(load.accepted)
+            former.kill()
+            began = time.monotonic()
+            cluster.wait_for_failover_of(former)
+            elected = time.monotonic() - began
+            wait_until(
+                lambda: len(load.accepted) > before + 10, "jobs to be accepted again", timeout_seconds=30
+            )
+            resumed = time.monotonic() - began
+            time.sleep(2)
+        result = outcome(api, load.accepted)
+        print(
+            f"\ncluster failover: new master after {elected:.1f} s, service after {resumed:.1f} s; "
+            f"{len(load.accepted)} accepted, {result.ended} ended, {result.lost} lost, "
+            f"{len(result.hanging)} hang; answers {load.statuses}"
+        )
+        assert set(load.statuses) <= {202, 503}, load.statuses
+        assert not result.hanging
+        assert result.ended + result.lost == len(load.accepted)
+        assert runner.running
+        assert_no_double(cluster.client(), prefix=keys.prefix)
+
+
+def assert_no_double(client: object, *, prefix: str) -> None:
+    """No id is in two status sets."""
+    seen: dict[str, str] = {}
+    for status in ("queued", "processing", "completed", "failed", "timeout", "error", "cancelled"):
+        for job_id in client.smembers(f"{prefix}job:index:status:{status}"):  # type: ignore[attr-defined]
+            assert job_id not in seen, f"{job_id} is in {seen[job_id]} and {status}"
+            seen[job_id] = status

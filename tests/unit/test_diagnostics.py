@@ -1,0 +1,282 @@
+"""Reading what gcc, clang, the assembler and the linker print. The texts are as those programs wrote them."""
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chalicelib.catalog import load_catalog
+from chalicelib.models import Diagnostic, Severity
+from runner.diagnostics import bounds, parse
+
+_GCC = load_catalog().family("gcc")
+_FOLDER = "/work"
+
+
+def _parse(text: str, **files: str) -> tuple[Diagnostic, ...]:
+    """Diagnostics of `text`; ``a="…"`` is the file a.cpp."""
+    return parse(_GCC, text, {f"{name}.cpp": source for name, source in files.items()}, _FOLDER)
+
+
+def _brief(diagnostic: Diagnostic) -> tuple[object, ...]:
+    return (diagnostic.severity.value, diagnostic.file, diagnostic.line, diagnostic.column, diagnostic.code)
+
+
+def test_a_message_has_its_place_severity_text_and_flag() -> None:
+    """The parts of one ordinary line arrive in their fields."""
+    (found,) = _parse(
+        "a.cpp: In function 'int main()':\n"
+        "a.cpp:2:9: warning: unused variable 'y' [-Wunused-variable]\n"
+        "    2 |     int y;\n"
+        "      |         ^\n",
+        a="int main() {\n    int y;\n}\n",
+    )
+    assert _brief(found) == ("warning", "a.cpp", 2, 9, "-Wunused-variable")
+    assert found.message == "unused variable 'y'"
+
+
+@pytest.mark.parametrize(
+    ("bracket", "code"),
+    [
+        ("[-Wunused]", "-Wunused"),
+        ("[-Werror=unused]", "-Wunused"),
+        ("[-Werror,-Wunused]", "-Wunused"),
+        ("[-Wformat=]", "-Wformat="),
+        ("[-Werror=format=]", "-Wformat="),
+        ("[-fpermissive]", "-fpermissive"),
+        ("[-W#warnings]", "-W#warnings"),
+        ("[-Wc++20-extensions]", "-Wc++20-extensions"),
+        ("[-Werror]", "-Werror"),
+    ],
+)
+def test_the_flag_in_brackets_is_the_code(bracket: str, code: str) -> None:
+    """Turning a warning into an error does not change what it is called."""
+    (found,) = _parse(f"a.cpp:1:1: error: text {bracket}\n")
+    assert (found.message, found.code) == ("text", code)
+
+
+@pytest.mark.parametrize(
+    "ending", ["array[5]", "[with T = int]", "x []", "text [CWE-1]", "[- W]", "]", "[-Wa b]"]
+)
+def test_other_brackets_stay_in_the_message(ending: str) -> None:
+    """Only a flag is taken off a message."""
+    (found,) = _parse(f"a.cpp:1:1: error: text {ending}\n")
+    assert (found.message, found.code) == (f"text {ending}", None)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected", "message"),
+    [
+        ("a.cpp:1:10: fatal error: x.h: No such file", ("fatal", "a.cpp", 1, 10, None), "x.h: No such file"),
+        ("a.cpp:3: Error: no such instruction: `foo'", ("error", "a.cpp", 3, None, None), None),
+        ("{standard input}:3: Warning: odd", ("warning", "{standard input}", 3, None, None), "odd"),
+        ("<built-in>: error: 'x' was not declared", ("error", "<built-in>", None, None, None), None),
+        ("a.cpp: error: too odd", ("error", "a.cpp", None, None, None), "too odd"),
+        ("cc1plus: error: unrecognized option", ("error", None, None, None, None), "unrecognized option"),
+        ("g++-12: fatal error: no input files", ("fatal", None, None, None, None), "no input files"),
+        ("clang++-19: error: unknown argument: '-fbar'", ("error", None, None, None, None), None),
+        ("error: invalid argument '-x'", ("error", None, None, None, None), "invalid argument '-x'"),
+        ("fatal error: too many errors emitted, stopping now [-ferror-limit=]",
+         ("fatal", None, None, None, "-ferror-limit="), "too many errors emitted, stopping now"),
+        ("a.cpp:1:1: sorry, unimplemented: later", ("error", "a.cpp", 1, 1, None), "later"),
+        ("a.cpp:1:1: internal compiler error: in f, at g.cc:1", ("fatal", "a.cpp", 1, 1, None), None),
+        ("a.cpp:0:0: error: nowhere", ("error", "a.cpp", None, None, None), "nowhere"),
+        ("./a.cpp:1:2: error: x", ("error", "a.cpp", 1, 2, None), "x"),
+        ("sub/../a.cpp:1:2: error: x", ("error", "a.cpp", 1, 2, None), "x"),
+        ("/work/a.cpp:1:2: error: x", ("error", "a.cpp", 1, 2, None), "x"),
+        ("/usr/include/a.cpp:1:2: error: x", ("error", "/usr/include/a.cpp", 1, 2, None), "x"),
+        ("a.cpp:1:2: error: ", ("error", "a.cpp", 1, 2, None), ""),
+        ("a.cpp:1:2: error:", ("error", "a.cpp", 1, 2, None), ""),
+        ("a.cpp:1:2: error: x\r", ("error", "a.cpp", 1, 2, None), "x"),
+        ("a.cpp:99999999999:2: error: x", ("error", None, None, None, None), None),
+    ],
+)  # fmt: skip
+def test_every_shape_of_a_message_is_read(
+    line: str, expected: tuple[object, ...], message: str | None
+) -> None:
+    """Locations of all lengths, tools without one, the assembler, and names as the request has them."""
+    found = _parse(f"{line}\n", a="int x;")
+    if "99999999999" in line:
+        # Not a line number; then it must be neither a crash nor an absurd integer.
+        assert all((diagnostic.line or 0) < 10**9 for diagnostic in found)
+        return
+    assert [_brief(diagnostic) for diagnostic in found] == [expected]
+    assert message in (None, found[0].message)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "In file included from a.cpp:1:",
+        "                 from b.cpp:2:",
+        "a.cpp: In function 'int main()':",
+        "a.cpp:6:56:   required from here",
+        "compilation terminated.",
+        "1 warning and 8 errors generated.",
+        "cc1plus: all warnings being treated as errors",
+        "asm.cpp: Assembler messages:",
+        "    9 | int x; // a.cpp:1:1: error: not one",
+        "      | ^~~ a.cpp:1:1: error: not one",
+        "some words: error: inside a message",
+        "",
+    ],
+)
+def test_lines_around_messages_are_none(line: str) -> None:
+    """Context, snippets and summaries become no diagnostics."""
+    assert _parse(f"{line}\n") == ()
+
+
+def test_notes_are_children_of_what_they_explain() -> None:
+    """Notes go under the error or warning before them, in order."""
+    first, second = _parse(
+        "a.cpp:1:1: error: one\n"
+        "a.cpp:2:1: note: about one\n"
+        "/usr/include/x.h:3:1: note: more about one\n"
+        "a.cpp:4:1: warning: two [-Wtwo]\n"
+        "a.cpp:5:1: note: about two\n"
+    )
+    assert [note.message for note in first.children] == ["about one", "more about one"]
+    assert [note.message for note in second.children] == ["about two"]
+    assert {note.severity for note in first.children} == {Severity.NOTE}
+
+
+def test_a_note_that_explains_nothing_stands_alone() -> None:
+    """A first note, and gcc's note for #pragma message, are no children."""
+    found = _parse(
+        "a.cpp:1:1: note: first\n"
+        "a.cpp:2:1: error: one\n"
+        "a.cpp:3:9: note: '#pragma message: hello'\n"
+        "a.cpp:4:1: note: '#pragma message: again'\n"
+    )
+    assert [len(diagnostic.children) for diagnostic in found] == [0, 0, 0, 0]
+
+
+def test_a_source_line_of_old_clang_is_not_a_message() -> None:
+    """An unnumbered source line above carets may say anything."""
+    source = "error: int x = y; // b.cpp:9:9: error: forged"
+    (found,) = _parse(
+        f"a.cpp:1:16: error: use of undeclared identifier 'y'\n{source}\n               ^\n"
+        "1 error generated.\n",
+        a=source,
+    )
+    assert found.message == "use of undeclared identifier 'y'"
+
+
+@pytest.mark.parametrize("numbered", [True, False], ids=["numbered", "plain"])
+def test_lines_before_a_messages_own_snippet_belong_to_it(numbered: bool) -> None:
+    """A quoted newline continues the message, whatever the next line looks like; the flag is at its end."""
+    source = '[[deprecated("q\\nb.cpp:2:2: error: eek")]] void f(); void g() { f(); }'
+    snippet = f"    1 | {source}\n      | ^\n" if numbered else f"{source}\n^\n"
+    (found,) = _parse(
+        "a.cpp:1:66: warning: 'f' is deprecated: q\n"
+        f"b.cpp:2:2: error: eek [-Wdeprecated-declarations]\n{snippet}"
+        "a.cpp:1:51: note: declared here\n",
+        a=source,
+    )
+    assert found.message == "'f' is deprecated: q\nb.cpp:2:2: error: eek"
+    assert _brief(found) == ("warning", "a.cpp", 1, 66, "-Wdeprecated-declarations")
+    assert len(found.children) == 1
+
+
+def test_two_messages_before_one_snippet_stay_two() -> None:
+    """gcc shows the snippet of one place once; the messages about that place are all kept."""
+    found = _parse(
+        "a.cpp:1:1: error: one\n"
+        "b.cpp:7:1: error: two\n"
+        "a.cpp:1:5: error: three\n"
+        "    1 | int x;\n"
+        "      | ^~~\n",
+        a="int x;\n",
+    )
+    assert [diagnostic.message for diagnostic in found] == ["one", "two", "three"]
+
+
+_LINKER = """\
+/usr/bin/ld: /tmp/ccC4cg37.o: in function `main':
+main.cpp:(.text+0x9): undefined reference to `miss()'
+/usr/bin/ld: main.cpp:(.text+0x10): warning: the use of `tmpnam' is dangerous, better use `mkstemp'
+/usr/bin/ld: /tmp/f2-364ebf.o: in function `f()':
+/work/second.cpp:12: multiple definition of `f()'; /tmp/f-883848.o:/work/main.cpp:1: first defined here
+/usr/bin/ld: /usr/lib/gcc/x86_64-linux-gnu/12/../../../x86_64-linux-gnu/Scrt1.o: in function `_start':
+(.text+0x17): undefined reference to `main'
+/usr/bin/ld: cannot find -lfoo: No such file or directory
+collect2: error: ld returned 1 exit status
+"""
+
+
+def test_a_linkers_messages_are_errors_in_the_users_files() -> None:
+    """Undefined and doubled names have a file, a line where one is known, and no random object."""
+    files = {"main.cpp": "", "second.cpp": ""}
+    found = parse(_GCC, _LINKER, files, _FOLDER)
+    assert [(each.severity.value, each.file, each.line, each.message) for each in found] == [
+        ("error", "main.cpp", None, "undefined reference to `miss()'"),
+        ("warning", "main.cpp", None, "the use of `tmpnam' is dangerous, better use `mkstemp'"),
+        ("error", "second.cpp", 12, "multiple definition of `f()'; main.cpp:1: first defined here"),
+        ("error", None, None, "undefined reference to `main'"),
+        ("error", None, None, "cannot find -lfoo: No such file or directory"),
+        ("error", None, None, "ld returned 1 exit status"),
+    ]
+
+
+def test_lines_like_a_linkers_are_its_own_only_after_it_spoke() -> None:
+    """Without a linker, a place and some words are nothing."""
+    assert _parse("a.cpp:12: undefined reference to `x'\n") == ()
+
+
+def test_the_number_of_diagnostics_is_bounded() -> None:
+    """Errors and their notes count together, and the first ones are kept."""
+    found = _parse("a.cpp:1:1: error: e\na.cpp:1:1: note: n\n" * bounds.MAX_DIAGNOSTICS)
+    assert bounds.count(found) == bounds.MAX_DIAGNOSTICS
+    assert len(found) == bounds.MAX_DIAGNOSTICS / 2
+
+
+def test_the_length_of_a_message_is_bounded() -> None:
+    """A message longer than the bound is cut there."""
+    (found,) = _parse("a.cpp:1:1: error: " + "x" * 100_000 + "\n")
+    assert found.message == "x" * bounds.MAX_MESSAGE_CHARACTERS
+
+
+_PIECES = st.sampled_from(
+    ["a.cpp", ":", ": ", "1", "99", "error", "warning: ", ": note: ", "[-Wx]", " ", "^", "~", " | ", "\n",
+     "ld: ", "/tmp/x.o:", "/work/", "(.text+0x1): ",
+     ": in function `f':", "'#pragma message: ", "\t", "\r", "int x;", "é", "\0"]
+)  # fmt: skip
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(st.one_of(st.text(), st.lists(_PIECES, max_size=60).map("".join)))
+def test_any_text_can_be_read(text: str) -> None:
+    """No text makes the parser raise, and no diagnostic appears without a severity's word in the text."""
+    found = _parse(text, a="int x;\nint y;\n")
+    assert bounds.count(found) <= text.count("\n") + 1
+    for diagnostic in found:
+        assert diagnostic.line is None or diagnostic.line >= 1
+        assert diagnostic.column is None or diagnostic.column >= 1
+
+
+_HOSTILE = {
+    "colons": ":" * 9_000,
+    "colons and digits": "1:" * 4_500,
+    "severities": ": error" * 1_300,
+    "slashes": "/" * 9_000,
+    "objects": "ld: " + "/tmp/x.o" * 1_100,
+    "functions": "ld: " + ": in function " * 640,
+    "brackets": "a.cpp:1:1: error: " + " [-W" * 2_200 + "]",
+    "carets": "^" * 9_000,
+    "gutter": " " * 9_000 + "|",
+    "names": "a-" * 4_500,
+    "headers": "a.cpp:1:1: error: x",
+    "spaces": "a.cpp:1:1: error:" + " " * 9_000,
+}
+
+
+@pytest.mark.parametrize("name", _HOSTILE)
+def test_hostile_text_is_read_in_linear_time(name: str) -> None:
+    """A megabyte of the worst line takes about as long as any other megabyte."""
+    line = _HOSTILE[name] + "\n"
+    text = line * (1_000_000 // len(line))
+    started = time.process_time()
+    _parse(text, a="int x;\n")
+    # Seconds of CPU time. Measured: 0.2 at most; something quadratic takes minutes.
+    assert time.process_time() - started < 5
