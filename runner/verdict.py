@@ -28,7 +28,7 @@ _REASON_OF_LIMIT = {
 
 # Nobody but the kernel sends SIGKILL into a sandbox: the runner's own is reported as a limit or as
 # cancelled. The kernel does it when the host's memory runs out.
-_REASON_OF_SIGNAL = {signal.SIGKILL: Reason.MEMORY}
+_REASON_OF_SIGNAL: dict[int, Reason] = {signal.SIGKILL: Reason.MEMORY}
 
 # Where gcc, clang, GNU as, ld and javac say that they refuse the program: an error with a line
 # number, an error of clang's code generation, or a linker that gave up.
@@ -67,7 +67,7 @@ def classify(result: SandboxResult, *, patterns: Sequence[LimitPattern]) -> tupl
     if reported is not None:
         return Verdict.INCONCLUSIVE, reported
     if result.signal is not None:
-        return Verdict.INCONCLUSIVE, _REASON_OF_SIGNAL.get(signal.Signals(result.signal), Reason.COMPILER_CRASH)
+        return Verdict.INCONCLUSIVE, _REASON_OF_SIGNAL.get(result.signal, Reason.COMPILER_CRASH)
     return Verdict.REJECTED, None
 
 

@@ -184,18 +184,19 @@ class RedisStore:
         block_ms = max(1, round(min(block_seconds, LONGEST_BLOCK_SECONDS) * 1000))
         with translated(self._settings):
             try:
-                answer = self._client.xreadgroup(
-                    GROUP, runner, {self._keys.stream: ">"}, count=1, block=block_ms
-                )
+                answer = self._read_group(runner, block_ms)
             except ResponseError as error:
                 if "NOGROUP" not in str(error):
                     raise
                 self._make_group()
-                return None
+                answer = self._read_group(runner, block_ms)
         if not answer:
             return None
         [[_, [[entry, fields]]]] = answer
         return entry, fields["id"]
+
+    def _read_group(self, runner: str, block_ms: int) -> Any:
+        return self._client.xreadgroup(GROUP, runner, {self._keys.stream: ">"}, count=1, block=block_ms)
 
     def _make_group(self) -> None:
         # From the start of the stream: what was queued before the first runner came is to be done, too.

@@ -20,7 +20,7 @@ class Script:
     """One Lua script, run with EVALSHA and, the first time on a node, with EVAL."""
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        self.text = text
         # Redis names scripts by SHA-1; it is an identifier here, not a protection.
         self._digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
@@ -29,7 +29,7 @@ class Script:
         try:
             return client.evalsha(self._digest, len(keys), *keys, *arguments)
         except NoScriptError:
-            return client.eval(self._text, len(keys), *keys, *arguments)
+            return client.eval(self.text, len(keys), *keys, *arguments)
 
 
 def _read(name: str) -> str:

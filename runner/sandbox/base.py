@@ -110,7 +110,8 @@ class Sandbox(Protocol):
         ends the run within 0.2 s.
 
         Raises SandboxError when the sandbox, not the program, failed; a program that cannot be
-        started (missing, not executable) is such a failure.
+        started (missing, not executable) is such a failure. Small tools start the program, and
+        tell by the exit statuses 125 to 127 that they could not: those are a failure, too.
         """
         ...
 

@@ -206,9 +206,9 @@ def _exceeded_at_the_end(
     return None
 
 
-_LIMIT_SIGNALS = {signal.SIGXCPU: LimitHit.TIMEOUT, signal.SIGXFSZ: LimitHit.DISK}
+_LIMIT_SIGNALS: dict[int, LimitHit] = {signal.SIGXCPU: LimitHit.TIMEOUT, signal.SIGXFSZ: LimitHit.DISK}
 
 
 def limit_of_signal(number: int | None) -> LimitHit | None:
     """The limit that a program's own deadly signal stands for: the kernel's CPU and file limits."""
-    return _LIMIT_SIGNALS.get(signal.Signals(number)) if number in _LIMIT_SIGNALS else None
+    return None if number is None else _LIMIT_SIGNALS.get(number)

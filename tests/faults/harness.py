@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from chalicelib.models import Job, Status
 from chalicelib.storage.redis import RedisStore
@@ -62,7 +63,7 @@ def assert_settled(server: RedisServer, job_ids: Sequence[str]) -> dict[str, str
 
     Returns the status of each id.
     """
-    redis = server.admin
+    redis: Any = server.admin
     statuses: dict[str, str] = {}
     for status in Status:
         for job_id in redis.smembers(f"job:index:status:{status.value}"):

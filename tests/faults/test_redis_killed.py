@@ -31,8 +31,8 @@ def test_jobs_survive_a_redis_that_is_killed_under_load(
             time.sleep(2)
         result = outcome(api, load.accepted)
         print(
-            f"\nappendfsync {fsync}: {len(load.accepted)} accepted, {result.ended} ended, {result.lost} lost, "
-            f"{len(result.hanging)} hang; answers {load.statuses}"
+            f"\nappendfsync {fsync}: {len(load.accepted)} accepted, {result.ended} ended, "
+            f"{result.lost} lost, {len(result.hanging)} hang; answers {load.statuses}"
         )
         assert set(load.statuses) <= {202, 503}, load.statuses
         assert load.statuses[503] >= 1

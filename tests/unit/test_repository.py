@@ -220,15 +220,18 @@ def test_every_test_says_its_claim(files: list[Path]) -> None:
 
 
 def test_every_exception_from_a_rule_has_its_reason(files: list[Path]) -> None:
-    """A `noqa` or `type: ignore` names the rule, and says why on the same line."""
+    """A `noqa` or `type: ignore` names its rule, and says why behind it or in a comment right above."""
     exception = re.compile(r"#\s*(?:no" + r"qa|type:\s*ig" + r"nore)\b(.*)")
-    reasoned = re.compile(r"(?::\s*[A-Z]+[0-9]+(?:,\s*[A-Z]+[0-9]+)*|\[[a-z-]+(?:, *[a-z-]+)*\])\W+\w.{8,}")
-    unexplained = [
-        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
-        for path in _python(files)
-        for number, line in enumerate(path.read_text().splitlines(), 1)
-        if (found := exception.search(line)) and not reasoned.match(found[1])
-    ]
+    rule = r"(?::\s*[A-Z]+[0-9]+(?:,\s*[A-Z]+[0-9]+)*|\[[a-z-]+(?:, *[a-z-]+)*\])"
+    named, explained = re.compile(rule), re.compile(rule + r"\W+\w.{8,}")
+    unexplained = []
+    for path in _python(files):
+        lines = ["", *path.read_text().splitlines()]
+        for number, line in enumerate(lines):
+            if (found := exception.search(line)) and not explained.match(found[1]):
+                commented = lines[number - 1].lstrip().startswith("#")
+                if not (commented and named.match(found[1])):
+                    unexplained.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()}")
     assert unexplained == []
 
 

@@ -229,7 +229,7 @@ def test_one_byte_more_is_too_large(sent: dict[str, Any]) -> None:
     ids=["fields", "files", "options", "digits", "brackets", "name"],
 )
 def test_a_body_made_to_be_expensive_is_refused_quickly(body: bytes) -> None:
-    """A full body of the worst kind takes well under a second; an error for each part took eight."""
+    """A full body of the worst kind takes about a second; with an error for each part it took eight."""
     assert len(body) <= MAX_BODY_BYTES
     started = time.process_time()
     assert _accept(body) is None

@@ -1,0 +1,183 @@
+"""Connections that are cut in the middle of a command or of its answer, at many places, in both directions.
+
+The client retries once by itself; with two cuts in a row the caller gets `StoreUnavailable` and, as
+the runner does, calls again. Whatever was cut where: one job queued, one claim, one end.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from chalicelib.errors import StoreUnavailable
+from chalicelib.models import Status
+from chalicelib.storage.base import Claim
+from chalicelib.storage.redis import RedisStore
+from tests.factories import make_job, make_result, make_settings
+from tests.servers import RedisServer, wait_until
+from tests.servers.proxy import CuttingProxy
+
+# Places per direction, number of cuts and operation: beginnings, middles and ends of each command.
+PLACES = 10
+
+
+@dataclass
+class Setting:
+    """A store behind the proxy, and one beside it that is never cut."""
+
+    proxy: CuttingProxy
+    cut: RedisStore
+    straight: RedisStore
+    server: RedisServer
+
+
+@pytest.fixture
+def setting(clean_redis: RedisServer) -> Iterator[Setting]:
+    """Both stores over the same emptied server."""
+    with CuttingProxy(clean_redis.port) as proxy:
+        stores = [
+            RedisStore(make_settings(redis_enabled=True, redis_addr=f"127.0.0.1:{port}", lease_seconds=0.5))
+            for port in (proxy.port, clean_redis.port)
+        ]
+        yield Setting(proxy, stores[0], stores[1], clean_redis)
+        for store in stores:
+            store.close()
+
+
+def claimed(store: RedisStore) -> Claim:
+    """The next job, from a store that is not cut."""
+    for _ in range(50):
+        claim = store.claim("runner", 0.2)
+        if claim is not None:
+            return claim
+        store.sweep()
+    pytest.fail("no job came")
+
+
+def again_until_done(call: Callable[[], object]) -> object:
+    """Calls until the store answers, as a client that was told 503 does."""
+    for _ in range(5):
+        try:
+            return call()
+        except StoreUnavailable:
+            continue
+    pytest.fail("the store did not come back after the cuts")
+
+
+def queued_once(setting: Setting, job_id: str) -> None:
+    """The job is queued, once, with one entry in the stream."""
+    by_status = setting.straight.counts().by_status
+    assert {status: number for status, number in by_status.items() if number} == {Status.QUEUED: 1}
+    assert [fields for _, fields in setting.server.admin.xrange("job:stream")] == [{"id": job_id}]
+
+
+def ended_once(setting: Setting, job_id: str, status: Status) -> None:
+    """The job has ended so, counted once, with its result and nothing left over."""
+    job, result = setting.straight.get(job_id), setting.straight.get_result(job_id)
+    assert job is not None
+    assert result is not None
+    assert job.status is status is result.status
+    counts = setting.straight.counts()
+    assert {status: number for status, number in counts.by_status.items() if number} == {status: 1}
+    assert counts.totals.processed + counts.totals.cancelled == 1
+    assert setting.server.admin.xlen("job:stream") == 0
+    assert setting.server.admin.hlen("job:live") == 0
+
+
+def try_submit(setting: Setting) -> None:
+    """Submit, cut, submitted again: one job is queued."""
+    job = make_job()
+    again_until_done(lambda: setting.cut.submit(job))
+    queued_once(setting, job.id)
+
+
+def try_claim(setting: Setting) -> None:
+    """Claim, cut: the job is claimed by one, if need be after the lease, and never lost."""
+    job = make_job()
+    setting.straight.submit(job)
+    held = again_until_done(lambda: setting.cut.claim("cut runner", 0.1))
+    if held is None:  # the answer of the read or of the claim was lost: the lease brings it back
+        held = claimed(setting.straight)
+    assert isinstance(held, Claim)
+    assert held.job.id == job.id
+    assert setting.straight.complete(held, make_result(job.id))
+    ended_once(setting, job.id, Status.COMPLETED)
+
+
+def try_heartbeat(setting: Setting) -> None:
+    """Heartbeat, cut: the lease is kept."""
+    job = make_job()
+    setting.straight.submit(job)
+    claim = claimed(setting.straight)
+    assert again_until_done(lambda: setting.cut.heartbeat("runner", [claim])) == frozenset()
+    assert setting.straight.complete(claim, make_result(job.id))
+    ended_once(setting, job.id, Status.COMPLETED)
+
+
+def try_complete(setting: Setting) -> None:
+    """Complete, cut, completed again: true, and counted once."""
+    job = make_job()
+    setting.straight.submit(job)
+    claim = claimed(setting.straight)
+    assert again_until_done(lambda: setting.cut.complete(claim, make_result(job.id))) is True
+    ended_once(setting, job.id, Status.COMPLETED)
+
+
+def try_cancel(setting: Setting) -> None:
+    """Cancel, cut, cancelled again: cancelled, once."""
+    job = make_job()
+    setting.straight.submit(job)
+    assert again_until_done(lambda: setting.cut.cancel(job.id)) is Status.CANCELLED
+    ended_once(setting, job.id, Status.CANCELLED)
+
+
+def try_release(setting: Setting) -> None:
+    """Hand back, cut: queued once, and its attempt not counted, or counted once."""
+    job = make_job()
+    setting.straight.submit(job)
+    claim = claimed(setting.straight)
+    again_until_done(lambda: setting.cut.release(claim))
+    queued_once(setting, job.id)
+    assert claimed(setting.straight).attempts == 1
+
+
+OPERATIONS = {
+    "submit": try_submit,
+    "claim": try_claim,
+    "heartbeat": try_heartbeat,
+    "complete": try_complete,
+    "cancel": try_cancel,
+    "release": try_release,
+}
+
+
+@pytest.mark.parametrize("direction", ["request", "answer"])
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_cut_connection_neither_doubles_nor_loses(setting: Setting, operation: str, direction: str) -> None:
+    """The operation is cut at ten places, once and twice in a row; its effect is that of one."""
+    attempt = OPERATIONS[operation]
+    setting.cut.ping()
+    attempt(setting)  # loads the scripts
+    setting.server.admin.flushdb()
+    setting.proxy.arm("", 0)
+    attempt(setting)  # uncut: tells how many bytes there are to cut
+    total = setting.proxy.passed[direction]
+    assert total > 0
+    made = 0
+    for cuts in (1, 2):
+        for place in range(PLACES):
+            setting.server.admin.flushdb()
+            setting.proxy.arm(direction, total * place // PLACES + 1, cuts=cuts)
+            attempt(setting)
+            made += cuts - setting.proxy.disarm()
+    print(f"\n{operation}, {direction}: {total} bytes, {made} cuts")
+    assert made >= PLACES
+
+
+def test_the_proxy_really_cuts(setting: Setting) -> None:
+    """Without retries a cut is an error: the proxy does what these tests rely on."""
+    setting.proxy.arm("answer", 1, cuts=10)
+    with pytest.raises(StoreUnavailable):
+        setting.cut.counts()
+    assert setting.proxy.disarm() < 10
+    wait_until(lambda: setting.cut.counts() is not None, "the next connection")

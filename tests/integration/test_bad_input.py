@@ -1,0 +1,184 @@
+"""Bad input, through the real HTTP server into a real Redis: a 4xx with a sentence, and no trace left.
+
+The table is in tests/bad_input.py; here are the rules that hold for each row, and what is no body: job ids,
+paths, methods, and requests that are broken below HTTP's body.
+"""
+
+import json
+import re
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.api import announce, contents, error_of
+from tests.bad_input import CASES, GOOD, TABLES
+from tests.processes import HOST, ApiProcess
+from tests.servers import RedisServer
+
+COMPILE = "/api/v1/compile"
+# A refusal needs no compiler and no wait; this is room for a busy machine and a body of 6 MiB.
+REFUSED_WITHIN_SECONDS = 10.0
+
+
+@pytest.fixture(scope="module")
+def api(redis_server: RedisServer) -> Iterator[ApiProcess]:
+    """One API over an empty Redis in which a runner offers gcc-12 and clang-16."""
+    redis_server.admin.flushall()
+    announce(redis_server)
+    with ApiProcess(redis_server.environment()) as process:
+        yield process
+
+
+@pytest.fixture
+def nothing_stored(api: ApiProcess, redis_server: RedisServer) -> Iterator[None]:
+    """Redis holds exactly the same after the test as before it; and the API says nothing of a traceback."""
+    before, said = contents(redis_server), len(api.log())
+    assert before, "the announcement is there"
+    yield
+    assert contents(redis_server) == before
+    assert "Traceback" not in api.log()[said:]
+
+
+def test_the_table_is_as_large_as_promised() -> None:
+    """At least 40 cases; and no two of them had the same name and fell into one."""
+    assert len(CASES) == sum(len(table) for table in TABLES) >= 40
+
+
+def test_the_request_that_the_cases_spoil_is_good(api: ApiProcess, redis_server: RedisServer) -> None:
+    """What is refused below is refused for what was changed: unchanged, it is accepted."""
+    reply = api.call("POST", COMPILE, GOOD)
+    assert (reply.status, reply.json()["status"]) == (202, "queued")
+    assert api.call("DELETE", f"{COMPILE}/{reply.json()['job_id']}").status == 200
+    assert f"result:{reply.json()['job_id']}".encode() in contents(redis_server)
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.usefixtures("nothing_stored")
+def test_bad_input_is_refused_with_a_sentence_and_leaves_nothing(name: str, api: ApiProcess) -> None:
+    """A 4xx in our shape that names the field or what is allowed, soon, and no key in Redis."""
+    case = CASES[name]
+    started = time.monotonic()
+    reply = api.call("POST", f"{COMPILE}?{case.query}", case.body, headers=case.headers)
+    assert reply.status == case.status, reply.body[:500]
+    error = error_of(reply)
+    assert [word for word in case.words if word not in error["message"]] == [], error["message"]
+    # A sentence, not an echo of the input; the longest lists the fields of a request.
+    assert len(error["message"]) < 600
+    assert error["message"].isprintable()
+    assert time.monotonic() - started < REFUSED_WITHIN_SECONDS
+
+
+@pytest.mark.usefixtures("nothing_stored")
+def test_all_mistakes_are_told_at_once(api: ApiProcess) -> None:
+    """The details name each wrong field, so that a client mends them in one go."""
+    reply = api.call("POST", COMPILE, {"source_code": 1, "compilr": "gcc", "options": [1, "-Wall", None]})
+    fields = [detail["field"] for detail in error_of(reply)["details"]]
+    assert sorted(fields) == ["compilr", "language", "options.0", "options.2", "source_code"]
+
+
+# -- job ids
+
+UNKNOWN_IDS = (
+    "0" * 32, "0" * 31, "A" * 32, "x", "%00", "0%00", "%2e%2e%2fx", "..%2f..%2fetc", "*", "job:*",
+    "%F0%9F%98%80", "%ff", "stream", "index:status:queued", "0" * 32 + "%0a", "x" * 10_000,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("job_id", UNKNOWN_IDS, ids=lambda text: text[:24])
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.usefixtures("nothing_stored")
+def test_an_id_that_is_none_of_ours_is_404(method: str, job_id: str, api: ApiProcess) -> None:
+    """Whatever stands in the place of an id is unknown; it never becomes a part of a key."""
+    reply = api.call(method, f"{COMPILE}/{job_id}")
+    assert reply.status == 404, reply.body
+    assert error_of(reply)["error"] == "job_not_found"
+    assert len(reply.body) < 500
+
+
+@pytest.mark.parametrize("wait", ["-1", "26", "nan", "", "1&wait=2"])
+@pytest.mark.usefixtures("nothing_stored")
+def test_a_bad_wait_is_refused_by_get_as_well(wait: str, api: ApiProcess) -> None:
+    """The same rule for both calls that wait."""
+    reply = api.call("GET", f"{COMPILE}/{'0' * 32}?wait={wait}")
+    assert (reply.status, error_of(reply)["details"][0]["field"]) == (400, "wait")
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/compile/../x", "/api/v1/compile/a/b", "/nope", "//[", "/api/v1/compile//"]
+)
+@pytest.mark.usefixtures("nothing_stored")
+def test_a_path_that_is_none_of_ours_is_refused(path: str, api: ApiProcess) -> None:
+    """API Gateway, and the local server like it, answers an unknown path itself: 403 in JSON."""
+    reply = api.call("GET", path)
+    assert reply.status in (403, 404)
+    assert reply.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [("PUT", COMPILE, "POST"), ("POST", "/health", "GET"), ("PATCH", f"{COMPILE}/{'0' * 32}", "GET, DELETE")],
+)
+@pytest.mark.usefixtures("nothing_stored")
+def test_a_method_that_a_path_does_not_have_is_405(
+    method: str, path: str, allowed: str, api: ApiProcess
+) -> None:
+    """In our shape, with what is allowed."""
+    reply = api.call(method, path, b"{}")
+    assert (reply.status, reply.json()["error"]) == (405, "method_not_allowed")
+    assert reply.headers["allow"] == allowed
+
+
+# -- requests that are broken below HTTP's body
+
+_HEAD = b"POST /api/v1/compile HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+HEADS = {
+    "a negative length": (_HEAD + b"Content-Length: -5\r\n\r\n{}", 400, "Content-Length"),
+    "a length that is no number": (_HEAD + b"Content-Length: abc\r\n\r\n{}", 400, "Content-Length"),
+    "an empty length": (_HEAD + b"Content-Length:\r\n\r\n{}", 400, "Content-Length"),
+    "a length with a sign": (_HEAD + b"Content-Length: +2\r\n\r\n{}", 400, "Content-Length"),
+    "a length of other digits": (_HEAD + b"Content-Length: \xb2\r\n\r\n{}", 400, "Content-Length"),
+    "a length beyond memory": (_HEAD + b"Content-Length: 99999999999\r\n\r\n{}", 413, "too large"),
+    "a length beyond 64 bits": (_HEAD + b"Content-Length: " + b"9" * 30 + b"\r\n\r\n{}", 413, "too large"),
+    "a length of 5,000 digits": (_HEAD + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n{}", 413, "too large"),
+    "two lengths": (_HEAD + b"Content-Length: 2\r\nContent-Length: 50\r\n\r\n{}", 400, "Content-Length"),
+    "chunks": (_HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 411, "Content-Length"),
+    "a header beyond ASCII": (
+        b"GET /nope HTTP/1.1\r\nHost: x\r\nAuthorization: \xff\r\n\r\n", 400, "Authorization"
+    ),
+    "a line of 70,000 letters": (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "too long"),
+    "200 headers": (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 200 + b"\r\n", 431, "header"),
+    "a header of 70,000 letters": (b"GET / HTTP/1.1\r\nX: " + b"y" * 70_000 + b"\r\n\r\n", 431, "header"),
+    "four words": (b"GET / x HTTP/1.1\r\n\r\n", 400, "syntax"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.usefixtures("nothing_stored")
+def test_a_broken_head_is_answered_and_the_connection_closed(name: str, api: ApiProcess) -> None:
+    """A 4xx in our shape, where the framework's server alone would drop the connection."""
+    sent, status, word = HEADS[name]
+    with socket.create_connection((HOST, api.port), timeout=5) as connection:
+        connection.sendall(sent)
+        answer = b""
+        while received := connection.recv(65536):
+            answer += received
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert re.match(rb"HTTP/1\.[01] %d " % status, head), answer
+    error = json.loads(body)
+    assert (error["error"], error["details"]) == ("bad_request", [])
+    assert word in error["message"]
+
+
+def test_a_client_that_leaves_is_no_error(api: ApiProcess) -> None:
+    """Who closes the connection before the answer leaves no traceback in the log."""
+    said = len(api.log())
+    job_id = api.call("POST", COMPILE, GOOD).json()["job_id"]
+    for _ in range(2):  # the second write of an answer meets the reset that the first one drew
+        with socket.create_connection((HOST, api.port)) as connection:
+            connection.sendall(f"GET {COMPILE}/{job_id}?wait=0.3 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    time.sleep(0.6)
+    api.call("DELETE", f"{COMPILE}/{job_id}")
+    assert "Traceback" not in api.log()[said:]

@@ -1,0 +1,243 @@
+"""The bubblewrap sandbox's own duties: who it runs as, how it fails, and what its death leaves."""
+
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from runner.sandbox import SANDBOXES, choose_sandbox
+from runner.sandbox.base import LimitHit, Sandbox, SandboxError, SandboxUnavailable
+from runner.sandbox.bubblewrap import Bubblewrap
+from runner.workspace import Workspace
+from tests.sandbox.support import TIGHT, let_everybody_in, missing, parent_of, processes_named
+
+NOBODY = 65_534
+
+
+def _wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _fork(work: Callable[[], None]) -> int:
+    """Run `work` in a copy of this process and return its pid; its exit status 0 means success."""
+    sys.stdout.flush()
+    with warnings.catch_warnings():
+        # Threads of other tests do not run in the copy, and hold nothing that `work` needs.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        finally:
+            if status:
+                traceback.print_exc()
+            os._exit(status)
+    return pid
+
+
+@pytest.fixture(scope="session")
+def bubblewrap() -> Bubblewrap:
+    """The sandbox, probed."""
+    sandbox = Bubblewrap()
+    try:
+        sandbox.probe()
+    except SandboxUnavailable as unavailable:
+        missing(str(unavailable))
+    return sandbox
+
+
+def _fake(tmp_path: Path, script: str) -> str:
+    path = tmp_path / "bwrap"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    let_everybody_in(tmp_path)
+    return str(path)
+
+
+def test_a_missing_bubblewrap_is_named_in_one_line() -> None:
+    """Without bwrap the probe fails closed and says which package to install."""
+    with pytest.raises(SandboxUnavailable) as failure:
+        Bubblewrap("/nonexistent/bwrap").probe()
+    assert "install the package bubblewrap" in str(failure.value) and "\n" not in str(failure.value)
+
+
+def test_a_bubblewrap_that_cannot_make_namespaces_is_unavailable(tmp_path: Path) -> None:
+    """A host without user namespaces is told so by the probe, with bwrap's own words."""
+    executable = _fake(tmp_path, 'echo "bwrap: No permissions to create new namespace" >&2; exit 1')
+    with pytest.raises(SandboxUnavailable, match=r"No permissions.*user namespaces"):
+        Bubblewrap(executable).probe()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "exit 0",
+        "exit 1",
+        'echo "main.c:1:1: error: x" >&2; exit 1',
+        "kill -9 $$",
+        # Told its child and then died without a status: a sandbox that broke in the middle.
+        r"""for a; do [ "$p" = --json-status-fd ] && fd=$a; p=$a; done
+        eval "echo '{\"child-pid\": 1}' >&$fd"; exit 1""",
+    ],
+)
+def test_a_bubblewrap_that_breaks_is_no_verdict(tmp_path: Path, script: str) -> None:
+    """Whatever bwrap exits with before the program ran is an error of the sandbox."""
+    with Workspace.create({}) as workspace, pytest.raises(SandboxError):
+        Bubblewrap(_fake(tmp_path, script)).run(["true"], workspace, TIGHT)
+
+
+def test_a_program_that_speaks_like_bubblewrap_is_still_a_program(bubblewrap: Bubblewrap) -> None:
+    """Text on stderr does not make a sandbox failure out of a program's exit status 1."""
+    with Workspace.create({}) as workspace:
+        command = ["sh", "-c", "echo 'bwrap: Creating new namespace failed' >&2; exit 1"]
+        result = bubblewrap.run(command, workspace, TIGHT)
+    assert result.exit_code == 1 and result.stderr.startswith(b"bwrap:")
+
+
+def test_killing_bubblewrap_from_outside_is_an_error_and_leaves_nothing(
+    bubblewrap: Bubblewrap, workspace_with_probe: Callable[[], Workspace]
+) -> None:
+    """When the host ends bwrap itself, the run is a sandbox failure and its program dies with it."""
+    name = f"wicout{os.getpid() % 10**7}"
+    with workspace_with_probe() as workspace, ThreadPoolExecutor(1) as pool:
+        os.rename(workspace.path / "probe", workspace.path / name)
+        future = pool.submit(bubblewrap.run, [f"./{name}", "spin-children", "2"], workspace, TIGHT)
+        assert _wait_until(lambda: len(processes_named(name)) == 3, 5)
+        parent = {parent_of(pid) for pid in processes_named(name)} - set(processes_named(name))
+        (init,) = parent
+        os.kill(parent_of(init), signal.SIGKILL)
+        with pytest.raises(SandboxError):
+            future.result(timeout=10)
+    assert processes_named(name) == []
+
+
+def test_a_runner_that_is_killed_takes_its_job_along(
+    bubblewrap: Bubblewrap, workspace_with_probe: Callable[[], Workspace]
+) -> None:
+    """A runner that dies without a chance to clean up leaves no process of a job."""
+    name = f"wicdie{os.getpid() % 10**7}"
+    with workspace_with_probe() as workspace:
+        os.rename(workspace.path / "probe", workspace.path / name)
+
+        def runner() -> None:
+            bubblewrap.run([f"./{name}", "spin-children", "2"], workspace, TIGHT)
+
+        pid = _fork(runner)
+        assert _wait_until(lambda: len(processes_named(name)) == 3, 5)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        assert _wait_until(lambda: processes_named(name) == [], 2)
+
+
+def test_a_root_runner_runs_jobs_as_somebody_else(
+    bubblewrap: Bubblewrap, workspace_with_probe: Callable[[], Workspace]
+) -> None:
+    """No process of a job has the runner's user id when the runner is root; else it has its own."""
+    name = f"wicuid{os.getpid() % 10**7}"
+    cancel = threading.Event()
+    with workspace_with_probe() as workspace, ThreadPoolExecutor(1) as pool:
+        os.rename(workspace.path / "probe", workspace.path / name)
+        future = pool.submit(bubblewrap.run, [f"./{name}", "sleep"], workspace, TIGHT, cancel=cancel)
+        assert _wait_until(lambda: len(processes_named(name)) == 1, 5)
+        (pid,) = processes_named(name)
+        owner = Path(f"/proc/{pid}").stat().st_uid
+        cancel.set()
+        future.result(timeout=10)
+    assert owner != 0
+    assert os.geteuid() == 0 or owner == os.geteuid()
+
+
+def test_an_ordinary_user_gets_the_same_protection(
+    workspace_with_probe: Callable[[], Workspace], probe: Path, tmp_path: Path
+) -> None:
+    """The limits hold, the probe passes and the workspace goes when the runner is not root."""
+
+    def as_user() -> None:
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+        sandbox = Bubblewrap()
+        sandbox.probe()
+        assert sandbox.weaknesses == ()
+        expected = {
+            ("exit", "3"): None,
+            ("fork-bomb",): LimitHit.PROCESSES,
+            ("fill", "big", "100"): LimitHit.DISK,
+            ("many-files",): LimitHit.DISK,
+            ("eat-shared", "500"): LimitHit.MEMORY,
+            ("spin-children", "3"): LimitHit.TIMEOUT,
+        }
+        for words, limit_hit in expected.items():
+            with Workspace.create({}) as workspace:
+                (workspace.path / "probe").write_bytes(binary)
+                (workspace.path / "probe").chmod(0o755)
+                result = sandbox.run(["./probe", *words], workspace, replace(TIGHT, cpu_seconds=0.5))
+            assert result.limit_hit is limit_hit, (words, result)
+            assert not workspace.path.exists()
+
+    binary = probe.read_bytes()
+    _, status = os.waitpid(_fork(as_user), 0)
+    assert status == 0
+
+
+def test_auto_chooses_a_sandbox_that_works(bubblewrap: Bubblewrap) -> None:
+    """`auto` and the name give a probed sandbox."""
+    assert choose_sandbox("auto").name in SANDBOXES
+    assert choose_sandbox("bubblewrap").name == "bubblewrap"
+
+
+def test_without_a_working_sandbox_there_is_none() -> None:
+    """`auto` never falls back to running without a sandbox, and says what each one lacks."""
+    broken: dict[str, Callable[[], Sandbox]] = {"bubblewrap": lambda: Bubblewrap("/nonexistent/bwrap")}
+    for name in ("auto", "bubblewrap"):
+        with pytest.raises(SandboxUnavailable, match="install the package bubblewrap"):
+            choose_sandbox(name, broken)
+    with pytest.raises(SandboxUnavailable, match="auto, bubblewrap"):
+        choose_sandbox("none", broken)
+
+
+def test_all_descriptors_above_a_thousand_are_usable(
+    bubblewrap: Bubblewrap, workspace_with_probe: Callable[[], Workspace]
+) -> None:
+    """A runner with more than 1024 open files still runs jobs."""
+    opened = [os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC) for _ in range(1100)]
+    try:
+        with workspace_with_probe() as workspace:
+            assert bubblewrap.run(["./probe", "exit", "0"], workspace, TIGHT).exit_code == 0
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+
+
+def test_the_price_of_a_sandbox_is_small(
+    bubblewrap: Bubblewrap, workspace_with_probe: Callable[[], Workspace]
+) -> None:
+    """Starting and cleaning up costs well under what the smallest compile does (printed)."""
+    if shutil.which("true") is None:
+        missing("no true")
+    times = []
+    for _ in range(15):
+        started = time.perf_counter()
+        with Workspace.create({"a.c": ""}) as workspace:
+            bubblewrap.run(["true"], workspace, TIGHT)
+        times.append(time.perf_counter() - started)
+    print(f"sandboxed true, best of {len(times)}: {min(times) * 1000:.1f} ms")
+    assert min(times) < 0.25  # ten times what it takes, so that only a mistake fails this

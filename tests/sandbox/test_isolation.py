@@ -1,0 +1,120 @@
+"""What a job cannot reach from inside, in every sandbox: network, files, privileges, other runs."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from runner.sandbox.base import Sandbox
+from tests.sandbox.support import Run, let_everybody_in
+
+
+def test_the_environment_has_nothing_of_the_runner(run: Run) -> None:
+    """Only the sandbox's own variables and those that the caller names are there."""
+    lines = run("environ", environment={"GIVEN": "a b"}).stdout.decode().splitlines()
+    variables = dict(line.split("=", 1) for line in lines)
+    assert set(variables) <= {"PATH", "HOME", "TMPDIR", "LANG", "PWD", "GIVEN"}
+    assert variables["GIVEN"] == "a b"
+
+
+def test_only_the_three_standard_descriptors_are_open(run: Run) -> None:
+    """No descriptor of the runner or of the sandbox reaches the program."""
+    assert run("descriptors").stdout.split() == [b"0", b"1", b"2"]
+
+
+def test_the_program_is_unprivileged(run: Run) -> None:
+    """The program is not root and cannot become more than it is."""
+    assert run("whoami").stdout == b"0 1\n"
+
+
+def test_user_namespaces_cannot_be_made(run: Run, sandbox: Sandbox) -> None:
+    """The program cannot make a user namespace, the usual start of a kernel exploit."""
+    assert run("userns").exit_code == 1
+
+
+def test_no_tcp_listener_of_the_host_answers(run: Run) -> None:
+    """A server on the host's loopback address is out of reach."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert run("tcp", "127.0.0.1", str(server.getsockname()[1])).exit_code == 1
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "169.254.169.254", "169.254.170.2", "1.1.1.1"])
+def test_no_other_address_answers(run: Run, address: str) -> None:
+    """Internal networks, credential services and the internet are unreachable, at once."""
+    result = run("tcp", address, "80")
+    assert result.exit_code == 1 and result.limit_hit is None and result.duration_seconds < 2
+
+
+def test_no_unix_socket_of_the_host_answers(run: Run, tmp_path: Path) -> None:
+    """Neither a socket in a directory nor one with an abstract name is reachable."""
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as by_path, socket.socket(socket.AF_UNIX) as abstract:
+        by_path.bind(str(path))
+        by_path.listen()
+        name = f"wic-test-{os.getpid()}"
+        abstract.bind(f"\0{name}")
+        abstract.listen()
+        let_everybody_in(tmp_path)
+        path.chmod(0o777)
+        assert run("unix", str(path)).exit_code == 1
+        assert run("unix", f"@{name}").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/passwd",
+        "/etc/shadow",
+        "/etc/hostname",
+        "/root",
+        "/home",
+        "/proc/self/environ",
+        "/proc/1/cmdline",
+        "/proc/self/cmdline",
+        "/sys/class",
+        "/run",
+        "/var",
+        "/dev/shm",
+        "/dev/mem",
+        "/dev/tty",
+        "/dev/zero",
+    ],
+)
+def test_nothing_of_the_host_is_readable(run: Run, path: str) -> None:
+    """Files of the host, its processes and its devices do not exist inside."""
+    assert run("read", path).exit_code == 1
+
+
+def test_a_secret_file_of_the_runner_is_out_of_reach(run: Run, tmp_path: Path) -> None:
+    """A file of the runner's that everybody may read is still not there."""
+    secret = tmp_path / "secret"
+    secret.write_text("password")
+    secret.chmod(0o644)
+    let_everybody_in(tmp_path)
+    for path in (str(secret), f"/usr/..{secret}", f"/work/../..{secret}"):
+        assert run("read", path).exit_code == 1
+    assert run("read", str(Path(__file__))).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/x", "/usr/x", "/usr/bin/x", "/etc/x", "/dev/x", "/dev/shm/x", "/home/x", "/var/tmp/x", "/bin/x"],
+)
+def test_nothing_is_writable_but_workspace_and_tmp(run: Run, path: str) -> None:
+    """No directory of the sandbox's root takes a file."""
+    assert run("write", path).exit_code == 1
+
+
+@pytest.mark.parametrize("path", ["/tmp/x", "here", "/work/there", "/dev/null"])
+def test_workspace_and_tmp_are_writable(run: Run, path: str) -> None:
+    """The workspace, by relative and absolute name, /tmp and /dev/null can be written."""
+    assert run("write", path).exit_code == 0
+
+
+def test_what_a_run_writes_is_not_seen_by_the_next(run: Run, tmp_path: Path) -> None:
+    """/tmp is private to a run, and not the host's."""
+    name = f"/tmp/wic-leftover-{os.getpid()}"
+    assert run("write", name).exit_code == 0
+    assert run("read", name).exit_code == 1
+    assert not Path(name).exists()

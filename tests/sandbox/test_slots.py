@@ -1,0 +1,39 @@
+"""User ids for jobs of a root runner."""
+
+import subprocess
+import sys
+from contextlib import ExitStack
+
+import pytest
+
+from runner.sandbox import slots
+from runner.sandbox.base import SandboxError
+
+
+def test_leases_held_at_the_same_time_differ_and_come_back() -> None:
+    """Two jobs never share a user id, and an ended job's id is free again."""
+    with ExitStack() as stack:
+        held = [stack.enter_context(slots.lease(59_900, 3)) for _ in range(3)]
+        assert sorted(held) == [59_900, 59_901, 59_902]
+        with pytest.raises(SandboxError, match="3 user ids"), slots.lease(59_900, 3):
+            pass
+    with slots.lease(59_900, 3) as uid:
+        assert uid == 59_900
+
+
+def test_leases_hold_between_processes_and_die_with_them() -> None:
+    """Another runner on the host takes another id; one that was killed holds nothing."""
+    code = (
+        "from runner.sandbox import slots\n"
+        "with slots.lease(59_910, 2) as uid: print(uid, flush=True); input()"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert other.stdout is not None and other.stdin is not None
+    with other:
+        assert other.stdout.readline() == b"59910\n"
+        with slots.lease(59_910, 2) as uid:
+            assert uid == 59_911
+        other.kill()
+        other.wait()
+        with slots.lease(59_910, 2) as uid:
+            assert uid == 59_910

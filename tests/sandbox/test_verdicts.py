@@ -1,0 +1,195 @@
+"""No false verdict: real compilers, each limit, and programs that compile when they are let."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib.catalog import load_catalog
+from chalicelib.models import Reason, Verdict
+from runner.sandbox.base import Sandbox, SandboxResult
+from runner.sandbox.limits import MIB
+from runner.sandbox.supervisor import limit_of_signal
+from runner.verdict import LimitPattern, classify
+from tests.sandbox.support import compile_in, missing
+
+_HEAVY = '#include <regex>\nint main() { std::regex r("a+"); return 0; }\n'
+_MANY = (
+    "#include <vector>\n"
+    + "".join(f"int f{n}(int x) {{ return x * {n}; }} std::vector<int> v{n};\n" for n in range(800))
+    + "int main() { return f1(1); }\n"
+)
+_WARNING = "\n".join(f"#warning number {n}" for n in range(200)) + "\nint main() {}\n"
+
+# What each limit is brought down to, so that a program that compiles without it hits it.
+_LIMITED: dict[Reason, tuple[str, dict[str, Any]]] = {
+    Reason.MEMORY: (_HEAVY, {"memory_bytes": 30 * MIB}),
+    Reason.TIMEOUT: (_HEAVY, {"cpu_seconds": 0.1}),
+    Reason.OUTPUT: (_WARNING, {"output_bytes": 2000}),
+    Reason.DISK: (_MANY, {"disk_bytes": 120_000}),
+    Reason.PROCESSES: (_HEAVY, {"processes": 1}),
+}
+
+_COMPILERS = ("g++-11", "g++-12", "clang++-13", "clang++-14", "clang++-15", "clang++-16", "clang++-19")
+
+
+def _installed(family: str) -> list[str]:
+    """The installed compilers of a family; the oldest and the newest, which differ most in wording."""
+    found = [name for name in _COMPILERS if name.startswith(family) and shutil.which(name)]
+    return [*dict.fromkeys(found[:1] + found[-1:])]
+
+
+def _patterns(compiler: str) -> list[LimitPattern]:
+    family = "clang" if compiler.startswith("clang") else "gcc"
+    return [LimitPattern(m.reason, re.compile(m.pattern)) for m in load_catalog().limit_messages(family)]
+
+
+def test_both_families_are_here_to_be_tested() -> None:
+    """This file tests a gcc and a clang at least."""
+    for family in ("g++", "clang++"):
+        if not _installed(family):
+            missing(f"no {family} is installed")
+
+
+@pytest.mark.parametrize("reason", list(_LIMITED))
+@pytest.mark.parametrize("compiler", [*_installed("g++"), *_installed("clang++")])
+def test_a_limit_is_inconclusive_for_its_own_reason(sandbox: Sandbox, compiler: str, reason: Reason) -> None:
+    """A program that compiles without the limit and hits it gets the reason, never a rejection."""
+    source, limit = _LIMITED[reason]
+    argv = [compiler, "-g", "-c", "main.cpp"]
+    result = compile_in(sandbox, argv, {"main.cpp": source}, **limit)
+    told = (result.exit_code, result.signal, result.limit_hit, result.stderr[:300])
+    assert classify(result, patterns=_patterns(compiler)) == (Verdict.INCONCLUSIVE, reason), told
+
+
+@pytest.mark.parametrize("source", [_HEAVY, _MANY, _WARNING])
+@pytest.mark.parametrize("compiler", [*_installed("g++"), *_installed("clang++")])
+def test_the_same_programs_compile_under_the_default_limits(
+    sandbox: Sandbox, compiler: str, source: str
+) -> None:
+    """The limited programs are valid: without the tight limit they compile."""
+    result = compile_in(sandbox, [compiler, "-g", "-c", "main.cpp"], {"main.cpp": source})
+    assert classify(result, patterns=_patterns(compiler)) == (Verdict.COMPILES, None), result.stderr[:300]
+
+
+def _bare(argv: Sequence[str], source: str, directory: Path) -> SandboxResult:
+    """Run on the host under the kernel's limits alone, so that the compiler has to report them itself."""
+    (directory / "main.cpp").write_text(source)
+    path = {"PATH": "/usr/bin:/bin"}
+    ended = subprocess.run(argv, cwd=directory, capture_output=True, check=False, env=path)
+    return SandboxResult(
+        exit_code=ended.returncode if ended.returncode >= 0 else None,
+        signal=-ended.returncode if ended.returncode < 0 else None,
+        stdout=ended.stdout,
+        stderr=ended.stderr,
+        stdout_truncated=False,
+        stderr_truncated=False,
+        duration_seconds=0,
+        cpu_seconds=0,
+        peak_memory_bytes=0,
+        limit_hit=limit_of_signal(-ended.returncode),
+        cancelled=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "limit", "source"),
+    [(Reason.MEMORY, "--data=40000000", _HEAVY), (Reason.DISK, "--fsize=100000", _MANY)],
+)
+@pytest.mark.parametrize("stage", ["-c", "-oprogram"])
+@pytest.mark.parametrize("compiler", [*_installed("g++"), *_installed("clang++")])
+def test_limits_that_only_the_compiler_notices_are_understood(
+    tmp_path: Path, compiler: str, stage: str, reason: Reason, limit: str, source: str
+) -> None:
+    """What a compiler prints when the kernel refuses it memory or disk is read as that limit."""
+    argv = ["prlimit", limit, "--core=0", "--", compiler, "-g", stage, "main.cpp"]
+    result = _bare(argv, source, tmp_path)
+    verdict = classify(result, patterns=_patterns(compiler))
+    assert verdict == (Verdict.INCONCLUSIVE, reason), (result.exit_code, result.stderr[:400])
+
+
+@pytest.mark.parametrize("compiler", [*_installed("g++")[-1:], *_installed("clang++")[-1:]])
+def test_the_kernels_own_cpu_limit_is_no_rejection(tmp_path: Path, compiler: str) -> None:
+    """A compiler that the kernel stops for its CPU time is inconclusive; clang calls it a crash."""
+    source = "constexpr int f(int n) { return n < 2 ? n : f(n - 1) + f(n - 2); }\nstatic_assert(f(40) > 0);\n"
+    depth = (
+        "-fconstexpr-ops-limit=2000000000" if compiler.startswith("g++") else "-fconstexpr-steps=2000000000"
+    )
+    argv = ["prlimit", "--cpu=1:5", "--core=0", "--", compiler, depth, "-c", "main.cpp"]
+    verdict, reason = classify(_bare(argv, source, tmp_path), patterns=_patterns(compiler))
+    assert verdict is Verdict.INCONCLUSIVE and reason in (Reason.TIMEOUT, Reason.COMPILER_CRASH)
+
+
+@pytest.mark.parametrize("compiler", _installed("clang++"))
+@pytest.mark.parametrize("stage", ["-c", "-fsyntax-only", "-oprogram"])
+def test_a_crash_of_clang_is_a_crash(sandbox: Sandbox, compiler: str, stage: str) -> None:
+    """A compiler that breaks down has not rejected anything, in any stage."""
+    source = "int main() {}\n#pragma clang __debug parser_crash\n"
+    result = compile_in(sandbox, [compiler, stage, "main.cpp"], {"main.cpp": source})
+    told = (result.exit_code, result.signal, result.stderr[:300])
+    expected = (Verdict.INCONCLUSIVE, Reason.COMPILER_CRASH)
+    assert classify(result, patterns=_patterns(compiler)) == expected, told
+
+
+_MESSAGES = {
+    "g++": (
+        "cc1plus: out of memory allocating 65536 bytes after a total of 1048576 bytes",
+        "virtual memory exhausted: Cannot allocate memory",
+        "g++: internal compiler error: File size limit exceeded signal terminated program cc1plus",
+        "main.cpp:1:1: internal compiler error: Segmentation fault",
+        "collect2: fatal error: vfork: Resource temporarily unavailable",
+    ),
+    "clang++": (
+        "LLVM ERROR: out of memory",
+        "clang: error: unable to execute command: Killed",
+        "PLEASE submit a bug report to https://bugs.llvm.org/ and include the crash backtrace",
+        "fatal error: error in backend: IO failure on output stream: No space left on device",
+    ),
+}
+
+# Ways to make a compiler print a line of the job's choosing; %s is the line.
+_FORGERIES = (
+    "#error %s\n",
+    'static_assert(false, "a\\n%s\\n");\n',
+    '#pragma message "a\\n%s\\n"\nint main() { return x; }\n',
+    '#line 1 "a\\n%s\\nb"\n#error x\n',
+    '#line 1 "a\\n%s"\n#error x\n',
+    '#line 1 "%s"\n#error x\n',
+    '#pragma message "a\\n%s\\n"\n#include <error writing to a: No space left on device>\n',
+    '[[deprecated("a\\n%s\\n")]] void f();\nvoid g() { f(); return 1; }\n',
+    'asm(".error \\"a\\\\n%s\\\\n\\"");\n',
+    "%s\n",
+    "/*\n%s\n*/ int main( {\n",
+)
+
+
+# gcc words its messages alike in all versions; clang quotes the source bare up to 16, numbered later.
+_FORGED = [*_installed("g++")[-1:], *_installed("clang++")]
+
+
+def _messages(compiler: str) -> tuple[str, ...]:
+    return _MESSAGES["clang++" if compiler.startswith("clang") else "g++"]
+
+
+@pytest.mark.parametrize("forgery", _FORGERIES)
+@pytest.mark.parametrize("compiler", _FORGED)
+def test_a_program_cannot_forge_a_limit(sandbox: Sandbox, compiler: str, forgery: str) -> None:
+    """A wrong program that prints a limit's words, on a line of their own or not, is rejected."""
+    for message in _messages(compiler):
+        source = forgery % message
+        result = compile_in(sandbox, [compiler, "-c", "main.cpp"], {"main.cpp": source})
+        verdict = classify(result, patterns=_patterns(compiler))
+        assert verdict == (Verdict.REJECTED, None), (source, result.stderr[:400])
+
+
+@pytest.mark.parametrize("compiler", _FORGED)
+def test_a_program_cannot_forge_a_limit_through_the_linker(sandbox: Sandbox, compiler: str) -> None:
+    """Messages of the front end do not make a limit out of a link that failed."""
+    for message in _messages(compiler):
+        source = f'#pragma message "a\\n{message}\\n"\nextern int x; int main() {{ return x; }}\n'
+        result = compile_in(sandbox, [compiler, "-oprogram", "main.cpp"], {"main.cpp": source})
+        assert classify(result, patterns=_patterns(compiler)) == (Verdict.REJECTED, None), result.stderr[:400]
