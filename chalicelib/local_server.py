@@ -47,7 +47,9 @@ def harden(handler: type[BaseHTTPRequestHandler], *, silence_seconds: float = SI
     # What the standard library refuses by itself, a line that is too long for example, is JSON as well.
     handler.error_content_type = "application/json"
     handler.error_message_format = _TEMPLATE
+    # Chalice makes its server of this very class and takes no other, so it is changed in place.
     handler.parse_request = checked  # type: ignore[method-assign]
+    # Typed by the base class of the base class.
     handler.handle = patient  # type: ignore[assignment, method-assign]
 
 

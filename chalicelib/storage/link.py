@@ -1,5 +1,6 @@
 """The link to one Redis: client, key names and scripts, shared by the parts of the Redis store."""
 
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -56,3 +57,13 @@ class RedisLink:
             with suppress(RedisError, OSError):
                 client.close()
         self._made.clear()
+
+
+def flattened(items: Iterable[tuple[Any, Any]]) -> list[Any]:
+    """Pairs as Redis takes them: name, value, name, value."""
+    return [part for item in items for part in item]
+
+
+def paired(flat: Sequence[Any]) -> list[tuple[Any, Any]]:
+    """The inverse of `flattened`."""
+    return list(zip(flat[::2], flat[1::2], strict=True))

@@ -3,6 +3,9 @@
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
 
 from chalicelib.models import Status
 from chalicelib.storage import keys
@@ -16,12 +19,13 @@ JOBS = 20_000
 TTL_SECONDS = 2.0
 
 
+@pytest.mark.timeout(300)
 def test_expired_jobs_leave_bounded_leftovers(clean_redis: RedisServer) -> None:
     """After 20,000 jobs that live for 2 s the index holds at most twice the living ids, with nothing but
     the traffic itself to clean up."""
     ttl = {"REDIS_JOB_TTL_HOURS": f"{TTL_SECONDS / 3600:.8f}"}
     store = open_store(fault_settings(clean_redis, **ttl))
-    redis = clean_redis.admin
+    redis: Any = clean_redis.admin
     before = redis.info("memory")["used_memory"]
 
     def run(worker: int) -> None:
@@ -71,7 +75,7 @@ def fill(store: RedisStore, server: RedisServer, size: int) -> None:
     """Queues jobs as `submit` does, many in one round trip."""
     names = keys.CoordinationKeys().for_scripts()
     enqueue = store._scripts.enqueue
-    client = server.client()
+    client: Any = server.client()
     digest = client.script_load(enqueue.text)
     for start in range(0, size, 1000):
         pipe = client.pipeline(transaction=False)

@@ -6,6 +6,7 @@ the runner does, calls again. Whatever was cut where: one job queued, one claim,
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -68,7 +69,8 @@ def queued_once(setting: Setting, job_id: str) -> None:
     """The job is queued, once, with one entry in the stream."""
     by_status = setting.straight.counts().by_status
     assert {status: number for status, number in by_status.items() if number} == {Status.QUEUED: 1}
-    assert [fields for _, fields in setting.server.admin.xrange("job:stream")] == [{"id": job_id}]
+    redis: Any = setting.server.admin
+    assert [fields for _, fields in redis.xrange("job:stream")] == [{"id": job_id}]
 
 
 def ended_once(setting: Setting, job_id: str, status: Status) -> None:

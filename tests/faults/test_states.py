@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
@@ -139,7 +139,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def crash_and_recover(self) -> None:
-        """All runners die and their leases run out: their jobs come back, or end when attempts are used up."""
+        """All runners die and their leases run out: their jobs come back, or end after enough attempts."""
         self.age_leases()
         self.store.sweep()
         for job_id in self._in(Status.PROCESSING):
@@ -165,7 +165,9 @@ class Machine(RuleBasedStateMachine):
             return
         claim = data.draw(st.sampled_from(self.former_claims))
         job = self.expected.get(claim.job.id)
-        if job and job.status in (Status.COMPLETED, Status.FAILED):
+        if job is None:
+            return  # a job that expired under its runner is nobody's business: either answer will do
+        if job.status in (Status.COMPLETED, Status.FAILED):
             return  # may be the very claim that ended it: repeating that is allowed, see the contract
         assert self.store.heartbeat("runner", [claim]) == {claim.job.id}
         assert not self.store.release(claim)
@@ -255,12 +257,15 @@ class RedisMachine(Machine):
 
     def check_index(self) -> None:
         """Each living id is in one set; ids of expired jobs may be left over."""
-        members = [self.redis.smembers(f"job:index:status:{status.value}") for status in Status]
+        pipe = self.redis.pipeline(transaction=False)
+        for status in Status:
+            pipe.smembers(f"job:index:status:{status.value}")
+        members = pipe.execute()
         for job_id in self.expected:
             assert sum(job_id in ids for ids in members) == 1
 
 
-def run(machine: Callable[[], Machine], examples: int) -> None:
+def run(machine: type[Machine], examples: int) -> None:
     """Runs a machine; 30 steps reach every transition of a few jobs."""
     run_state_machine_as_test(
         machine,
@@ -269,6 +274,8 @@ def run(machine: Callable[[], Machine], examples: int) -> None:
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
+            # Without the phase that explains a failure: it traces every line, which takes minutes here.
+            phases=[Phase.generate, Phase.shrink],
         ),
     )
 
@@ -278,12 +285,14 @@ def test_any_order_of_operations_in_memory() -> None:
     run(MemoryMachine, examples=150)
 
 
-def test_any_order_of_operations_in_redis(clean_redis: RedisServer) -> None:
+@pytest.mark.timeout(300)
+def test_any_order_of_operations_in_redis(start_redis: Callable[..., RedisServer]) -> None:
     """The Redis store keeps its invariants in any order of operations."""
-    RedisMachine.server = clean_redis
+    # Redis looks 10 times a second for blocked clients whose time is over: too rarely for empty queues here.
+    RedisMachine.server = start_redis(config={"hz": "500"})
     RedisMachine.opened.clear()
     try:
-        run(RedisMachine, examples=60)
+        run(RedisMachine, examples=40)
     finally:
         for store in RedisMachine.opened:
             store.close()

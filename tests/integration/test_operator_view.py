@@ -5,6 +5,7 @@ These tests know the published names only, and none of our key functions.
 
 import json
 import re
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ def sets_with(server: RedisServer, job_id: str) -> list[str]:
 
 def test_a_jobs_record_has_the_published_fields(clean_redis: RedisServer, store: RedisStore) -> None:
     """`HGETALL job:<id>` shows id, request, status and times; null times are empty; it lives for a day."""
-    redis = clean_redis.admin
+    redis: Any = clean_redis.admin
     job = make_job(request=make_request("int x;"), fingerprint="abc", owner="me")
     store.submit(job)
     key = f"job:{job.id}"
@@ -71,7 +72,7 @@ def test_a_jobs_record_has_the_published_fields(clean_redis: RedisServer, store:
 
 def test_a_result_has_the_published_fields(clean_redis: RedisServer, store: RedisStore) -> None:
     """`HGETALL result:<id>` shows the verdict, booleans as words, nanoseconds, and JSON lists."""
-    redis = clean_redis.admin
+    redis: Any = clean_redis.admin
     job = make_job()
     store.submit(job)
     result = make_result(
@@ -115,7 +116,7 @@ def test_an_id_is_in_exactly_one_status_set_after_each_transition(
     clean_redis: RedisServer, store: RedisStore, verdict: Verdict, reason: Reason | None, status: str
 ) -> None:
     """queued → processing → the terminal set; `SMEMBERS` shows it there and nowhere else."""
-    redis = clean_redis.admin
+    redis: Any = clean_redis.admin
     job = make_job()
     store.submit(job)
     assert sets_with(clean_redis, job.id) == ["queued"]
@@ -148,7 +149,7 @@ def test_the_stream_holds_what_waits_and_nothing_that_ended(
     clean_redis: RedisServer, store: RedisStore
 ) -> None:
     """`job:stream` has one entry for each live job, the group `runners`, and no entry of an ended job."""
-    redis = clean_redis.admin
+    redis: Any = clean_redis.admin
     first, second = make_job(), make_job()
     store.submit(first)
     store.submit(second)
@@ -167,7 +168,7 @@ def test_the_stream_holds_what_waits_and_nothing_that_ended(
 
 def test_a_refused_job_leaves_no_trace(clean_redis: RedisServer) -> None:
     """With a full queue Redis holds the same keys and values after the refusal as before."""
-    redis = clean_redis.admin
+    redis: Any = clean_redis.admin
     store = RedisStore(make_settings(redis_enabled=True, redis_addr=clean_redis.address, queue_size=2))
     for _ in range(2):
         store.submit(make_job())

@@ -6,7 +6,6 @@ library calls the handler with events of API Gateway, against a real redis-serve
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -90,11 +89,11 @@ def test_the_zip_holds_all_of_our_own_files(package: Package) -> None:
 
 
 def test_the_zip_holds_nothing_that_lambda_does_not_need(package: Package) -> None:
-    """No runner, no infrastructure, no tests, none of the libraries of those, and nothing that Lambda brings."""
+    """No runner, no infrastructure, no tests, none of their libraries, and nothing that Lambda brings."""
     top = {name.partition("/")[0] for name in package.names}
     forbidden = {
-        "runner", "infra", "tests", "docs", "boto3", "botocore", "docker", "dotenv", "pytest", "moto", "fakeredis",
-        "hypothesis", "pip", "setuptools", ".env", ".chalice", "requirements.txt",
+        "runner", "infra", "tests", "docs", "boto3", "botocore", "docker", "dotenv", "pytest", "moto",
+        "fakeredis", "hypothesis", "pip", "setuptools", ".env", ".chalice", "requirements.txt",
     }  # fmt: skip
     assert top & forbidden == set()
     assert top >= {"app.py", "chalice", "chalicelib", "redis", "pydantic", "pydantic_core"}
@@ -236,7 +235,8 @@ def test_the_function_works_with_a_runner_over_redis(function: Function, clean_r
 def test_the_function_answers_every_route(function: Function) -> None:
     """The data files are found in the package: the page, the catalogue and the scripts all work."""
     for path, status in (
-        ("/", 200), ("/health", 200), ("/ready", 503), ("/api/v1/environments", 200), ("/api/v1/workers/stats", 200),
+        ("/", 200), ("/health", 200), ("/ready", 503), ("/api/v1/environments", 200),
+        ("/api/v1/workers/stats", 200),
     ):  # fmt: skip
         assert function.call("GET", path)["statusCode"] == status, path
     unknown = function.call("GET", "/api/v1/compile/{job_id}", job_id="0" * 32)
@@ -276,19 +276,5 @@ def test_the_import_time_is_printed(package: Package, clean_redis: RedisServer) 
         )
         bare.append(float(run.stdout))
     print(f"import: handler {min(ours) * 1000:.0f} ms, bare Chalice {min(bare) * 1000:.0f} ms (best of 5)")
-    assert min(ours) > 0
-
-
-def test_nothing_of_the_build_stays_in_the_sources(package: Package) -> None:
-    """`make package` leaves the working tree as it was, but for the folders that are ignored."""
-    git = shutil.which("git")
-    if git is None or not (ROOT / ".git").exists():
-        return
-    ignored = subprocess.run(
-        [git, "check-ignore", ".wheels", ".chalice/deployments"],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert ignored.stdout.split() == [".wheels", ".chalice/deployments"]
+    # Lambda ends an initialisation after 10 s, on a processor that may be much slower than this one.
+    assert min(ours) < 2

@@ -1,7 +1,8 @@
-"""README.md and docs/ against the code: every name, number, path, key, field, route and error that they list.
+"""README.md and docs/ against the code: every path, setting, key, field, step and number that they list.
 
 A document that lies is worse than none, so what can be compared is compared, in both directions. To document
 one more list: a Markdown table whose head is unique, and a test that compares its first column with the code.
+docs/api.md has a test of its own, `test_api_document.py`.
 """
 
 import ast
@@ -15,61 +16,25 @@ from typing import Any
 import fakeredis
 import pytest
 
-from app import app
-from chalicelib import errors, http, requests, responses, service
-from chalicelib.catalog import MAX_FILE_NAME_BYTES, MAX_FILE_NAME_LEVELS, MAX_OPTION_CHARACTERS, MAX_OPTIONS
-from chalicelib.models import Diagnostic, Reason, Severity, Status, Totals, Verdict, utc_now
+from chalicelib.models import Status, Totals
 from chalicelib.settings import variables
-from chalicelib.storage import endings, keys
-from chalicelib.storage.base import Counts
+from chalicelib.storage import keys
 from chalicelib.storage.codec import job_to_fields, result_to_fields
 from chalicelib.storage.redis import RedisStore
 from chalicelib.storage.scripts import Scripts
 from runner import __main__ as runner_main
-from runner.diagnostics import bounds
 from runner.sandbox import SANDBOXES
 from tests.contract.conftest import SERVICE_USER
+from tests.documents import DOCUMENTS, names_in, quoted, table, text_of
 from tests.factories import (
-    make_environment,
     make_job,
     make_request,
     make_result,
-    make_runner,
     make_settings,
 )
+from tests.servers.tools import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("README.md", "CHANGELOG.md", "docs/architecture.md", "docs/api.md", "docs/development.md")
 LAYOUT_PARTS = ("chalicelib", "runner")
-
-
-def text_of(document: str) -> str:
-    """The document as it is."""
-    return (ROOT / document).read_text(encoding="utf-8")
-
-
-def table(document: str, first: str, second: str) -> list[list[str]]:
-    """The rows of the one table whose head begins with these two columns, as cells."""
-    blocks = re.findall(r"(?:^\|.*\n)+", text_of(document), re.MULTILINE)
-    tables = [[_cells(line) for line in block.splitlines()] for block in blocks]
-    found = [rows for rows in tables if rows[0][:2] == [first, second]]
-    assert len(found) == 1, f"{document} has {len(found)} tables with the head | {first} | {second} |"
-    return found[0][2:]
-
-
-def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.strip().strip("|").split("|")]
-
-
-def quoted(text: str) -> list[str]:
-    """What stands in single backticks, outside fenced blocks."""
-    without_blocks = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
-    return re.findall(r"`([^`\n]+)`", without_blocks)
-
-
-def names_in(rows: list[list[str]]) -> set[str]:
-    """All quoted names of the first column."""
-    return {name for row in rows for name in quoted(row[0])}
 
 
 def layout() -> set[str]:
@@ -166,7 +131,8 @@ class RecordingRedis(fakeredis.FakeRedis):
             # The first read finds no consumer group, makes it, and reads again.
             if self.steps[-1:] != [step]:
                 self.steps.append(step)
-        return super().execute_command(*arguments, **options)
+        call = super().execute_command  # fakeredis gives it no types
+        return call(*arguments, **options)  # type: ignore[no-untyped-call]  # as said above
 
 
 def _picture() -> str:
@@ -279,11 +245,10 @@ def test_the_exit_codes_are_the_runners_own() -> None:
     assert {int(row[0]) for row in rows} == {0, *codes}
 
 
-def test_the_sandboxes_named_as_existing_are() -> None:
-    """The page names every sandbox that can be chosen."""
-    assert set(SANDBOXES) <= set(quoted(text_of("docs/architecture.md")))
-    [only] = SANDBOXES
-    assert f"The one that exists is `{only}`" in " ".join(text_of("docs/architecture.md").split())
+def test_the_table_of_sandboxes_is_the_codes_own() -> None:
+    """The table has those that can be chosen, in the order in which `auto` tries them."""
+    rows = table("docs/architecture.md", "sandbox", "file")
+    assert [row[0].strip("`") for row in rows] == list(SANDBOXES)
 
 
 def test_every_number_is_the_codes_own() -> None:
@@ -301,122 +266,6 @@ def test_every_number_is_the_codes_own() -> None:
 
 def _module(path: str) -> Any:
     return importlib.import_module(path.removesuffix(".py").replace("/", "."))
-
-
-# docs/api.md
-
-
-def test_the_api_page_has_every_route() -> None:
-    """Its headings are the routes of app.py, method and path."""
-    routes = {f"{method} {path}" for path, methods in app.routes.items() for method in methods}
-    headings = set(re.findall(r"^### `([A-Z]+ [^`]+)`$", text_of("docs/api.md"), re.MULTILINE))
-    assert headings == routes
-
-
-def _errors() -> list[type[errors.WillItCompileError]]:
-    """The tree without its root, which has no answer of its own."""
-    found: list[type[errors.WillItCompileError]] = []
-    waiting = [errors.WillItCompileError]
-    while waiting:
-        below = waiting.pop().__subclasses__()
-        found += below
-        waiting += below
-    return [error for error in found if error.__module__ == errors.__name__]
-
-
-def test_the_api_page_has_every_error_with_its_status_and_retry_after() -> None:
-    """The table has slug, status and Retry-After of each error, of our 500 and of the framework's 405."""
-    wanted: dict[str, tuple[int, str]] = {}
-    for error in _errors():
-        seconds = error.retry_after_seconds
-        wanted[error.slug] = (http.status_of(error), "" if seconds is None else str(seconds))
-    wanted[errors.QueueFull.slug] = (429, f"1 to {endings.LONGEST_RETRY_SECONDS}")
-    for answer in (http.internal(), http.refusal(405, "")):
-        wanted[str(answer.body["error"])] = (answer.status, "")
-    rows = table("docs/api.md", "error", "status")
-    assert {row[0].strip("`"): (int(row[1]), row[2]) for row in rows} == wanted
-    assert len(rows) == len(wanted)
-
-
-def test_retry_after_of_a_full_queue_is_as_described() -> None:
-    """A tenth of the jobs over the workers, from 1 s to the page's bound; 30 s without a runner."""
-    runner = make_runner(max_workers=5)
-    assert endings.retry_after_seconds(100, [runner], 2.0) == 4
-    assert endings.retry_after_seconds(1, [runner], 0.01) == 1
-    assert endings.retry_after_seconds(10**6, [runner], 30.0) == endings.LONGEST_RETRY_SECONDS
-    assert endings.retry_after_seconds(100, [], None) == 30
-    assert "; 30 when no runner lives" in " ".join(text_of("docs/api.md").split())
-
-
-def test_the_api_page_has_every_request_field() -> None:
-    """The first table of fields is ClientRequest's, with its defaults."""
-    tables = _field_tables()
-    fields = requests.ClientRequest.model_fields
-    assert names_in(tables[0]) == set(fields)
-    shown = {row[0].strip("`"): row[2] for row in tables[0]}
-    required = {name for name, field in fields.items() if field.is_required()}
-    assert {name for name, default in shown.items() if default == "required"} == required
-    assert (shown["stage"], shown["options"], shown["cache"]) == ("`compile`", "`[]`", "`true`")
-
-
-def test_the_api_page_has_every_field_of_an_answer() -> None:
-    """Fields of an ended job, of one that waits, of a diagnostic, of an environment and of the statistics."""
-    job, moment = make_job(), utc_now()
-    result = make_result(job.id, environment=make_environment())
-    page = text_of("docs/api.md")
-    assert names_in(_field_tables()[1]) == set(responses.ended(job, result))
-    listed = set(quoted(page))
-    counts = Counts(by_status=dict.fromkeys(Status, 0), totals=Totals())
-    for answer in (
-        responses.pending(job),
-        responses.accepted(job),
-        responses.statistics(counts, [make_runner()], moment),
-        responses.environments([make_environment()], [make_runner()]),
-        responses.environments([make_environment()], [make_runner()])["environments"][0],
-        responses.environments([make_environment()], [make_runner()])["runners"][0],
-        responses.ended(job, result)["environment"],
-    ):
-        assert set(answer) - {name for text in listed for name in re.findall(r"\w+", text)} == set()
-    [sentence] = re.findall(r"A diagnostic has (.*?); what", page, re.DOTALL)
-    severity_and_rest = set(quoted(sentence)) - {"-Wunused-variable"}
-    assert severity_and_rest == set(Diagnostic.model_fields)
-
-
-def _field_tables() -> list[list[list[str]]]:
-    """The tables of fields, request first, then the ended job."""
-    blocks = re.findall(r"(?:^\|.*\n)+", text_of("docs/api.md"), re.MULTILINE)
-    tables = [[_cells(line) for line in block.splitlines()] for block in blocks]
-    found = [rows[2:] for rows in tables if rows[0][:2] == ["field", "type"]]
-    assert len(found) == 2
-    return found
-
-
-@pytest.mark.parametrize(
-    ("head", "values"),
-    [("status", Status), ("verdict", Verdict), ("reason", Reason), ("severity", Severity)],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_the_api_page_explains_every_value(head: str, values: Any) -> None:
-    """Statuses, verdicts, reasons and severities are all there, and no other."""
-    assert names_in(table("docs/api.md", head, "meaning")) == {value.value for value in values}
-
-
-def test_the_limits_on_the_api_page_are_the_codes_own() -> None:
-    """Every limit of a request and of a result, in its unit."""
-    limits = {
-        "source, all files together, decoded": f"{requests.MAX_SOURCE_BYTES} bytes",
-        "body": f"{requests.MAX_BODY_BYTES} bytes",
-        "files": f"{requests.MAX_FILES}",
-        "file name": f"{MAX_FILE_NAME_BYTES} bytes",
-        "parts of a file name": f"{MAX_FILE_NAME_LEVELS}",
-        "options": f"{MAX_OPTIONS}",
-        "option": f"{MAX_OPTION_CHARACTERS} characters",
-        "`wait`": f"{service.MAX_WAIT_SECONDS:g} seconds",
-        "details in an error": f"{requests.MAX_DETAILS}",
-        "diagnostics in a result, children included": f"{bounds.MAX_DIAGNOSTICS}",
-        "message of a diagnostic": f"{bounds.MAX_MESSAGE_CHARACTERS} characters",
-    }
-    assert {row[0]: row[1] for row in table("docs/api.md", "limit", "value")} == limits
 
 
 # docs/development.md and CHANGELOG.md

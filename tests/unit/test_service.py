@@ -1,4 +1,4 @@
-"""The use cases over the store in memory, with a runner that the test plays itself."""
+"""The use cases of jobs, over the store in memory, with a runner that the test plays itself."""
 
 import base64
 import json
@@ -14,12 +14,11 @@ from chalicelib.errors import (
     InvalidRequest,
     JobEnded,
     JobNotFound,
-    NotReady,
     QueueFull,
     RequestError,
     StoreUnavailable,
 )
-from chalicelib.models import Environment, Job, Reason, Result, Stage, Verdict
+from chalicelib.models import Job, Reason, Result, Stage, Verdict
 from chalicelib.service import MAX_WAIT_SECONDS, CompileService, parse_wait
 from chalicelib.storage.memory import MemoryStore
 from tests.factories import make_environment, make_result, make_runner, make_settings
@@ -343,94 +342,3 @@ def test_a_job_that_has_ended_is_not_cancelled(store: MemoryStore, service: Comp
     with pytest.raises(JobEnded, match="completed"):
         service.cancel(job_id)
     assert service.fetch(job_id).body["verdict"] == "compiles"
-
-
-# -- what there is
-
-
-def test_nothing_is_accepted_before_a_runner_announced_its_compilers() -> None:
-    """Without a compiler that was ever announced the answer is: not ready, come back."""
-    store = MemoryStore(make_settings())
-    with pytest.raises(NotReady) as caught:
-        _service(store).submit(_body())
-    assert caught.value.retry_after_seconds == 5
-    assert sum(store.counts().by_status.values()) == 0
-
-
-def test_a_malformed_request_needs_no_runner() -> None:
-    """What is wrong by itself is refused at once, and not after a wait for compilers."""
-    started = time.monotonic()
-    with pytest.raises(InvalidRequest):
-        _service(MemoryStore(make_settings()), patience_seconds=5).submit(b"{}")
-    assert time.monotonic() - started < 1
-
-
-def test_jobs_are_accepted_while_no_runner_lives(store: MemoryStore) -> None:
-    """What was announced last still counts: jobs wait for the next runner."""
-    for info in store.runners():
-        store.withdraw(info.id)
-    assert _service(store).submit(_body()).body["status"] == "queued"
-
-
-def test_a_compiler_that_came_later_is_offered(store: MemoryStore) -> None:
-    """A new announcement is seen by a service that asked before, within seconds."""
-    service = _service(store)
-    service.submit(_body())
-    later = make_environment(id="gcc-14", version="14.2.0", version_key=(14, 2, 0))
-    store.announce(make_runner(), (later,), ttl_seconds=60)
-    deadline = time.monotonic() + 5
-    while True:
-        try:
-            assert _stored(store, service, compiler="gcc-14").request.compiler == "gcc-14"
-            return
-        except InvalidRequest:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-
-
-def test_environments_are_told_as_announced(service: CompileService) -> None:
-    """Each compiler with what it can, and each runner with how it locks compilers in."""
-    body = service.environments()
-    assert [(item["language"], item["id"]) for item in body["environments"]] == [
-        ("c", "gcc-12"), ("cpp", "clang-14"), ("cpp", "clang-16"), ("cpp", "gcc-12"), ("cpp", "gcc-9"),
-    ]  # fmt: skip
-    assert set(body["environments"][0]) == set(Environment.model_fields) - {"version_key"}
-    assert [set(item) for item in body["runners"]] == [{"id", "sandbox", "sandbox_weaknesses", "max_workers"}]
-
-
-def test_statistics_have_the_fields_of_the_contract(store: MemoryStore, service: CompileService) -> None:
-    """The names that users of the service know are all there, and count over all runners."""
-    store.announce(make_runner(max_workers=3, active_workers=2), OFFERED, ttl_seconds=60)
-    for verdict in (Verdict.COMPILES, Verdict.REJECTED):
-        service.submit(_body())
-        claim = store.claim("runner", 0)
-        assert claim is not None
-        assert store.complete(claim, make_result(claim.job.id, verdict=verdict))
-    service.submit(_body())
-    figures = service.statistics()
-    assert set(figures) >= {
-        "max_workers", "active_workers", "available_slots", "queued_jobs", "total_processed",
-        "total_successful", "total_failed", "total_timeout", "total_errors", "uptime", "uptime_seconds",
-        "start_time",
-    }  # fmt: skip
-    assert (figures["max_workers"], figures["active_workers"], figures["available_slots"]) == (8, 2, 6)
-    assert (figures["queued_jobs"], figures["total_processed"]) == (1, 2)
-    assert (figures["total_successful"], figures["total_failed"]) == (1, 1)
-    assert (figures["total_timeout"], figures["total_errors"]) == (0, 0)
-    assert figures["start_time"].endswith("Z")
-
-
-def test_statistics_without_a_runner_are_zeros() -> None:
-    """Nobody there is no error: no worker, no uptime, no start."""
-    figures = _service(MemoryStore(make_settings())).statistics()
-    assert (figures["max_workers"], figures["runners"], figures["start_time"]) == (0, 0, None)
-    assert (figures["uptime"], figures["uptime_seconds"]) == ("0:00:00", 0)
-
-
-def test_ready_means_that_a_runner_lives(store: MemoryStore, service: CompileService) -> None:
-    """Ready with a runner; not ready when the last one left, with when to ask again."""
-    assert service.ready() == {"status": "ready", "runners": 1}
-    for info in store.runners():
-        store.withdraw(info.id)
-    with pytest.raises(NotReady):
-        service.ready()

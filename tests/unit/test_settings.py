@@ -218,7 +218,7 @@ def test_settings_describe_every_variable() -> None:
 def test_settings_cannot_be_changed() -> None:
     """What was checked stays as it was checked."""
     with pytest.raises(AttributeError):
-        Settings.from_env({}).max_workers = 7  # type: ignore[misc]
+        Settings.from_env({}).max_workers = 7  # type: ignore[misc]  # that it is an error is the claim
 
 
 def test_the_time_to_live_is_given_in_seconds_as_well() -> None:

@@ -1,0 +1,113 @@
+"""A Redis without memory: with noeviction it refuses, with allkeys-lru it drops keys under us."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from redis.exceptions import OutOfMemoryError
+
+from chalicelib.errors import StoreFull
+from chalicelib.models import Status
+from chalicelib.storage.redis import RedisStore
+from tests.factories import make_environment, make_job, make_request, make_result, make_runner, make_settings
+from tests.processes import ApiProcess
+from tests.servers import RedisServer
+
+BALLAST_BYTES = 100_000
+
+
+def fill(redis: Any) -> None:
+    """Uses up the memory, to the last write that is refused."""
+    number = 0
+    size = BALLAST_BYTES
+    while size > 10:
+        try:
+            redis.set(f"ballast:{number}", "x" * size)
+            number += 1
+        except OutOfMemoryError:
+            size //= 4
+
+
+def test_without_memory_submit_is_refused_and_running_jobs_still_end(
+    start_redis: Callable[..., RedisServer],
+) -> None:
+    """noeviction: a new job gets 503 and a clear message, and leaves nothing; what runs can complete and
+    be cancelled, and what waits be claimed; with memory again the service goes on."""
+    server = start_redis(maxmemory="12mb", policy="noeviction")
+    redis: Any = server.admin
+    store = RedisStore(make_settings(redis_enabled=True, redis_addr=server.address))
+    store.announce(make_runner(), [make_environment()], 600)
+    running, waiting, cancelled = make_job(), make_job(), make_job()
+    with ApiProcess(server.environment()) as api:
+        for job in (running, waiting, cancelled):
+            store.submit(job)
+        claim = store.claim("runner", 1.0)
+        assert claim is not None
+        fill(redis)
+        refused = make_job(request=make_request("x" * 50_000))
+        with pytest.raises(StoreFull, match="out of memory"):
+            store.submit(refused)
+        reply = api.call("POST", "/api/v1/compile", {"source_code": "int x;", "language": "cpp"})
+        assert (reply.status, reply.json()["error"]) == (503, "store_full")
+        assert int(reply.headers["retry-after"]) >= 1
+        assert not redis.exists(f"job:{refused.id}")
+        assert store.complete(claim, make_result(running.id))
+        assert store.cancel(cancelled.id) is Status.CANCELLED
+        second = store.claim("runner", 1.0)
+        assert second is not None
+        assert second.job.id == waiting.id
+        assert store.complete(second, make_result(waiting.id))
+        for job in (running, waiting):
+            answer = api.call("GET", f"/api/v1/compile/{job.id}").json()
+            assert (answer["status"], answer["verdict"]) == ("completed", "compiles")
+        for key in redis.scan_iter("ballast:*"):
+            redis.delete(key)
+        assert api.call("POST", "/api/v1/compile", {"source_code": "int x;", "language": "cpp"}).status == 202
+    store.close()
+
+
+def test_under_eviction_no_job_hangs(start_redis: Callable[..., RedisServer]) -> None:
+    """allkeys-lru under pressure: each job ends, or is unknown because its record was evicted; the losses
+    are counted, and none is left waiting."""
+    server = start_redis(maxmemory="6mb", policy="allkeys-lru")
+    redis: Any = server.admin
+    settings = make_settings(
+        redis_enabled=True, redis_addr=server.address, lease_seconds=0.5, queue_size=100_000
+    )
+    store = RedisStore(settings)
+    jobs = []
+    for number in range(600):
+        job = make_job(request=make_request(f"// {number}\n" + "x" * 8000))
+        jobs.append(job)
+        store.submit(job)
+        if number % 3 == 0:
+            claim = store.claim("runner", 0.01)
+            if claim is not None and number % 2 == 0:
+                store.complete(claim, make_result(claim.job.id))
+    deadline = time.monotonic() + 60
+    waiting = list(jobs)
+    ended = lost = 0
+    while waiting and time.monotonic() < deadline:
+        store.sweep()
+        for _ in range(50):
+            claim = store.claim("runner", 0.01)
+            if claim is not None:
+                store.complete(claim, make_result(claim.job.id))
+        left = []
+        for job in waiting:
+            found = store.get(job.id)
+            if found is None or (found.status.terminal and store.get_result(job.id) is None):
+                lost += 1  # the API answers 404
+            elif found.status.terminal:
+                ended += 1
+            else:
+                left.append(job)
+        waiting = left
+    evicted = redis.info("stats")["evicted_keys"]
+    print(
+        f"\nallkeys-lru, {evicted} keys evicted: 600 jobs, {ended} ended, {lost} unknown, {len(waiting)} hang"
+    )
+    assert evicted > 0
+    assert not waiting
+    store.close()

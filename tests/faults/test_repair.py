@@ -1,0 +1,165 @@
+"""Keys that vanish under the service (eviction, a slip of an operator, a failover that lost a write).
+
+For each loss: the jobs that were accepted still end, or are unknown (404) when their record itself is
+gone; none hangs. The repair is the sweep's and the readers', at bounded cost.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from chalicelib.models import Status
+from chalicelib.storage.base import Claim
+from chalicelib.storage.redis import RedisStore
+from tests.factories import make_job, make_result, make_settings
+from tests.servers import RedisServer
+
+LEASE_SECONDS = 0.4
+DEADLINE_SECONDS = 15.0
+
+
+@pytest.fixture
+def store(clean_redis: RedisServer) -> Iterator[RedisStore]:
+    """A store with short leases."""
+    settings = make_settings(redis_enabled=True, redis_addr=clean_redis.address, lease_seconds=LEASE_SECONDS)
+    opened = RedisStore(settings)
+    yield opened
+    opened.close()
+
+
+def work_until(store: RedisStore, done: Callable[[], bool]) -> None:
+    """Claims, completes and sweeps, as a runner does, until it is done."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not done():
+        assert time.monotonic() < deadline, "it is not repaired in time"
+        store.sweep()
+        claim = store.claim("repairing runner", 0.05)
+        if claim is not None:
+            store.complete(claim, make_result(claim.job.id))
+
+
+def claimed(store: RedisStore) -> Claim:
+    """The next job."""
+    for _ in range(50):
+        claim = store.claim("first runner", 0.1)
+        if claim is not None:
+            return claim
+    pytest.fail("no job came")
+
+
+LOSSES: dict[str, Callable[[Any], object]] = {
+    "the stream": lambda redis: redis.delete("job:stream"),
+    "the group": lambda redis: redis.xgroup_destroy("job:stream", "runners"),
+    "the facts": lambda redis: redis.delete("job:live"),
+    "the queued set": lambda redis: redis.delete("job:index:status:queued"),
+    "the processing set": lambda redis: redis.delete("job:index:status:processing"),
+    "both live sets": lambda redis: redis.delete("job:index:status:queued", "job:index:status:processing"),
+    "the stream and the facts": lambda redis: redis.delete("job:stream", "job:live"),
+    "everything but the records": lambda redis: redis.delete(
+        "job:stream", "job:live", "job:index:status:queued", "job:index:status:processing", "stats"
+    ),
+    "the scripts": lambda redis: redis.script_flush(),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_job_ends_after_the_loss_of(clean_redis: RedisServer, store: RedisStore, loss: str) -> None:
+    """Queued and claimed jobs end, the runner of one of them being dead, and clients that ask see it."""
+    redis: Any = clean_redis.admin
+    jobs = [make_job() for _ in range(8)]
+    for job in jobs:
+        store.submit(job)
+    dead, alive = claimed(store), claimed(store)
+    LOSSES[loss](redis)
+    store.heartbeat("first runner", [alive])
+
+    def all_ended() -> bool:
+        # Clients ask for their jobs; that is one of the ways in which a loss is noticed.
+        found = [store.get(job.id) for job in jobs]
+        return all(job is not None and job.status.terminal for job in found)
+
+    work_until(store, all_ended)
+    for job in jobs:
+        result = store.get_result(job.id)
+        assert result is not None
+        assert result.compiled
+    assert not store.heartbeat("first runner", [dead]) <= set()
+
+
+def test_a_living_runner_keeps_its_job_when_the_stream_is_lost(
+    clean_redis: RedisServer, store: RedisStore
+) -> None:
+    """The owner's next heartbeats make the entry again; nobody else gets the job."""
+    redis: Any = clean_redis.admin
+    job = make_job()
+    store.submit(job)
+    claim = claimed(store)
+    redis.delete("job:stream")
+    end = time.monotonic() + 3 * LEASE_SECONDS
+    while time.monotonic() < end:
+        assert store.heartbeat("first runner", [claim]) == frozenset()
+        store.sweep()
+        assert store.claim("another", 0.02) is None
+    assert store.complete(claim, make_result(job.id))
+    assert redis.xlen("job:stream") == 0
+
+
+@pytest.mark.parametrize("state", [Status.QUEUED, Status.PROCESSING])
+def test_a_job_whose_record_is_lost_is_unknown_and_leaves_nothing(
+    clean_redis: RedisServer, store: RedisStore, state: Status
+) -> None:
+    """The record of a live job is evicted: 404 for the client, and its traces are swept away."""
+    redis: Any = clean_redis.admin
+    job, other = make_job(), make_job()
+    store.submit(job)
+    if state is Status.PROCESSING:
+        claimed(store)
+    store.submit(other)
+    redis.delete(f"job:{job.id}")
+    assert store.get(job.id) is None
+    work_until(store, lambda: (found := store.get(other.id)) is not None and found.status.terminal)
+    work_until(store, lambda: redis.hlen("job:live") == 0)
+    members = [redis.smembers(f"job:index:status:{status.value}") for status in Status if not status.terminal]
+    assert members == [set(), set()]
+    assert redis.xlen("job:stream") == 0
+
+
+def test_an_end_that_was_cut_off_is_finished_by_others(clean_redis: RedisServer, store: RedisStore) -> None:
+    """A runner died after sealing (result written or not), an API after sealing a cancel: each ends once."""
+    redis: Any = clean_redis.admin
+    jobs = [make_job() for _ in range(3)]
+    for job in jobs:
+        store.submit(job)
+    written, unwritten = claimed(store), claimed(store)
+    for claim in (written, unwritten):
+        redis.hset("job:live", f"{claim.job.id}:seal", f"{claim.token}:completed")
+    store._records.write_result(make_result(written.job.id, stdout="the dead runner's"), written.token)
+    redis.hset("job:live", f"{jobs[2].id}:seal", "0:cancelled")
+    work_until(store, lambda: redis.hlen("job:live") == 0)
+    statuses = [found.status for job in jobs if (found := store.get(job.id))]
+    assert statuses == [Status.COMPLETED, Status.COMPLETED, Status.CANCELLED]
+    first, second = store.get_result(jobs[0].id), store.get_result(jobs[1].id)
+    assert first is not None
+    assert second is not None
+    assert (first.stdout, first.attempts) == ("the dead runner's", 0)
+    assert (second.stdout, second.attempts) == ("", 2)
+
+
+def test_the_sweep_costs_the_same_for_any_queue(clean_redis: RedisServer, store: RedisStore) -> None:
+    """One sweep looks at a bounded number of ids, however many there are."""
+    redis: Any = clean_redis.admin
+    redis.sadd("job:index:status:queued", *(f"{number:032x}" for number in range(5000)))
+    redis.sadd("job:index:status:processing", *(f"{number:032x}" for number in range(5000, 10000)))
+    before = redis.info("commandstats")
+    store.sweep()
+    after = redis.info("commandstats")
+    calls = sum(
+        value["calls"] - before.get(name, {"calls": 0})["calls"]
+        for name, value in after.items()
+        if name.startswith("cmdstat_")
+    )
+    print(f"\none sweep over 10,000 lost ids: {calls} commands")
+    assert calls < 20_000
+    assert redis.scard("job:index:status:queued") == 5000 - 200
