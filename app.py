@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from chalice.app import Chalice, Request, Response
+from chalice.app import Chalice, CloudWatchEvent, Rate, Request, Response
 
 from chalicelib import bootstrap, http, pages
 from chalicelib.bootstrap import Application
@@ -171,6 +171,13 @@ def health() -> Response:
 def ready() -> Response:
     """Able to work: the store answers and a runner is there."""
     return _json(application().service.ready())
+
+
+# A minute is as often as EventBridge goes; runners sweep every third of a lease, when there are any.
+@app.schedule(Rate(1, unit=Rate.MINUTES))
+def sweep(_event: CloudWatchEvent) -> dict[str, int]:
+    """Mends what dead runners and lost keys left behind, also when no runner is up."""
+    return application().service.sweep()
 
 
 @app.route("/", methods=["GET"], content_types=ANY_TYPE)

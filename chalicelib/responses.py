@@ -32,7 +32,7 @@ def ended(job: Job, result: Result) -> Json:
     """A job that has ended, with its result."""
     return (
         {"job_id": job.id, "status": job.status.value}
-        | result.model_dump(mode="json", exclude={"job_id"})
+        | result.model_dump(mode="json", exclude={"job_id": True, "environment": {"version_key"}})
         | {
             "created_at": format_time(job.created_at),
             "started_at": format_time(job.started_at) or None,

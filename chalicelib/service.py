@@ -4,11 +4,12 @@ Knows the store's protocol and the catalogue; neither HTTP nor Redis nor a compi
 method takes what a client said and gives what a client gets, or raises one of our errors.
 """
 
+import logging
 import re
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from chalicelib import requests, responses
 from chalicelib.catalog import Catalog
@@ -16,6 +17,8 @@ from chalicelib.errors import ErrorDetail, InvalidRequest, JobEnded, JobNotFound
 from chalicelib.models import Environment, Job, Status, utc_now
 from chalicelib.responses import Json
 from chalicelib.storage.base import JobStore
+
+logger = logging.getLogger("will_it_compile")
 
 # API Gateway ends a request after 29 s; the rest is for Redis to be slow and the answer to travel.
 MAX_WAIT_SECONDS = 25.0
@@ -108,6 +111,13 @@ class CompileService:
     def statistics(self) -> Json:
         """Figures over all runners."""
         return responses.statistics(self._store.counts(), self._store.runners(), utc_now())
+
+    def sweep(self) -> dict[str, int]:
+        """Mends the store as runners do; what was mended, by kind."""
+        report = self._store.sweep()
+        if report.mended:
+            logger.info("sweep: %s", report)
+        return asdict(report)
 
     def ready(self) -> Json:
         """Says that jobs will be done: the store answers and a runner lives. Raises otherwise."""

@@ -6,6 +6,7 @@ share is `_active`, under one lock. When the store is away nothing is lost: clai
 finished results are kept and offered again until the store is back.
 """
 
+import functools
 import logging
 import random
 import threading
@@ -128,7 +129,8 @@ class Runner:
             if not self._away:
                 logger.error("runner %s: %s; trying again until it is back", self._info.id, error.message)
             self._away = True
-            self._stopping.wait(random.uniform(SHORTEST_PAUSE_SECONDS, 5 * SHORTEST_PAUSE_SECONDS))  # noqa: S311
+            jitter = random.uniform(1, 5)  # noqa: S311 -- no secret
+            self._stopping.wait(jitter * SHORTEST_PAUSE_SECONDS)
             return None
         if self._away:
             logger.info("runner %s: the store is back", self._info.id)
@@ -249,7 +251,7 @@ class Runner:
         for worker in workers:
             worker.join(CLAIM_BLOCK_SECONDS)
         for active in remaining:
-            self._quietly(lambda claim=active.claim: self._hand_back(claim))  # type: ignore[misc]
+            self._quietly(functools.partial(self._hand_back, active.claim))
 
     def _hand_back(self, claim: Claim) -> None:
         if self._store.release(claim):

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import redis
-from redis.backoff import ExponentialWithJitterBackoff
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import (
     AuthenticationError,
@@ -76,9 +76,11 @@ def connect(settings: Settings, *, pool_size: int) -> Any:
         options["db"] = settings.redis_db
         if settings.redis_mode == "sentinel":
             # Sentinels answer without the credentials of the data nodes, as ours have none of their own.
+            # There are several, asked in turn, so each gets one short try.
             shared = {
                 "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
-                "socket_timeout": SOCKET_TIMEOUT_SECONDS,
+                "socket_timeout": CONNECT_TIMEOUT_SECONDS,
+                "retry": Retry(NoBackoff(), 0),
             }
             sentinel = Sentinel(list(settings.redis_addr), sentinel_kwargs=shared)
             return sentinel.master_for(settings.redis_sentinel_master, max_connections=pool_size, **options)
@@ -105,7 +107,7 @@ def translated(settings: Settings, *, probing: bool = False) -> Iterator[None]:
     """
     try:
         yield
-    except (RedisError, OSError) as error:
+    except (RedisError, RedisClusterException, OSError) as error:  # the second is not one of the first
         raise explain(error, settings, probing=probing) from error
 
 

@@ -35,7 +35,7 @@ class Finisher:
         """
         link = self._link
         wanted = "*" if token is None else token
-        answer = link.coordinate(link.scripts.seal, result.job_id, wanted, result.status.value)
+        answer = link.coordinate(link.scripts.seal, result.job_id, wanted, result.status.value, link.ttl_ms)
         done = answer[0] == "sealed" and self._finish(result, int(answer[1]))
         return done, answer
 
@@ -95,12 +95,18 @@ class Finisher:
         """See `JobStore.sweep`; None when somebody swept less than a third of a lease ago."""
         link, settings = self._link, self._link.settings
         lease_ms = round(settings.lease_seconds * 1000)
-        with translated(settings):
-            if not link.client.set(link.keys.sweep, "1", nx=True, px=max(1, lease_ms // 3)):
-                return None
-        requeued, sealed, exhausted, sampled = link.coordinate(
-            link.scripts.recover, lease_ms, SWEEP_ENTRIES, settings.max_attempts, link.ttl_ms, SWEEP_ENTRIES
+        answer = link.coordinate(
+            link.scripts.recover,
+            lease_ms,
+            SWEEP_ENTRIES,
+            settings.max_attempts,
+            link.ttl_ms,
+            SWEEP_ENTRIES,
+            lease_ms // 3,
         )
+        if answer is None:
+            return None
+        requeued, sealed, exhausted, sampled = answer
         finished = sum(self.finish_sealed(job_id, seal) for job_id, seal in paired(sealed))
         for job_id, attempts, seal in zip(exhausted[::3], exhausted[1::3], exhausted[2::3], strict=True):
             self.finish_sealed(job_id, seal, used_up=int(attempts))

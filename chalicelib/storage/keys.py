@@ -50,13 +50,8 @@ class CoordinationKeys:
 
     @property
     def stats(self) -> str:
-        """Hash: totals over all runners."""
+        """Hash: totals over all runners, and the time of the last sweep."""
         return f"{self.prefix}stats"
-
-    @property
-    def sweep(self) -> str:
-        """String with a TTL: somebody sweeps, or has just done so."""
-        return f"{self.prefix}job:sweep"
 
     @property
     def runners(self) -> str:

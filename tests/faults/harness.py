@@ -78,6 +78,7 @@ def assert_settled(server: RedisServer, job_ids: Sequence[str]) -> dict[str, str
     assert redis.xlen("job:stream") == 0
     assert redis.xpending("job:stream", "runners")["pending"] == 0
     assert redis.hlen("job:live") == 0
-    ended = sum(int(value) for name, value in redis.hgetall("stats").items() if name != "total_duration_ms")
+    totals = redis.hgetall("stats")
+    ended = sum(int(totals.get(f"total_{status.value}", 0)) for status in Status)
     assert ended == len(statuses), "a job was counted twice, or not at all"
     return statuses

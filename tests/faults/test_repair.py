@@ -9,8 +9,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from chalice.test import Client
 
+import app
+from chalicelib.bootstrap import Application
+from chalicelib.catalog import load_catalog
 from chalicelib.models import Status
+from chalicelib.service import CompileService
 from chalicelib.storage.base import Claim
 from chalicelib.storage.redis import RedisStore
 from tests.factories import make_job, make_result, make_settings
@@ -145,6 +150,38 @@ def test_an_end_that_was_cut_off_is_finished_by_others(clean_redis: RedisServer,
     assert second is not None
     assert (first.stdout, first.attempts) == ("the dead runner's", 0)
     assert (second.stdout, second.attempts) == ("", 2)
+
+
+def test_a_dead_runners_job_whose_set_was_lost_is_done_though_nobody_asks(
+    clean_redis: RedisServer, store: RedisStore
+) -> None:
+    """The processing set is evicted while its runner is dead: the sweep queues the job, without a reader."""
+    redis: Any = clean_redis.admin
+    job = make_job()
+    store.submit(job)
+    claimed(store)
+    redis.delete("job:index:status:processing")
+    work_until(store, lambda: bool(redis.exists(f"result:{job.id}")))
+    assert redis.smembers("job:index:status:completed") == {job.id}
+
+
+def test_the_scheduled_function_mends_when_no_runner_is_up(
+    clean_redis: RedisServer, store: RedisStore
+) -> None:
+    """Lambda's schedule alone gives a dead runner's job back to the queue."""
+    job = make_job()
+    store.submit(job)
+    claimed(store)
+    time.sleep(LEASE_SECONDS * 1.2)
+    settings = make_settings(redis_enabled=True, redis_addr=clean_redis.address)
+    app.use(Application(settings, store, CompileService(store, load_catalog())))
+    with Client(app.app) as client:
+        event = client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [])
+        report = client.lambda_.invoke("sweep", event).payload
+    assert report == {"requeued": 1, "finished": 0, "exhausted": 0, "discarded": 0}
+    found = store.get(job.id)
+    assert found is not None
+    assert found.status is Status.QUEUED
 
 
 def test_the_sweep_costs_the_same_for_any_queue(clean_redis: RedisServer, store: RedisStore) -> None:

@@ -235,7 +235,7 @@ class RedisMachine(Machine):
 
     def age_leases(self) -> None:
         """Every pending entry has been idle for an hour, and nobody has swept for as long."""
-        self.redis.delete("job:sweep")
+        self.redis.hdel("stats", "swept_at_ms")
         if not self.redis.exists("job:stream"):
             return
         if not self.redis.xinfo_groups("job:stream"):

@@ -117,3 +117,18 @@ def test_the_store_tells_refusal_from_absence(start_redis: type[RedisServer]) ->
         RedisStore(make_settings(redis_enabled=True, redis_addr=f"127.0.0.1:{free_port()}")).submit(
             make_job()
         )
+
+
+@pytest.mark.parametrize("mode", ["sentinel", "cluster"])
+def test_sentinels_or_a_cluster_that_are_away_are_answered_for_in_time(mode: str) -> None:
+    """None of three addresses listens: 503 with Retry-After within 5 s, and the runner says so and ends."""
+    addresses = ",".join(f"127.0.0.1:{free_port()}" for _ in range(3))
+    settings = {"REDIS_ENABLED": "true", "REDIS_MODE": mode, "REDIS_ADDR": addresses}
+    with ApiProcess(settings) as api:
+        for path in ("/ready", "/api/v1/workers/stats"):
+            began = time.monotonic()
+            reply = api.call("GET", path)
+            assert (reply.status, reply.json()["error"]) == (503, "store_unavailable"), reply.body
+            assert time.monotonic() - began < ANSWER_SECONDS
+        assert "Traceback" not in api.log()
+    assert mode in refusal(settings)

@@ -227,7 +227,7 @@ def test_the_data_model_has_every_field() -> None:
     job = make_job(request=make_request())
     assert _described("job:<id>") == {*job_to_fields(job), "token"}
     assert _described("result:<id>") == {*result_to_fields(make_result(job.id)), "token"}
-    assert _described("stats") == {f"total_{name}" for name in Totals.model_fields}
+    assert _described("stats") == {*(f"total_{name}" for name in Totals.model_fields), "swept_at_ms"}
     prelude = (ROOT / "chalicelib/storage/lua/prelude.lua").read_text()
     [facts] = re.findall(r"^local FACTS = \{(.*)\}$", prelude, re.MULTILINE)
     assert _described("job:live") == {f"<id>{fact}" for fact in re.findall(r"'(:\w+)'", facts)}

@@ -116,6 +116,19 @@ _GCC = [
     (Reason.COMPILER_CRASH, "main.c:3: internal compiler error: in foo, at bar.c:12"),
     (Reason.COMPILER_CRASH, "gcc: internal compiler error: Segmentation fault signal terminated program cc1"),
     (Reason.COMPILER_CRASH, "gcc: fatal error: Terminated signal terminated program cc1"),
+    (
+        Reason.COMPILER_CRASH,
+        "/tmp/ccl8jY71.s: Internal error (Segmentation fault).\nPlease report this bug.",
+    ),
+    (
+        Reason.INFRASTRUCTURE,
+        "cc1plus: fatal error: /usr/include/c++/12/tbb/tbb.h: Too many open files\ncompilation terminated.",
+    ),
+    (
+        Reason.INFRASTRUCTURE,
+        "/usr/bin/ld: cannot find -lstdc++: Too many open files\n"
+        "/usr/bin/ld: cannot find -lm: Too many open files\ncollect2: error: ld returned 1 exit status",
+    ),
 ]
 
 _CLANG = [
@@ -149,6 +162,12 @@ _CLANG = [
         "clang: error: clang frontend command failed with exit code 139 (use -v to see invocation)",
     ),
     (Reason.COMPILER_CRASH, "fatal error: error in backend: Cannot select: intrinsic %llvm.foo"),
+    (Reason.INFRASTRUCTURE, "error: unable to open output file '/tmp/main-3ddd78.o': 'Too many open files'"),
+    (
+        Reason.INFRASTRUCTURE,
+        "/usr/bin/ld: cannot open linker script file /lib/x86_64-linux-gnu/libm.so: Too many open files\n"
+        "clang: error: linker command failed with exit code 1 (use -v to see invocation)",
+    ),
 ]
 
 _SEEN = [("gcc", *case) for case in _GCC] + [("clang", *case) for case in _CLANG]
@@ -188,6 +207,8 @@ def test_long_hostile_lines_are_matched_quickly() -> None:
         "clang: error: " * 18_000,
         "/usr/bin/ld: " * 20_000,
         "x.s: " * 50_000,
+        "/usr/bin/ld: a: Too many open files\n" * 7_000,
+        "a.s: Internal error a: No space left on device\n" * 5_000,
     ):
         for family in ("gcc", "clang"):
             result = _result(exit_code=1, stderr=line.encode())

@@ -8,9 +8,9 @@ if member('queued', id) then
   if seal then return {'sealed', seal} end
   local valid = fact(id, ':entry')
   if valid and valid ~= entry then drop_entry(valid) end
+  move(id, 'queued', 'processing', ttl_ms)
   redis.call('HSET', LIVE, id .. ':entry', entry, id .. ':claimant', claimant)
   local token = redis.call('HINCRBY', LIVE, id .. ':token', 1)
-  move(id, 'queued', 'processing', ttl_ms)
   return {'claimed', token, attempts_of(id)}
 end
 if member('processing', id) then

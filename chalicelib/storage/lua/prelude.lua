@@ -8,7 +8,7 @@
 --                  <id>:returned         how many of these claims were handed back in good order
 --                  <id>:claimant         who made the newest claim, so that a retried claim is known
 --                  <id>:seal             "<token>:<status>": how the job will end; decided once
---   KEYS[3]      stats                 hash     totals over all runners
+--   KEYS[3]      stats                 hash     totals over all runners; swept_at_ms, the last sweep
 --   KEYS[4..10]  job:index:status:*    set      ids; a job is in exactly one of them
 --
 -- Invariants:
@@ -16,7 +16,10 @@
 --   2. A job ends in three steps: seal (here: who wins), result (its own key, its own slot), finish
 --      (here: the move). So whoever reads a terminal status finds the result, and there is one winner.
 --   3. A stream entry other than <id>:entry is stale and is deleted by whoever meets it.
---   4. Each script may run twice with the same arguments (a reply can be lost) with the effect of once.
+--   4. When memory is used up, Redis refuses a script whose first write needs some, and lets one go on that
+--      has begun to write. So what serves jobs that were accepted begins with a write that needs none (SMOVE,
+--      XACK, PEXPIRE); what accepts jobs does not.
+--   5. Each script may run twice with the same arguments (a reply can be lost) with the effect of once.
 
 local STREAM, LIVE, STATS = KEYS[1], KEYS[2], KEYS[3]
 local GROUP = 'runners'

@@ -1,10 +1,17 @@
 -- recover.lua: finds what dead runners and lost keys left behind, at bounded cost.
--- ARGV: lease in ms, most entries to look at, attempts allowed, ttl in ms, ids to sample per set.
+-- ARGV: lease in ms, most entries to look at, attempts allowed, ttl in ms, ids to sample per set, least
+-- time between two sweeps in ms.
 -- Answer: {requeued ids}, {id, seal, …} (sealed by someone who is silent since: to be finished by the
 -- caller), {id, attempts, seal, …} (attempts used up: sealed here as error, to be finished likewise),
--- {sampled queued and processing ids}.
+-- {sampled queued and processing ids}; or nothing, when somebody swept not long ago.
 local lease_ms, most, allowed, ttl_ms, sample =
   tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+if now_ms - tonumber(redis.call('HGET', STATS, 'swept_at_ms') or 0) < tonumber(ARGV[6]) then return false end
+redis.call('PEXPIRE', LIVE, ttl_ms)
+redis.call('HSET', STATS, 'swept_at_ms', now_ms)
+
 local requeued, sealed, exhausted, sampled = {}, {}, {}, {}
 
 -- 1. Leases that ran out: entries that were delivered, and not renewed since.
@@ -32,8 +39,13 @@ for _, pending in ipairs(with_group('XPENDING', STREAM, GROUP, 'IDLE', lease_ms,
       deliver(id)
       requeued[#requeued + 1] = id
     end
+  elseif status_of(id) then
+    forget(id) -- it has ended
   else
-    forget(id)
+    redis.call('SADD', SETS.queued, id) -- its set was lost; whether its record was, the claim will see
+    redis.call('PEXPIRE', SETS.queued, ttl_ms)
+    deliver(id)
+    requeued[#requeued + 1] = id
   end
 end
 

@@ -7,10 +7,11 @@ if not member('processing', id) or fact(id, ':token') ~= token then return 0 end
 local seal = fact(id, ':seal')
 if why == 'returned' then
   if seal then return 0 end
+  move(id, 'processing', 'queued', ttl_ms)
   redis.call('HINCRBY', LIVE, id .. ':returned', 1)
-elseif seal then
+else
+  move(id, 'processing', 'queued', ttl_ms)
   redis.call('HDEL', LIVE, id .. ':seal')
 end
-move(id, 'processing', 'queued', ttl_ms)
 deliver(id)
 return 1

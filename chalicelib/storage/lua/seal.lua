@@ -1,5 +1,5 @@
 -- seal.lua: decides how a job will end. From here on nobody else can end it otherwise.
--- ARGV: job id, token ("*": whatever it is, for a cancel), terminal status.
+-- ARGV: job id, token ("*": whatever it is, for a cancel), terminal status, ttl in ms.
 -- Answer: {"sealed", token} | {"lost", status or other seal} | {"ended", status} | {"nowhere"}.
 local id, token, target = ARGV[1], ARGV[2], ARGV[3]
 local seal = fact(id, ':seal')
@@ -20,5 +20,6 @@ if token == '*' then
 elseif token ~= current or not member('processing', id) then
   return {'lost', status_of(id)}
 end
+redis.call('PEXPIRE', LIVE, ARGV[4])
 redis.call('HSET', LIVE, id .. ':seal', token .. ':' .. target)
 return {'sealed', token}
