@@ -7,7 +7,14 @@ import re
 
 from tests.servers.tools import ROOT
 
-DOCUMENTS = ("README.md", "CHANGELOG.md", "docs/architecture.md", "docs/api.md", "docs/development.md")
+DOCUMENTS = (
+    "README.md",
+    "CHANGELOG.md",
+    "docs/architecture.md",
+    "docs/api.md",
+    "docs/development.md",
+    "docs/operations.md",
+)
 
 
 def text_of(document: str) -> str:

@@ -16,8 +16,10 @@ import redis
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     BusyLoadingError,
+    ClusterCrossSlotError,
     ClusterDownError,
     ConnectionError,  # noqa: A004 -- redis-py's, which is not the built-in one
     MaxConnectionsError,
@@ -137,6 +139,11 @@ def explain(error: BaseException, settings: Settings, *, probing: bool = False) 
             f"{settings.redis_sentinel_master!r} now: "
             "a failover is under way, or REDIS_SENTINEL_MASTER is wrong"
         )
+    # Before the cluster's own: a key of another slot or node, asked for without cluster mode.
+    if isinstance(error, (AskError, ClusterCrossSlotError)):  # MovedError is an AskError
+        return StoreRefused(f"{where} is a node of a cluster: set REDIS_MODE=cluster")
+    if "Cluster mode is not enabled" in text:
+        return StoreRefused(f"{where} is not a cluster: set REDIS_MODE=standalone")
     if isinstance(error, (ClusterDownError, RedisClusterException)):
         return StoreUnavailable(f"the Redis cluster at {settings.redis_address_text} is not complete: {text}")
     if isinstance(error, MaxConnectionsError):
