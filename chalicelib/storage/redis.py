@@ -20,10 +20,9 @@ What it must never do: KEYS, SCAN or MULTI; a script over two slots; a wait with
 import time
 import uuid
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from chalicelib.models import Environment, Job, Result, RunnerInfo, Status, Totals, utc_now
 from chalicelib.settings import Settings
@@ -34,6 +33,7 @@ from chalicelib.storage.connection import LONGEST_BLOCK_SECONDS, translated
 from chalicelib.storage.endings import cancelled, queue_full
 from chalicelib.storage.finisher import Finisher
 from chalicelib.storage.link import RedisLink, flattened, paired
+from chalicelib.storage.listener import Listener
 from chalicelib.storage.records import Records
 
 # Polling is the fallback for a lost pub/sub message: rare, so a second is soon enough.
@@ -233,22 +233,13 @@ class RedisStore:
         job = self.get(job_id)
         if job is None or job.status.terminal or seconds <= 0:
             return job
-        with translated(self._settings):
-            listener = self._link.subscriber.pubsub()
-        try:
-            with translated(self._settings):
-                listener.subscribe(keys.events(job_id))
-                listener.get_message(timeout=LONGEST_BLOCK_SECONDS)  # the subscription's own answer
+        with Listener(self._link, keys.events(job_id)) as listener:
             while True:
                 job = self.get(job_id)
                 remaining = deadline - time.monotonic()
                 if job is None or job.status.terminal or remaining <= 0:
                     return job
-                with translated(self._settings):
-                    listener.get_message(timeout=min(remaining, POLL_SECONDS))
-        finally:
-            with suppress(RedisError, OSError):
-                listener.close()
+                listener.wait(min(remaining, POLL_SECONDS))
 
     # -- runners
 

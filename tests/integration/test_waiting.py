@@ -1,0 +1,91 @@
+"""Waiting for a job's end over Redis: woken at once, at little cost, and also when no message comes."""
+
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from chalicelib.models import Job
+from chalicelib.storage.redis import POLL_SECONDS, RedisStore
+from tests.factories import make_job, make_result, make_settings
+from tests.servers import RedisServer
+
+
+def open_store(server: RedisServer, **variables: object) -> RedisStore:
+    """A store on a server."""
+    return RedisStore(make_settings(redis_enabled=True, redis_addr=server.address, **variables))
+
+
+def end_while_waiting(
+    waiter: RedisStore, worker: RedisStore, *, meanwhile: Callable[[], object] | None = None
+) -> float:
+    """Seconds from a job's end to the moment at which its waiting client knows."""
+    job = make_job()
+    worker.submit(job)
+    claim = worker.claim("runner", 1.0)
+    assert claim is not None
+    with ThreadPoolExecutor(1) as pool:
+
+        def wait() -> tuple[Job | None, float]:
+            return waiter.wait(job.id, 15.0), time.monotonic()
+
+        waiting = pool.submit(wait)
+        time.sleep(0.15)
+        if meanwhile is not None:
+            meanwhile()
+        assert worker.complete(claim, make_result(job.id))
+        ended = time.monotonic()
+        found, woken = waiting.result()
+    assert found is not None
+    assert found.status.terminal
+    return woken - ended
+
+
+def test_a_waiting_client_is_woken_by_the_end_of_its_job(clean_redis: RedisServer) -> None:
+    """Pub/sub wakes it long before it would look by itself (median of 15 printed)."""
+    store = open_store(clean_redis)
+    seconds = [end_while_waiting(store, store) for _ in range(15)]
+    median = statistics.median(seconds)
+    print(f"\nwoken {median * 1000:.1f} ms after the end (median of {len(seconds)})")
+    assert median < POLL_SECONDS / 4
+
+
+def test_a_wait_costs_next_to_nothing(clean_redis: RedisServer) -> None:
+    """Three seconds of waiting are a handful of commands, not a busy loop."""
+    store = open_store(clean_redis)
+    redis: Any = clean_redis.admin
+    job = make_job()
+    store.submit(job)
+    redis.config_resetstat()
+    began = time.process_time()
+    store.wait(job.id, 3.0)
+    processor_seconds = time.process_time() - began
+    # Scripts count their inner commands, too; only what came over the wire is meant.
+    calls = {name: stats["calls"] for name, stats in redis.info("commandstats").items()}
+    sent = sum(calls.get(f"cmdstat_{name}", 0) for name in ("hgetall", "evalsha", "eval", "subscribe"))
+    print(f"\n3 s of waiting: {sent} commands, {processor_seconds * 1000:.0f} ms of processor time")
+    assert sent <= 2 * (3 / POLL_SECONDS + 3) + 2
+
+
+def test_a_dropped_subscriber_still_gets_its_answer(clean_redis: RedisServer) -> None:
+    """The server cuts its subscribers, as managed ones do when they lag: the answer comes all the same."""
+    store = open_store(clean_redis)
+    redis: Any = clean_redis.admin
+    seconds = end_while_waiting(
+        store, store, meanwhile=lambda: redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+    )
+    assert seconds < 2 * POLL_SECONDS + 1
+
+
+def test_without_the_right_to_subscribe_polling_does_it(start_redis: Callable[..., RedisServer]) -> None:
+    """A user without channels never hears a message, and knows the end one poll interval later at most."""
+    server = start_redis(
+        password="admin",
+        users=["deaf on >pw ~* resetchannels -@all +@read +@write +@connection +@scripting +time"],
+    )
+    deaf = open_store(server, redis_username="deaf", redis_password="pw")
+    worker = open_store(server, redis_password="admin")
+    seconds = end_while_waiting(deaf, worker)
+    print(f"\nknown by polling {seconds * 1000:.0f} ms after the end")
+    assert seconds < POLL_SECONDS + 1
