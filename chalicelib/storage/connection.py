@@ -146,7 +146,7 @@ def explain(error: BaseException, settings: Settings, *, probing: bool = False) 
         return StoreRefused(f"{where} is not a cluster: set REDIS_MODE=standalone")
     if isinstance(error, (ClusterDownError, RedisClusterException)):
         return StoreUnavailable(f"the Redis cluster at {settings.redis_address_text} is not complete: {text}")
-    if isinstance(error, MaxConnectionsError):
+    if isinstance(error, MaxConnectionsError) or text.startswith("No connection available"):
         return StoreUnavailable("all connections to Redis are in use: raise REDIS_POOL_SIZE")
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return StoreRefused(

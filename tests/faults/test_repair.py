@@ -184,6 +184,25 @@ def test_the_scheduled_function_mends_when_no_runner_is_up(
     assert found.status is Status.QUEUED
 
 
+def test_consumers_of_runners_that_are_gone_are_forgotten(clean_redis: RedisServer) -> None:
+    """A group keeps each consumer's name for ever; the sweep drops those that are silent for 20 leases."""
+    redis: Any = clean_redis.admin
+    settings = make_settings(redis_enabled=True, redis_addr=clean_redis.address, lease_seconds=0.2)
+    store = RedisStore(settings)
+    for number in range(30):
+        store.submit(make_job())
+        claim = store.claim(f"runner {number}", 0.1)
+        assert claim is not None
+        assert store.complete(claim, make_result(claim.job.id))
+    assert len(redis.xinfo_consumers("job:stream", "runners")) == 30
+    time.sleep(20 * 0.2 + 0.2)
+    store.sweep()
+    assert redis.xinfo_consumers("job:stream", "runners") == []
+    store.submit(make_job())
+    assert store.claim("runner 0", 0.5) is not None
+    store.close()
+
+
 def test_the_sweep_costs_the_same_for_any_queue(clean_redis: RedisServer, store: RedisStore) -> None:
     """One sweep looks at a bounded number of ids, however many there are."""
     redis: Any = clean_redis.admin

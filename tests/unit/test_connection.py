@@ -38,6 +38,7 @@ CASES: list[tuple[BaseException, type[StoreError], str]] = [
     (theirs.RedisClusterException("cannot be connected"), StoreUnavailable, "is not complete"),
     (theirs.ClusterDownError("CLUSTERDOWN"), StoreUnavailable, "is not complete"),
     (theirs.MaxConnectionsError("Too many connections"), StoreUnavailable, "connections to Redis are in use"),
+    (theirs.ConnectionError("No connection available."), StoreUnavailable, "connections to Redis are in use"),
     (theirs.ResponseError("ERR something else"), StoreError, "refused a command"),
 ]
 

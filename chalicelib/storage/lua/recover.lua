@@ -72,4 +72,14 @@ for _, id in ipairs(redis.call('SRANDMEMBER', SETS.processing, sample)) do
   end
   sampled[#sampled + 1] = id
 end
+
+-- 4. Consumers of runners that are gone: a group keeps them for ever. One that lives reads every second,
+--    and is made again by its next read, should it have been paused for that long.
+for _, consumer in ipairs(with_group('XINFO', 'CONSUMERS', STREAM, GROUP)) do
+  local facts = {}
+  for position = 1, #consumer, 2 do facts[consumer[position]] = consumer[position + 1] end
+  if facts.pending == 0 and facts.idle > 20 * lease_ms then
+    redis.call('XGROUP', 'DELCONSUMER', STREAM, GROUP, facts.name)
+  end
+end
 return {requeued, sealed, exhausted, sampled}
