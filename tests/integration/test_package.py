@@ -105,12 +105,12 @@ def test_the_zip_is_small(package: Package) -> None:
 
 
 def test_the_template_of_the_zip_is_there(package: Package) -> None:
-    """`chalice package` also writes the stack's template, with our one function."""
+    """`chalice package` also writes the stack's template, with the API and the scheduled function."""
     template = json.loads((package.path.parent / "sam.json").read_text())
     functions = [
         item for item in template["Resources"].values() if item["Type"] == "AWS::Serverless::Function"
     ]
-    assert [item["Properties"]["Handler"] for item in functions] == ["app.app"]
+    assert sorted(item["Properties"]["Handler"] for item in functions) == ["app.app", "app.sweep"]
 
 
 # -- what it does
