@@ -3,7 +3,7 @@
 #
 #   PORT    of `make run` (8000)
 #   PYTHON  that .venv is made with (python3; 3.11 or newer)
-#   ARGS    more arguments for pytest: make test ARGS="tests/unit -k queue"
+#   ARGS    more arguments for pytest: make test ARGS="tests/unit -k queue"; for `make bench`: ARGS="bubblewrap"
 #   OUT     where `make package` puts the zip and its template (build/package)
 
 SHELL := /bin/bash
@@ -17,9 +17,9 @@ export PYTHON
 
 BIN := .venv/bin
 # What mypy reads: the parts that are there.
-SOURCES := $(wildcard app.py chalicelib runner infra tests)
+SOURCES := $(wildcard app.py bench chalicelib runner infra tests)
 
-.PHONY: help run test lint format package clean
+.PHONY: help run test lint format bench package clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +47,10 @@ format: ## format the code, and mend what ruff can mend
 	@bin/setup lint
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+bench: ## what each sandbox costs beside the bare command, as a ratio
+	@bin/setup run
+	@$(BIN)/python -m bench.overhead $(ARGS)
 
 # chalice bundles whatever lies in chalicelib/, so Python's caches go first. pip takes the wheels from .wheels
 # and nowhere else: the zip of one commit is the same with a network and without. chalice asks for a region even

@@ -197,11 +197,12 @@ def home() -> Response:
 
 def _serve_locally() -> None:
     """Under `chalice local`: settings are checked now, and the embedded workers start."""
-    from chalice.local import ChaliceRequestHandler
+    from chalice.local import ChaliceRequestHandler, ThreadedHTTPServer
 
-    from chalicelib.local_server import harden
+    from chalicelib.local_server import harden, widen
 
     harden(ChaliceRequestHandler)
+    widen(ThreadedHTTPServer)
     try:
         chosen = application()
     except SettingsError as error:

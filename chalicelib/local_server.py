@@ -9,7 +9,10 @@ given Chalice's class, because nothing in this package imports Chalice.
 import socket
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
+from socketserver import TCPServer
 
+# Connections that may wait to be accepted: more than the threads of any burst that one machine serves.
+BACKLOG = 256
 # API Gateway takes no longer body either.
 MAX_CONTENT_BYTES = 10 * 1024 * 1024
 # A client on the same machine sends its whole request at once; an idle one can connect again.
@@ -19,6 +22,11 @@ SILENCE_SECONDS = 30.0
 _DRAINED_BYTES = 64 * 1024 * 1024
 
 _TEMPLATE = '{"error": "bad_request", "message": "%(explain)s", "details": []}\n'
+
+
+def widen(server: type[TCPServer]) -> None:
+    """Lets as many clients knock at once as a burst of them may bring; the default is 5."""
+    server.request_queue_size = BACKLOG
 
 
 def harden(handler: type[BaseHTTPRequestHandler], *, silence_seconds: float = SILENCE_SECONDS) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import socket
 import uuid
 
@@ -41,7 +42,11 @@ def open_sandbox(settings: Settings) -> Sandbox:
 
 def find_compilers(settings: Settings, sandbox: Sandbox) -> Toolchains:
     """The compilers that are here and passed their self-test. Raises `SettingsError` when there is none."""
-    toolchains = probe_toolchains(load_catalog(), sandbox, limits_of(settings))
+    # The compilers of the docker sandbox are in its image, where this process cannot look: all are tried.
+    find_executable = str if sandbox.name == "docker" else shutil.which
+    toolchains = probe_toolchains(
+        load_catalog(), sandbox, limits_of(settings), find_executable=find_executable
+    )
     for unavailable in toolchains.unavailable:
         level = logging.WARNING if unavailable.installed else logging.DEBUG
         logger.log(

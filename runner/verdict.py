@@ -54,8 +54,8 @@ class LimitPattern:
 def classify(result: SandboxResult, *, patterns: Sequence[LimitPattern]) -> tuple[Verdict, Reason | None]:
     """The verdict on a run, with the reason when it is inconclusive.
 
-    In this order: cancelled; a limit that the sandbox saw; a limit that the compiler reported; a
-    compiler that crashed; exit status 0; everything else is the compiler's own rejection.
+    In this order: cancelled; a limit that the sandbox saw; exit status 0; a limit or crash that the
+    compiler reported; a signal that ended it; everything else is the compiler's own rejection.
     """
     if result.cancelled:
         return Verdict.INCONCLUSIVE, Reason.CANCELLED

@@ -4,8 +4,8 @@
 hit; it never learns that by reading text that the job could have written. A failure of the
 sandbox itself is an exception, so that it can never be taken for the compiler's exit status.
 
-To add a sandbox: implement the protocol in its own module, name it in `choose_sandbox`, and add
-it to the table of `tests/sandbox/conftest.py`: the contract suite then runs over it.
+To add a sandbox: implement the protocol in its own module, name it in `SANDBOXES` of the package, and
+add it to the table of `tests/sandbox/conftest.py`: the contract suite then runs over it.
 """
 
 import threading
@@ -107,7 +107,7 @@ class Sandbox(Protocol):
         `environment` adds to the few variables that the sandbox sets; nothing is inherited.
 
         When this returns or raises, nothing that the program started is alive. Setting `cancel`
-        ends the run within 0.2 s.
+        ends the run within 0.2 s; an engine needs up to a second more to remove a container.
 
         Raises SandboxError when the sandbox, not the program, failed; a program that cannot be
         started (missing, not executable) is such a failure. Small tools start the program, and

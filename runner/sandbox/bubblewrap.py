@@ -1,7 +1,7 @@
 """The bubblewrap sandbox: fresh namespaces, a root of its own, nothing of the host but /usr.
 
 A run is the chain `bwrap … -- timeout … prlimit … -- argv`, as an unprivileged user even when the
-runner is root. Inside:
+runner is root; bwrap puts the system call filter on it last of all. Inside:
 
 - /usr is read-only (with /bin, /lib and the like as the host has them); there is no /proc, no
   /etc but the alternatives that compilers are reached through, no home, no network;
@@ -22,27 +22,24 @@ import shutil
 import signal
 import stat
 import subprocess
+import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from runner.sandbox import process_tree, slots
 from runner.sandbox.base import Limits, SandboxError, SandboxResult, SandboxUnavailable
 from runner.sandbox.bubblewrap_run import TMP, BubblewrapRun
 from runner.sandbox.limits import default_limits, prlimit_command
-from runner.sandbox.supervisor import Ended, limit_of_signal, supervise
+from runner.sandbox.outcome import PATH, USR_DIRECTORIES, check_program, first_line, result_of
+from runner.sandbox.seccomp import SeccompFilter, find_filter
+from runner.sandbox.supervisor import Ended, supervise
 from runner.workspace import Workspace
 
 # The host directories that exist inside. /etc/alternatives holds the links behind names such as
 # /usr/bin/c++ and nothing secret.
 READ_ONLY = ("/usr", "/etc/alternatives")
-
-# Where a compiler may be called from: distribution packages, and what an image adds by hand.
-PATH = "/usr/local/bin:/usr/bin:/bin"
-
-# The root directories that are links into /usr on a merged host and directories on others.
-_USR_DIRECTORIES = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 
 # Compilers draw random numbers for temporary names, and write to null. Not /dev/zero or /dev/full:
 # nothing needs them, and including an endless file is an attack.
@@ -51,9 +48,6 @@ _DEVICES = ("/dev/null", "/dev/urandom")
 # The same for every job, so that nothing inside tells hosts and slots apart.
 _INSIDE_UID = 1000
 _HOST_NAME = "sandbox"
-
-# The exit statuses of `timeout` and `prlimit` when they cannot do their part.
-_CHAIN_FAILED = (125, 126, 127)
 
 # bwrap turns a deadly signal N into this plus N, like a shell.
 _SIGNAL_BASE = 128
@@ -73,9 +67,14 @@ class Bubblewrap:
 
     name = "bubblewrap"
 
-    def __init__(self, executable: str = "bwrap") -> None:
+    def __init__(
+        self,
+        executable: str = "bwrap",
+        find_filter: Callable[[], tuple[SeccompFilter | None, tuple[str, ...]]] = find_filter,
+    ) -> None:
         """`executable` is the path or name of bwrap. Nothing is run before `probe` or `run`."""
         self._executable = executable
+        self._find_filter = find_filter
         self._weaknesses: tuple[str, ...] = ()
         self._disable_userns = True
 
@@ -91,7 +90,7 @@ class Bubblewrap:
         for tool, package in (("prlimit", "util-linux"), ("timeout", "coreutils")):
             if shutil.which(tool, path=PATH) is None:
                 raise SandboxUnavailable(f"{tool} is not installed: install the package {package}")
-        weaknesses = []
+        weaknesses = list(self._find_filter()[1])
         usage = subprocess.run([self._executable, "--help"], capture_output=True, check=False, env={})
         self._disable_userns = b"--disable-userns" in usage.stdout + usage.stderr
         if not self._disable_userns:
@@ -135,14 +134,17 @@ class Bubblewrap:
         cancel: threading.Event | None,
     ) -> tuple[SandboxResult, bool]:
         """Run, and also say whether the disk could be watched."""
-        _check_program(argv, workspace)
+        check_program(argv, workspace)
         with contextlib.ExitStack() as stack:
             uid = stack.enter_context(slots.lease()) if os.geteuid() == 0 else None
             copy_arguments, descriptors = _copy_in(workspace.path, workspace.inside, stack)
             status_read, status_write = os.pipe2(os.O_CLOEXEC)
             stack.callback(os.close, status_read)
+            filter_arguments, filter_descriptors = self._filter(stack)
             command = [
                 *self._bwrap_arguments(limits, status_write, environment, workspace.inside, copy_arguments),
+                *filter_arguments,
+                "--",
                 "timeout",
                 "--foreground",
                 "--signal=KILL",
@@ -161,7 +163,9 @@ class Bubblewrap:
                     env={},
                     cwd="/",
                     umask=0o077,
-                    pass_fds=[*descriptors, status_write],
+                    # Ctrl-C goes to the terminal's whole group: it is for the runner, not for its compilers.
+                    process_group=0,
+                    pass_fds=[*descriptors, *filter_descriptors, status_write],
                     user=uid,
                     group=uid,
                     extra_groups=None if uid is None else [],
@@ -182,7 +186,7 @@ class Bubblewrap:
         inside: str,
         copy_arguments: Sequence[str],
     ) -> list[str]:
-        """The whole policy of the sandbox, up to and with the `--` before the program."""
+        """The namespaces and the files of the sandbox."""
         arguments = [self._executable, "--unshare-all", "--unshare-user"]
         if self._disable_userns:
             arguments.append("--disable-userns")
@@ -192,7 +196,7 @@ class Bubblewrap:
         arguments += ["--cap-drop", "ALL", "--json-status-fd", str(status_descriptor)]
         for directory in READ_ONLY:
             arguments += ["--ro-bind-try", directory, directory]
-        for directory in _USR_DIRECTORIES:
+        for directory in USR_DIRECTORIES:
             if os.path.islink(directory):
                 arguments += ["--symlink", os.readlink(directory), directory]
             elif os.path.isdir(directory):
@@ -207,58 +211,30 @@ class Bubblewrap:
         variables = {"PATH": PATH, "HOME": inside, "TMPDIR": TMP, "LANG": "C.UTF-8", **environment}
         for variable, value in variables.items():
             arguments += ["--setenv", variable, value]
-        return [*arguments, "--"]
+        return arguments
+
+    def _filter(self, stack: contextlib.ExitStack) -> tuple[list[str], list[int]]:
+        """The arguments that make bwrap install the seccomp filter, and the descriptor it reads from."""
+        found, _ = self._find_filter()
+        if found is None:
+            return [], []
+        file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 -- the caller's stack closes it
+        stack.enter_context(file)
+        file.write(found.program)
+        file.seek(0)
+        return ["--seccomp", str(file.fileno())], [file.fileno()]
 
 
 def _result(ended: Ended, status: int | None, argv: Sequence[str]) -> SandboxResult:
-    """Tell the program's own end from the sandbox's failure."""
-    signal_number: int | None = None
-    exit_code: int | None = None
-    killed = ended.limit_hit is not None or ended.cancelled
+    """Read bwrap's status: the program's own, 128 + N for signal N, or None when it never had one."""
     if status is None:
-        if not killed:
-            text = ended.stderr.decode(errors="replace").strip().partition("\n")[0]
-            raise SandboxError(f"bubblewrap failed before it could run {argv[0]}: {text or 'no message'}")
-        signal_number = signal.SIGKILL
-    elif _SIGNAL_BASE < status < _SIGNAL_BASE + signal.NSIG:
-        signal_number = status - _SIGNAL_BASE
-    elif status in _CHAIN_FAILED and not killed:
-        raise SandboxError(f"the sandbox could not start {argv[0]} (status {status})")
-    else:
-        exit_code = status
-    limit_hit = ended.limit_hit
-    if not killed:
-        limit_hit = limit_of_signal(signal_number)
-    return SandboxResult(
-        exit_code=exit_code,
-        signal=signal_number,
-        stdout=ended.stdout,
-        stderr=ended.stderr,
-        stdout_truncated=ended.stdout_truncated,
-        stderr_truncated=ended.stderr_truncated,
-        duration_seconds=ended.duration_seconds,
-        cpu_seconds=ended.cpu_seconds,
-        peak_memory_bytes=ended.peak_memory_bytes,
-        limit_hit=limit_hit,
-        cancelled=ended.cancelled,
-    )
-
-
-def _check_program(argv: Sequence[str], workspace: Workspace) -> None:
-    """Refuse, before anything starts, a program that the sandbox would not find."""
-    if not argv or not argv[0]:
-        raise SandboxError("there is no program to run")
-    program = argv[0]
-    if any("\0" in argument for argument in argv):
-        raise SandboxError("an argument contains a NUL character")
-    if "/" not in program:
-        found = shutil.which(program, path=PATH)
-    elif program.startswith("/"):
-        found = program if program.startswith(("/usr/", *(f"{d}/" for d in _USR_DIRECTORIES))) else None
-    else:
-        found = str(workspace.path / program)
-    if found is None or not os.access(found, os.X_OK):
-        raise SandboxError(f"the sandbox has no program {program}")
+        if ended.limit_hit is None and not ended.cancelled:
+            said = first_line(ended.stderr) or "no message"
+            raise SandboxError(f"bubblewrap failed before it could run {argv[0]}: {said}")
+        return result_of(ended, None, signal.SIGKILL, argv)
+    if _SIGNAL_BASE < status < _SIGNAL_BASE + signal.NSIG:
+        return result_of(ended, None, status - _SIGNAL_BASE, argv)
+    return result_of(ended, status, None, argv)
 
 
 def _copy_in(root: Path, inside: str, stack: contextlib.ExitStack) -> tuple[list[str], list[int]]:

@@ -122,7 +122,9 @@ class BubblewrapRun:
     def kill(self) -> None:
         """Kill process 1, and with it the whole namespace; bwrap then reports and ends."""
         if self._init < 0:
-            self.process.kill()
+            # Not Popen.kill, which first takes the exit status if there is one; the supervisor wants that.
+            if self.process.returncode is None:
+                os.kill(self.process.pid, signal.SIGKILL)
             return
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._init, signal.SIGKILL)

@@ -5,20 +5,26 @@ root outside. So each run of a root runner leases an id that nobody else on the 
 
 A lease is an abstract Unix socket with the id in its name: the kernel frees it with its process,
 however that ends, and it needs no directory that is writable, private and shared by runners.
+An id whose job could not be cleared away is quarantined: its lease is never given back.
 """
 
 import contextlib
+import os
 import socket
 from collections.abc import Iterator
 
 from runner.sandbox.base import SandboxError
 
-# The top of the range for ordinary accounts on Debian (1000 to 59999), which are given out from
-# the bottom; 60000 and up belong to packages and to systemd's dynamic users.
-FIRST_UID = 59_000
-
 # More than one host runs at once: a job needs a good part of a core.
 SLOTS = 256
+
+# Ids of ordinary accounts on Debian (1000 to 59999), which are given out from the bottom. Runners in
+# different network namespaces do not see each other's leases, but the kernel counts processes by user id all
+# over the host, so a fork bomb of one could stop the jobs of another: each namespace has a range of its own.
+FIRST_UID = 30_000 + os.stat("/proc/self/ns/net").st_ino % 100 * SLOTS
+
+_held: dict[int, socket.socket] = {}
+_quarantined: dict[int, socket.socket] = {}
 
 
 @contextlib.contextmanager
@@ -31,7 +37,27 @@ def lease(first_uid: int = FIRST_UID, slots: int = SLOTS) -> Iterator[int]:
         except OSError:
             lock.close()
             continue
-        with lock:
+        _held[uid] = lock
+        try:
             yield uid
+        finally:
+            del _held[uid]
+            if uid not in _quarantined:
+                lock.close()
         return
     raise SandboxError(f"all {slots} user ids for jobs are in use")
+
+
+def quarantine(uid: int) -> None:
+    """Never give the leased `uid` back while this process lives: something of its job is left."""
+    _quarantined[uid] = _held[uid]
+
+
+def pardon(uid: int) -> None:
+    """End the quarantine of an id, for who has seen that nothing of its job is left."""
+    _quarantined.pop(uid).close()
+
+
+def quarantined() -> tuple[int, ...]:
+    """The ids that this process has put into quarantine."""
+    return tuple(_quarantined)

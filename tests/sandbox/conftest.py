@@ -1,29 +1,92 @@
 """The sandboxes under test, and the probe that they run in place of a compiler.
 
-To put another sandbox under the whole contract, add it to `SANDBOXES` of `runner.sandbox`.
+`sandbox` is each one that can be tried on this very host, so every test that takes it is a part of the
+contract. `setpriv` is made for another kind of host: test_setpriv.py runs these same files inside a
+container that is like it, with the variable TEST_SANDBOXES.
+
+To put another sandbox under the whole contract, add it to `SANDBOXES` below.
 """
 
+import os
 import shutil
-import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runner.sandbox import SANDBOXES
 from runner.sandbox.base import Sandbox, SandboxResult, SandboxUnavailable
+from runner.sandbox.bubblewrap import Bubblewrap
+from runner.sandbox.docker import Docker
+from runner.sandbox.setpriv import Setpriv
 from runner.workspace import Workspace
-from tests.sandbox.support import TIGHT, Run, missing
+from tests.engine import RUNNER, Engine, start_engine
+from tests.sandbox.support import TIGHT, Run, build_probe, missing
 
 PROBE_SOURCE = Path(__file__).parent / "probes" / "probe.c"
 
 
-@pytest.fixture(scope="session", params=list(SANDBOXES))
-def sandbox(request: pytest.FixtureRequest) -> Sandbox:
+SANDBOXES: dict[str, Callable[..., Sandbox]] = {
+    "bubblewrap": Bubblewrap,
+    "docker": Docker,
+    "setpriv": Setpriv,
+    # The two halves of it, each of which has to hold alone.
+    "setpriv-without-jail": partial(Setpriv, Path("/")),
+    "setpriv-without-landlock": partial(Setpriv, abi=0),
+}
+
+# Here and by default: every test over bubblewrap, these also over docker, where a run takes a second.
+_OVER_DOCKER = ("test_contract", "test_isolation", "test_seccomp")
+
+# The first test of the docker sandbox builds an image, which takes minutes on a fresh machine.
+_ENGINE_TIMEOUT_SECONDS = 900
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests that may have to build an image the time for it."""
+    for item in items:
+        if isinstance(item, pytest.Function) and {"engine", "sandbox"} & set(item.fixturenames):
+            item.add_marker(pytest.mark.timeout(_ENGINE_TIMEOUT_SECONDS))
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """A container engine with the images of `tests.engine`."""
+    with start_engine() as engine:
+        engine.build()
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def make_sandbox(request: pytest.FixtureRequest) -> Callable[..., Sandbox]:
+    """Makes a sandbox by its name in `SANDBOXES`; `options` are those of its class."""
+
+    def make(name: str, **options: Any) -> Sandbox:
+        if name == "docker":
+            engine: Engine = request.getfixturevalue("engine")
+            return Docker(RUNNER, base_url=engine.url, **options)
+        return SANDBOXES[name](**options)
+
+    return make
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run every test that takes a `sandbox`, or its `sandbox_name`, over each one that is meant here."""
+    if "sandbox_name" not in metafunc.fixturenames:
+        return
+    module = metafunc.module.__name__.rpartition(".")[2]
+    names = ["bubblewrap", "docker"] if module in _OVER_DOCKER else ["bubblewrap"]
+    if chosen := os.environ.get("TEST_SANDBOXES"):
+        names = chosen.split(",")
+    metafunc.parametrize("sandbox_name", names, scope="session")
+
+
+@pytest.fixture(scope="session")
+def sandbox(sandbox_name: str, make_sandbox: Callable[..., Sandbox]) -> Sandbox:
     """Each sandbox, probed."""
-    sandbox = SANDBOXES[request.param]()
+    sandbox = make_sandbox(sandbox_name)
     try:
         sandbox.probe()
     except SandboxUnavailable as unavailable:
@@ -34,12 +97,7 @@ def sandbox(request: pytest.FixtureRequest) -> Sandbox:
 @pytest.fixture(scope="session")
 def probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The compiled probe on the host."""
-    compiler = shutil.which("gcc") or shutil.which("cc")
-    if compiler is None:
-        missing("no C compiler for the probe")
-    binary = tmp_path_factory.mktemp("probe") / "probe"
-    subprocess.run([str(compiler), "-O1", "-w", "-o", str(binary), str(PROBE_SOURCE)], check=True)
-    return binary
+    return build_probe(PROBE_SOURCE, tmp_path_factory.mktemp("probe") / "probe")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 """What the sandbox tests share: limits that are hit quickly, and a look at the host's processes."""
 
 import os
+import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +43,16 @@ def missing(what: str) -> NoReturn:
     pytest.skip(what)
 
 
+def build_probe(source: Path, binary: Path) -> Path:
+    """Compile a probe to `binary`; static, so that it runs in an image with another C library."""
+    names = ("gcc", "cc", *(f"gcc-{version}" for version in range(11, 20)))
+    compiler = next(filter(None, map(shutil.which, names)), None)
+    if compiler is None:
+        missing("no C compiler for the probe")
+    subprocess.run([compiler, "-O1", "-w", "-static", "-o", str(binary), str(source)], check=True)
+    return binary
+
+
 def compile_in(
     sandbox: Sandbox, argv: Sequence[str], files: Mapping[str, str], **limits: Any
 ) -> SandboxResult:
@@ -66,8 +78,9 @@ def parent_of(pid: int) -> int:
 def let_everybody_in(directory: Path) -> None:
     """Open a test's directory to other users, so that only the sandbox can be what keeps them out."""
     for above in (directory, *directory.parents):
-        if above != Path("/") and above.stat().st_uid == os.getuid():
-            above.chmod(above.stat().st_mode | 0o055)
+        found = above.stat()
+        if found.st_uid == os.getuid() and found.st_mode & 0o055 != 0o055:
+            above.chmod(found.st_mode | 0o055)
 
 
 def _command_name(process: Path) -> str:

@@ -69,9 +69,6 @@ def test_no_unix_socket_of_the_host_answers(run: Run, tmp_path: Path) -> None:
         "/etc/hostname",
         "/root",
         "/home",
-        "/proc/self/environ",
-        "/proc/1/cmdline",
-        "/proc/self/cmdline",
         "/sys/class",
         "/run",
         "/var",
@@ -84,6 +81,16 @@ def test_no_unix_socket_of_the_host_answers(run: Run, tmp_path: Path) -> None:
 def test_nothing_of_the_host_is_readable(run: Run, path: str) -> None:
     """Files of the host, its processes and its devices do not exist inside."""
     assert run("read", path).exit_code == 1
+
+
+@pytest.mark.parametrize("path", ["/proc/self/environ", "/proc/1/environ", "/proc/1/cmdline"])
+def test_proc_tells_nothing_of_the_runner(run: Run, sandbox: Sandbox, path: str) -> None:
+    """There is no /proc, except in a container of its own, where it tells of that container alone."""
+    result = run("cat", path)
+    if sandbox.name == "docker":
+        assert b"PYTEST_CURRENT_TEST" not in result.stdout and b"pytest" not in result.stdout
+    else:
+        assert result.exit_code == 1 and result.stdout == b""
 
 
 def test_a_secret_file_of_the_runner_is_out_of_reach(run: Run, tmp_path: Path) -> None:
@@ -106,15 +113,16 @@ def test_nothing_is_writable_but_workspace_and_tmp(run: Run, path: str) -> None:
     assert run("write", path).exit_code == 1
 
 
-@pytest.mark.parametrize("path", ["/tmp/x", "here", "/work/there", "/dev/null"])
+@pytest.mark.parametrize("path", ["$TMPDIR/x", "here", "$HOME/there", "/dev/null"])
 def test_workspace_and_tmp_are_writable(run: Run, path: str) -> None:
-    """The workspace, by relative and absolute name, /tmp and /dev/null can be written."""
+    """The workspace, by relative and absolute name, TMPDIR and /dev/null can be written."""
     assert run("write", path).exit_code == 0
 
 
 def test_what_a_run_writes_is_not_seen_by_the_next(run: Run, tmp_path: Path) -> None:
-    """/tmp is private to a run, and not the host's."""
-    name = f"/tmp/wic-leftover-{os.getpid()}"
-    assert run("write", name).exit_code == 0
-    assert run("read", name).exit_code == 1
-    assert not Path(name).exists()
+    """TMPDIR is private to a run, and not the host's."""
+    name = f"wic-leftover-{os.getpid()}"
+    assert run("write", f"$TMPDIR/{name}").exit_code == 0
+    for directory in ("$TMPDIR", "$HOME", "/tmp"):
+        assert run("read", f"{directory}/{name}").exit_code == 1
+    assert not (Path("/tmp") / name).exists()

@@ -21,6 +21,18 @@ def test_leases_held_at_the_same_time_differ_and_come_back() -> None:
         assert uid == 59_900
 
 
+def test_a_quarantined_id_is_not_given_out_again() -> None:
+    """An id whose job could not be cleared away stays taken after its lease has ended."""
+    with slots.lease(59_930, 2) as uid:
+        slots.quarantine(uid)
+    assert uid == 59_930 and 59_930 in slots.quarantined()
+    with slots.lease(59_930, 2) as other:
+        assert other == 59_931
+    slots.pardon(59_930)
+    with slots.lease(59_930, 2) as uid:
+        assert uid == 59_930
+
+
 def test_leases_hold_between_processes_and_die_with_them() -> None:
     """Another runner on the host takes another id; one that was killed holds nothing."""
     code = (

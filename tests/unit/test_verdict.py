@@ -88,6 +88,16 @@ _GCC = [
     ),
     (Reason.PROCESSES, "collect2: fatal error: vfork: Resource temporarily unavailable"),
     (
+        Reason.PROCESSES,
+        "gcc-14: fatal error: cannot execute ‘/usr/libexec/gcc/x86_64-linux-gnu/14/cc1’: "
+        "posix_spawn: Resource temporarily unavailable\ncompilation terminated.",
+    ),
+    (
+        Reason.PROCESSES,
+        "gcc-14: fatal error: cannot execute ‘as’: posix_spawnp: Resource temporarily unavailable",
+    ),
+    (Reason.MEMORY, "gcc-14: fatal error: cannot execute ‘as’: posix_spawnp: Cannot allocate memory"),
+    (
         Reason.DISK,
         "big.cpp:1502:12: fatal error: error writing to /tmp/ccDuWn1x.s: No space left on device\n"
         " 1502 | int main(){}\n      |            ^\ncompilation terminated.",

@@ -49,10 +49,18 @@ static int connect_unix(const char *name) {
 static int read_path(const char *path) {
     char buffer[64];
     DIR *directory = opendir(path);
-    if (directory) return 0;
+    if (directory) {
+        struct dirent *entry;
+        while ((entry = readdir(directory)))
+            if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..")) return 0;
+        printf("%s: empty\n", path);
+        return 1;
+    }
     int f = open(path, O_RDONLY);
-    if (f < 0 || read(f, buffer, sizeof buffer) < 0) return refused(path);
-    return 0;
+    ssize_t got = f < 0 ? -1 : read(f, buffer, sizeof buffer);
+    if (got < 0) return refused(path);
+    if (got == 0) printf("%s: empty\n", path);
+    return got == 0;
 }
 
 static int write_path(const char *path) {
@@ -101,8 +109,20 @@ static void fill(const char *path, long megabytes) {
         if (write(f, block, sizeof block) <= 0) { refused(path); fflush(stdout); sleep(5); exit(1); }
 }
 
+/* $HOME/x and $TMPDIR/x, since sandboxes differ in where the workspace and the private directory are. */
+static const char *expand(const char *path) {
+    static char full[4096];
+    const char *rest = strchr(path, '/');
+    if (path[0] != '$' || !rest) return path;
+    char name[32] = "";
+    strncpy(name, path + 1, rest - path - 1);
+    snprintf(full, sizeof full, "%s%s", getenv(name), rest);
+    return full;
+}
+
 int main(int argc, char **argv) {
     const char *word = argc > 1 ? argv[1] : "", *a = argc > 2 ? argv[2] : "", *b = argc > 3 ? argv[3] : "";
+    a = expand(a);
     if (!strcmp(word, "environ")) { for (char **e = environ; *e; e++) puts(*e); return 0; }
     if (!strcmp(word, "exit")) return atoi(a);
     if (!strcmp(word, "die")) { signal(atoi(a), SIG_DFL); kill(getpid(), atoi(a)); sleep(5); return 0; }

@@ -1,0 +1,293 @@
+"""One job inside a started container: its output, what it uses, and its end.
+
+The counterpart of supervisor.py for a program that is no child of ours: everything is asked of the
+engine, over one connection that carries both output streams and one for questions. It decides nothing
+from what the program wrote. CPU time and memory are those of the container's control group, sampled.
+"""
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import docker
+from docker.errors import APIError, NotFound
+
+from runner.sandbox.base import LimitHit, Limits, SandboxError
+from runner.sandbox.supervisor import Ended
+
+# The private directory for temporary files, as the job sees it.
+TMP = "/tmp"  # noqa: S108 (inside the container, where nobody else is)
+
+# The container's own program and its init.
+BASE_TASKS = 2
+
+# A question about usage takes the engine some 5 ms; one about the disk, which starts a program, and one about
+# the processes take some 60 ms each.
+_SAMPLE_SECONDS = 0.05
+_LOOK_INSIDE_SECONDS = 0.3
+
+# How often a cancel is looked for while nothing else happens.
+_LOOK_SECONDS = 0.02
+
+# The engine reports the end of a program a moment after its output has ended.
+_REPORT_SECONDS = 10.0
+
+# Free blocks and inodes of the directories, and how many processes the kernel has ended for their memory, in
+# the words of control groups of either version.
+_INSIDE = (
+    'stat -f -c "free %f %d" "$@"; '
+    "cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control 2>/dev/null"
+)
+
+_SIGNAL_BASE = 128
+_HEADER = struct.Struct(">BxxxL")  # stream number, length: one frame of the engine's output
+_STDOUT, _STDERR = 1, 2
+
+
+class DockerRun:
+    """A program in the container `name`. Use as a context manager: the connection is its own."""
+
+    def __init__(
+        self,
+        client: "docker.APIClient",
+        name: str,
+        uid: int,
+        limits: Limits,
+        command: Sequence[str],
+        stdin: bytes,
+        word: bytes,
+    ) -> None:
+        """`stdin` is what the command reads first, `word` what it prints before the program begins."""
+        self._client = client
+        self._name = name
+        self._limits = limits
+        self._stdin = memoryview(stdin)
+        self._word = word
+        self._killed = self._killed_container = False
+        self._unread = bytearray()
+        self._kept = {_STDOUT: bytearray(), _STDERR: bytearray()}
+        self._truncated = {_STDOUT: False, _STDERR: False}
+        self._cpu_seconds = 0.0
+        self._peak_bytes = 0
+        self._stack = contextlib.ExitStack()
+        self._exec = client.exec_create(
+            name, list(command), stdin=True, stdout=True, stderr=True, user=f"{uid}:{uid}", workdir="/work"
+        )["Id"]
+        self._started = time.monotonic()
+        self._socket = self._stack.enter_context(_start(client, self._exec))
+
+    def __enter__(self) -> "DockerRun":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def supervise(self, cancel: threading.Event | None) -> Ended:
+        """Watch until the program has ended, or end it with its container."""
+        limit_hit: LimitHit | None = None
+        cancelled = False
+        sample_at = self._started + _SAMPLE_SECONDS
+        inside_at = self._started + _LOOK_INSIDE_SECONDS
+        self._socket.settimeout(_LOOK_SECONDS)
+        while self._exchange():
+            now = time.monotonic()
+            if any(self._truncated.values()):
+                limit_hit = LimitHit.OUTPUT
+            elif cancel is not None and cancel.is_set():
+                cancelled = True
+            elif now >= sample_at:
+                limit_hit = self._sample(now - self._started)
+                if limit_hit is None and now >= inside_at:
+                    if self._ended():
+                        # Whoever still holds its output: the end of the program is the end of the run.
+                        self._drain()
+                        break
+                    limit_hit = self._look_inside()
+                    inside_at = time.monotonic() + _LOOK_INSIDE_SECONDS
+                sample_at = time.monotonic() + _SAMPLE_SECONDS
+            if limit_hit is not None or cancelled:
+                self._kill()
+                break
+        duration_seconds = time.monotonic() - self._started
+        if any(self._truncated.values()):
+            limit_hit = limit_hit or LimitHit.OUTPUT
+        if limit_hit is None and not cancelled:
+            limit_hit = self._limit_at_the_end()
+        return Ended(
+            wait_status=0,
+            stdout=bytes(self._kept[_STDOUT]),
+            stderr=bytes(self._kept[_STDERR]),
+            stdout_truncated=self._truncated[_STDOUT],
+            stderr_truncated=self._truncated[_STDERR],
+            duration_seconds=duration_seconds,
+            cpu_seconds=self._cpu_seconds,
+            peak_memory_bytes=self._peak_bytes,
+            limit_hit=limit_hit,
+            cancelled=cancelled,
+        )
+
+    def status(self, argv: Sequence[str]) -> tuple[int | None, int | None]:
+        """Exit code or signal, after `supervise`. Raises SandboxError when the program never began."""
+        if self._killed:
+            return None, 9
+        status = self._exit_status()
+        if self._word:
+            said = self._kept[_STDERR].decode(errors="replace").strip().partition("\n")[0]
+            raise SandboxError(f"the sandbox could not start {argv[0]} (status {status}): {said}")
+        if _SIGNAL_BASE < status < _SIGNAL_BASE + 65:
+            return None, status - _SIGNAL_BASE
+        return status, None
+
+    def _exchange(self) -> bool:
+        """Send what is left of the input and take what there is of the output. False at its end."""
+        try:
+            if self._stdin:
+                self._stdin = self._stdin[self._socket.send(self._stdin[:65536]) :]
+                if self._stdin:
+                    return True
+            chunk = self._socket.recv(65536)
+        except TimeoutError:
+            return True
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        self._unread += chunk
+        while len(self._unread) >= _HEADER.size:
+            stream, length = _HEADER.unpack_from(self._unread)
+            if len(self._unread) < _HEADER.size + length:
+                break
+            self._keep(stream, bytes(self._unread[_HEADER.size : _HEADER.size + length]))
+            del self._unread[: _HEADER.size + length]
+        return bool(chunk)
+
+    def _keep(self, stream: int, data: bytes) -> None:
+        """Keep the first `output_bytes` of a stream, without the word that comes first on stdout."""
+        if stream == _STDOUT and self._word:
+            length = len(self._word)
+            if not self._word.startswith(data[:length]):
+                raise SandboxError("something spoke before the program did")
+            self._word, data = self._word[len(data) :], data[length:]
+        kept = self._kept[stream]
+        room = self._limits.output_bytes - len(kept)
+        kept += data[:room]
+        self._truncated[stream] = self._truncated[stream] or len(data) > room
+
+    def _sample(self, wall_seconds: float) -> LimitHit | None:
+        """Ask what the container uses; the limit that it is over, if any."""
+        limits = self._limits
+        usage = self._stats()
+        memory = usage.get("memory_stats", {})
+        details: dict[str, int] = memory.get("stats", {})
+        # Control groups of version 2 say anon and shmem; those of version 1 count both in other words.
+        resident = details.get("anon", details.get("total_rss", 0)) + details.get("shmem", 0)
+        self._peak_bytes = max(self._peak_bytes, resident)
+        cpu = usage.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage", 0) / 1e9
+        self._cpu_seconds = max(self._cpu_seconds, cpu)
+        tasks = usage.get("pids_stats", {}).get("current", 0) - BASE_TASKS
+        if resident > limits.memory_bytes + 2 * limits.disk_bytes:
+            return LimitHit.MEMORY
+        if not self._word and tasks >= limits.processes:
+            return LimitHit.PROCESSES
+        if self._cpu_seconds >= limits.cpu_seconds or wall_seconds >= limits.wall_seconds:
+            return LimitHit.TIMEOUT
+        return None
+
+    def _ended(self) -> bool:
+        """Whether the program itself has ended, whatever became of what it started."""
+        try:
+            pid = str(self._client.exec_inspect(self._exec)["Pid"])
+            listed = self._client.top(self._name, "-eo pid,stat")["Processes"]
+        except (APIError, KeyError):
+            return False
+        return not any(found == pid and not state.startswith("Z") for found, state in listed)
+
+    def _drain(self) -> None:
+        """Take what has been written, then end whoever could still write."""
+        before = -1
+        while before != (before := sum(len(kept) for kept in self._kept.values()) + len(self._unread)):
+            self._exchange()
+        self._kill_container()
+
+    def _stats(self) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = self._client.stats(self._name, stream=False, one_shot=True)
+        except (APIError, NotFound):
+            return {}
+        return found
+
+    def _look_inside(self) -> LimitHit | None:
+        """Whether /work or /tmp is full, or the kernel has ended a process for its memory.
+
+        Asked as root in the container. The engine's own word on memory comes too late and not for
+        a program that it did not start the container with.
+        """
+        try:
+            asked = self._client.exec_create(
+                self._name,
+                ["/bin/sh", "-c", _INSIDE, "sh", "/work", TMP],
+                user="0:0",
+                stderr=False,
+                tty=True,  # answers without frames
+            )["Id"]
+            with _start(self._client, asked, tty=True) as answer:
+                answer.settimeout(_REPORT_SECONDS)
+                printed = b"".join(iter(lambda: answer.recv(4096), b"")).decode()
+        except (APIError, OSError, UnicodeDecodeError):
+            return None  # it ended meanwhile, or a fork bomb leaves no room: another limit says so
+        found = [line.split() for line in printed.splitlines()]
+        if any(words[0] == "oom_kill" and words[1] != "0" for words in found if len(words) == 2):
+            return LimitHit.MEMORY
+        if any(words[0] == "free" and "0" in words[1:] for words in found if len(words) == 3):
+            return LimitHit.DISK
+        return None
+
+    def _limit_at_the_end(self) -> LimitHit | None:
+        """The limit that a program was over when it ended by itself, if any."""
+        if self._exit_status() == 0:
+            return None
+        state = self._client.inspect_container(self._name)["State"]
+        if state.get("OOMKilled"):
+            return LimitHit.MEMORY
+        if not state.get("Running") and not self._killed_container:
+            raise SandboxError("the container ended before the program in it")
+        return self._look_inside()
+
+    def _kill(self) -> None:
+        self._killed = True
+        self._kill_container()
+
+    def _kill_container(self) -> None:
+        self._killed_container = True
+        # Output that nobody takes would hold up the engine, for ten seconds and more.
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(APIError):
+            self._client.kill(self._name)
+
+    def _exit_status(self) -> int:
+        deadline = time.monotonic() + _REPORT_SECONDS
+        while time.monotonic() < deadline:
+            found = self._client.exec_inspect(self._exec)
+            if found["ExitCode"] is not None and not found["Running"]:
+                return int(found["ExitCode"])
+            time.sleep(0.005)
+        raise SandboxError(f"the engine did not say how the program ended, for {_REPORT_SECONDS:.0f} s")
+
+
+@contextlib.contextmanager
+def _start(client: "docker.APIClient", program: str, *, tty: bool = False) -> Iterator[socket.socket]:
+    """Start a program that was made known to the engine; the socket carries its input and output."""
+    stream = client.exec_start(program, socket=True, tty=tty)
+    found: socket.socket = getattr(stream, "_sock", stream)
+    try:
+        yield found
+    finally:
+        # The response lets go of the connection that the stream came from, and must be closed before it.
+        response = getattr(stream, "_response", None)
+        if response is not None:
+            response.close()
+        stream.close()
+        found.close()

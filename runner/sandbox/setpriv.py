@@ -1,0 +1,246 @@
+"""The setpriv sandbox, for hosts that allow neither namespaces nor mounts (Fargate): root in a container.
+
+A run is the chain `choom … prlimit … chroot … setpriv … env -i … sh … argv`, of util-linux 2.41 or newer:
+
+- every job has a user id to itself (slots.py) and no capability, can gain none, and is filtered (seccomp);
+- its root is /jail, which the runner's image makes of the compilers and /work alone; Landlock besides, where
+  the kernel has it. Without such a directory the root is the host's, and Landlock alone decides: then it must
+  be there;
+- its workspace and its TMPDIR are fresh directories below /work that its user id alone can enter;
+- the last step before the program writes one byte to say that everything above has worked. Until then
+  whatever happens is a failure of the sandbox, whichever tool it came from.
+
+Afterwards setpriv_run.py ends everything that has the slot's user id; a slot that does not come clean is
+never used again. What it does not have is a size for each workspace: the limit is polled, and the size of
+the tmpfs is the backstop.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from runner.sandbox import landlock, slots, user_processes
+from runner.sandbox.base import Limits, SandboxError, SandboxResult, SandboxUnavailable
+from runner.sandbox.files import copy_tree
+from runner.sandbox.killer import Killer
+from runner.sandbox.limits import default_limits, prlimit_command
+from runner.sandbox.outcome import PATH, USR_DIRECTORIES, check_program, first_line, result_of
+from runner.sandbox.seccomp import SeccompFilter, find_filter
+from runner.sandbox.setpriv_run import SetprivRun
+from runner.sandbox.supervisor import supervise
+from runner.workspace import Workspace
+
+JAIL = Path("/jail")
+
+# Relative to the jail; a tmpfs of limited size is to be mounted there.
+_WORK = "work"
+
+_READ_ONLY = ("/usr", "/etc/alternatives", *USR_DIRECTORIES)
+_DEVICES = (("/dev/null", True), ("/dev/urandom", False))
+
+# Where a distribution may have put the tools: chroot and setpriv are an administrator's.
+_TOOLS_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+_TOOLS = {"choom": "util-linux", "prlimit": "util-linux", "setpriv": "util-linux", "chroot": "coreutils"}
+
+# On a host that runs out of memory, the kernel should end jobs before anything else: the highest score.
+_OUT_OF_MEMORY_SCORE = 1000
+
+# Standard input is a pipe until here, and the byte the proof that the chain has worked.
+_START = 'exec 3>&0 </dev/null; echo >&3; exec 3>&-; exec "$@"'
+
+_NO_LANDLOCK = (
+    "Landlock does not confine jobs besides the change of root: this kernel does not offer it to the runner"
+)
+_TROUBLE = (
+    "setpriv cannot make a sandbox on this host ({detail}): it needs root, util-linux 2.41 or newer, and a "
+    "writable {work} (mount a tmpfs there; the runner's image brings the rest)"
+)
+
+
+class Setpriv:
+    """Sandbox built on user ids, a change of root, Landlock and seccomp. Safe to share by threads."""
+
+    name = "setpriv"
+
+    def __init__(
+        self,
+        jail: Path | None = None,
+        *,
+        work: Path | None = None,
+        abi: int | None = None,
+        find_filter: Callable[[], tuple[SeccompFilter | None, tuple[str, ...]]] = find_filter,
+        killer: Killer | None = None,
+    ) -> None:
+        """`jail` is the root of jobs; by default /jail where there is one, else the host's own root.
+
+        `work` is the directory for workspaces, by default /work in the jail; `abi` the Landlock ABI
+        to be used, 0 for none, by default the kernel's. Nothing is run before `probe` or `run`.
+        """
+        if jail is None:
+            jail = JAIL if JAIL.is_dir() else Path("/")
+        self._jail = jail
+        self._chroot = jail != Path("/")
+        self._work = work or (jail / _WORK if self._chroot else Path(tempfile.gettempdir()))
+        self._abi = abi
+        self._find_filter = find_filter
+        self._killer = killer or Killer()
+        self._weaknesses: tuple[str, ...] = ()
+
+    @property
+    def weaknesses(self) -> tuple[str, ...]:
+        """Protections that this host lacks; known after `probe`."""
+        return self._weaknesses
+
+    def probe(self) -> None:
+        """Run `true` in a real sandbox. Raises SandboxUnavailable."""
+        if os.geteuid() != 0:
+            raise SandboxUnavailable("setpriv gives each job a user id of its own: run the runner as root")
+        for tool, package in _TOOLS.items():
+            if shutil.which(tool, path=_TOOLS_PATH) is None:
+                raise SandboxUnavailable(f"{tool} is not installed: install the package {package}")
+        if self._abi is None:
+            self._abi = landlock.kernel_abi()
+        weaknesses = list(self._find_filter()[1])
+        if not self._abi:
+            if not self._chroot:
+                raise SandboxUnavailable(
+                    f"setpriv needs a root for jobs, {JAIL}, as the runner's image has it, "
+                    "or a kernel with Landlock"
+                )
+            weaknesses.append(_NO_LANDLOCK)
+        try:
+            if self._chroot:
+                # A tmpfs is writable by everybody by default: what one job left would meet the next.
+                self._work.chmod(0o711)
+            user_processes.become_subreaper()
+            with Workspace.create({}, self._work) as workspace:
+                result = self.run(["true"], workspace, default_limits())
+        except (SandboxError, OSError) as error:
+            raise SandboxUnavailable(_TROUBLE.format(detail=error, work=self._work)) from error
+        if result.exit_code != 0:
+            detail = f"the probe ended with status {result.exit_code}, signal {result.signal}"
+            raise SandboxUnavailable(_TROUBLE.format(detail=detail, work=self._work))
+        self._weaknesses = tuple(weaknesses)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        workspace: Workspace,
+        limits: Limits,
+        *,
+        environment: Mapping[str, str] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> SandboxResult:
+        """Run `argv` as the protocol says."""
+        check_program(argv, workspace, str(self._jail) if self._chroot else "")
+        with contextlib.ExitStack() as stack:
+            uid = self._lease(stack)
+            places = [stack.enter_context(Workspace.create({}, self._work)) for _ in range(2)]
+            home, temporary = (place.path for place in places)
+            for path in (home, temporary):
+                os.chown(path, uid, uid)
+            copy_tree(workspace.path, home, uid)
+            started_read, started_write = os.pipe2(os.O_CLOEXEC)
+            stack.callback(os.close, started_read)
+            command = [
+                *("choom", "-n", str(_OUT_OF_MEMORY_SCORE), "--"),
+                *prlimit_command(limits),
+                *self._chroot_command(),
+                *self._setpriv_command(uid, home, temporary, stack),
+                *self._env_command(home, temporary, environment or {}),
+                *("/bin/sh", "-c", _START, "sh", *argv),
+            ]
+            started = time.monotonic()
+            try:
+                process = subprocess.Popen(
+                    command,
+                    stdin=started_write,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env={"PATH": _TOOLS_PATH},
+                    cwd="/",
+                    umask=0o077,
+                    start_new_session=True,
+                )
+            except (OSError, ValueError, subprocess.SubprocessError) as error:
+                raise SandboxError(f"cannot start {command[0]}: {error}") from error
+            finally:
+                os.close(started_write)
+            with SetprivRun(process, uid, limits, (home, temporary), self._killer) as run:
+                ended = supervise(run, limits, started=started, cancel=cancel, own_peak_kib=run.own_peak_kib)
+            os.set_blocking(started_read, False)
+            killed = ended.limit_hit is not None or ended.cancelled
+            if not _said_something(started_read) and not killed:
+                said = first_line(ended.stderr) or f"status {os.waitstatus_to_exitcode(ended.wait_status)}"
+                raise SandboxError(f"the sandbox could not start {argv[0]}: {said}")
+            status = os.waitstatus_to_exitcode(ended.wait_status)
+            return result_of(ended, status if status >= 0 else None, -status if status < 0 else None, argv)
+
+    def _lease(self, stack: contextlib.ExitStack) -> int:
+        """A slot that no process has. What a dead runner left in one is ended first.
+
+        A slot that this does not clear goes into quarantine, and the next one is taken.
+        """
+        while True:
+            with contextlib.ExitStack() as attempt:
+                uid = attempt.enter_context(slots.lease())
+                leftovers = user_processes.processes_of(uid)
+                if leftovers:
+                    try:
+                        SetprivRun.clear(uid, self._killer)
+                    except SandboxError:
+                        slots.quarantine(uid)
+                        continue
+                stack.push(attempt.pop_all())
+                return uid
+
+    def _chroot_command(self) -> list[str]:
+        return ["chroot", str(self._jail)] if self._chroot else []
+
+    def _setpriv_command(
+        self, uid: int, home: Path, temporary: Path, stack: contextlib.ExitStack
+    ) -> list[str]:
+        """The privileges of a job, with the filter in a file that only root can read."""
+        command = ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups"]
+        command += ["--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all", "--no-new-privs"]
+        command += ["--pdeathsig", "KILL"]
+        found, _ = self._find_filter()
+        if found is not None:
+            file = tempfile.NamedTemporaryFile(dir=self._work, buffering=0)  # noqa: SIM115 -- see the next line
+            stack.enter_context(file)
+            file.write(found.program)
+            command += ["--seccomp-filter", self._inside(Path(file.name))]
+        if self._abi is None:
+            self._abi = landlock.kernel_abi()
+        if self._abi:
+            root = self._jail
+            command += landlock.arguments(
+                self._abi,
+                readable=[path for path in _READ_ONLY if (root / path.lstrip("/")).is_dir()],
+                writable=[self._inside(home), self._inside(temporary)],
+                devices=_DEVICES,
+            )
+        return [*command, "--"]
+
+    def _env_command(self, home: Path, temporary: Path, environment: Mapping[str, str]) -> list[str]:
+        inside = self._inside(home)
+        variables = {"PATH": PATH, "HOME": inside, "TMPDIR": self._inside(temporary), "LANG": "C.UTF-8"}
+        assignments = [f"{name}={value}" for name, value in {**variables, **environment}.items()]
+        return ["env", "-i", "-C", inside, *assignments]
+
+    def _inside(self, path: Path) -> str:
+        """A path of the host as the job names it."""
+        return f"/{path.relative_to(self._jail)}"
+
+
+def _said_something(descriptor: int) -> bool:
+    try:
+        return bool(os.read(descriptor, 1))
+    except BlockingIOError:
+        return False

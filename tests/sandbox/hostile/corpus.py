@@ -1,0 +1,142 @@
+"""The hostile corpus: what an attacker would send, as tables, and what the runner must make of it.
+
+A table is a file `cases/*.toml` with one theme and any number of cases:
+
+    [[cases]]
+    id = "word_for_the_log"            # unique in the whole corpus
+    claim = "One sentence."            # what the case shows
+    language = "c"                     # default; or "cpp"
+    main = "main.c"                    # default: the language's
+    compilers = ["gcc"]                # default: gcc and clang, whichever version is there; or "clang-19"
+    standard = "gnu17"                 # default: the compiler's own
+    stage = "compile"                  # default
+    options = []                       # default
+    limits = { cpu_seconds = 1 }       # changes `LIMITS`
+    verdict = "rejected"
+    reasons = ["memory"]               # of an inconclusive verdict; several where they race
+    says = "No such file"              # optional: stands in stderr
+    never = ["root:"]                  # optional: stands nowhere in the answer
+    unless = [{ compilers = ["clang-*"], sandboxes = ["docker"], verdict = … }]
+    [cases.files]                      # name → text; {canary} and {home} are paths of secret files
+    [cases.made]                       # name → pieces [text, times], for what is too long to write
+
+To add a case, add an entry: no code. Sources that no JSON request can carry (bytes that are no
+UTF-8) say `encoding = "latin-1"`; they go around the request, straight to the sandbox.
+"""
+
+import fnmatch
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from chalicelib.models import CompileRequest, Reason, Stage, Verdict
+from runner.sandbox.base import Limits
+from runner.sandbox.limits import MIB, default_limits
+from runner.toolchains import native_target
+
+FOLDER = Path(__file__).parent
+
+# What a case is given to unless it says otherwise: one compiler of each family.
+COMPILERS = ("gcc", "clang")
+
+# Small enough that a bomb goes off within seconds; large enough that an honest program is far from
+# each of them. The wall clock is generous, because CPU time decides and the machine may be busy.
+LIMITS = replace(
+    default_limits(timeout_seconds=2, memory_mib=384, output_kib=64),
+    wall_seconds=40,
+    disk_bytes=32 * MIB,
+    processes=48,
+)
+
+
+class _Outcome(BaseModel):
+    """What must come out, and for which of the compilers and sandboxes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    compilers: tuple[str, ...] = ("*",)
+    sandboxes: tuple[str, ...] = ("*",)
+    verdict: Verdict
+    reasons: tuple[Reason, ...] = ()
+    says: str = ""
+
+    def covers(self, compiler: str, sandbox: str) -> bool:
+        """Whether this is about that compiler in that sandbox."""
+        return any(fnmatch.fnmatchcase(compiler, pattern) for pattern in self.compilers) and any(
+            fnmatch.fnmatchcase(sandbox, pattern) for pattern in self.sandboxes
+        )
+
+
+class Case(BaseModel):
+    """One entry of a table."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(pattern=r"^[a-z0-9_]+$")
+    claim: str
+    verdict: Verdict
+    reasons: tuple[Reason, ...] = ()
+    says: str = ""
+    never: tuple[str, ...] = ()
+    unless: tuple[_Outcome, ...] = ()
+    language: Literal["c", "cpp"] = "c"
+    main: str = ""
+    compilers: tuple[str, ...] = COMPILERS
+    standard: str = ""
+    stage: Stage = Stage.COMPILE
+    options: tuple[str, ...] = ()
+    limits: dict[str, float] = {}
+    encoding: Literal["utf-8", "latin-1"] = "utf-8"
+    files: dict[str, str] = {}
+    made: dict[str, list[tuple[str, int]]] = {}
+
+    def outcome(self, compiler: str, sandbox: str) -> _Outcome:
+        """What must come out for that compiler in that sandbox."""
+        for exception in self.unless:
+            if exception.covers(compiler, sandbox):
+                return exception
+        return _Outcome(verdict=self.verdict, reasons=self.reasons, says=self.says)
+
+    def sources(self, paths: Mapping[str, str]) -> dict[str, str]:
+        """The files by name; `paths` says what to put in for {canary} and {home}."""
+        made = {name: "".join(text * times for text, times in parts) for name, parts in self.made.items()}
+        found = {**self.files, **made}
+        for word, path in paths.items():
+            found = {name: text.replace(f"{{{word}}}", path) for name, text in found.items()}
+        return found
+
+    def limits_of(self) -> Limits:
+        """`LIMITS` with the case's own."""
+        whole = {
+            name: value if name.endswith("_seconds") else int(value) for name, value in self.limits.items()
+        }
+        changes: dict[str, Any] = dict(whole)
+        return replace(LIMITS, **changes)
+
+    def request(self, compiler: str, default_standard: str, paths: Mapping[str, str]) -> CompileRequest:
+        """As the API would store it, had it let it pass."""
+        architecture, system = native_target().split("-")
+        return CompileRequest(
+            files=self.sources(paths),
+            main=self.main or f"main.{self.language}",
+            language=self.language,
+            compiler=compiler,
+            standard=self.standard or default_standard,
+            architecture=architecture,
+            os=system,
+            stage=self.stage,
+            options=self.options,
+        )
+
+
+def load_corpus() -> list[Case]:
+    """Every case of every table."""
+    return [
+        Case.model_validate(entry)
+        for path in sorted((FOLDER / "cases").glob("*.toml"))
+        for entry in tomllib.loads(path.read_text(encoding="utf-8"))["cases"]
+    ]

@@ -1,0 +1,102 @@
+"""What jobs can leave behind on the host: processes, files, shared memory, semaphores, messages.
+
+`Leftovers.look()` before a job and after it; what is new is the job's, or comes from something that
+runs on this host at the same time. Other runners do, while tests run, so only what can be told from
+theirs counts: descendants of this process, and processes of a slot's user id that lost their parent.
+"""
+
+import os
+import tempfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from runner.sandbox.slots import FIRST_UID, SLOTS
+from runner.workspace import PREFIX
+
+# Where every user of a host may write, and so where a job could leave a file if a sandbox let it.
+_WRITABLE = ("/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock", "/run/user")
+
+_IPC = ("shm", "sem", "msg")
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """A look at the host. Each entry is a line that says what it is."""
+
+    processes: frozenset[str]
+    files: frozenset[str]
+    shared: frozenset[str]
+
+    @classmethod
+    def look(cls) -> "Leftovers":
+        """What is there now."""
+        return cls(_processes(), _files(), _ipc())
+
+    def since(self, before: "Leftovers") -> list[str]:
+        """What is here and was not there before; empty when nothing was left."""
+        return sorted(
+            line for field in fields(self) for line in getattr(self, field.name) - getattr(before, field.name)
+        )
+
+
+def _is_slot(uid: int) -> bool:
+    return FIRST_UID <= uid < FIRST_UID + SLOTS
+
+
+def _processes() -> frozenset[str]:
+    """Our descendants, and orphans of a slot; zombies count as well."""
+    parents, owners, names = {}, {}, {}
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        try:
+            text = Path(entry.path, "stat").read_bytes()
+            owners[int(entry.name)] = entry.stat().st_uid
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        name, rest = text[text.index(b"(") + 1 : text.rindex(b")")], text[text.rindex(b")") + 2 :].split()
+        parents[int(entry.name)] = int(rest[1])
+        # Not its state, which changes while it is looked at twice.
+        names[int(entry.name)] = f"{name.decode(errors='replace')}, since {int(rest[19])}"
+    found = set()
+    for pid in parents:
+        above = pid
+        # Up to the first that is no job: the one that started it, or the host's process 1 for an orphan.
+        while above in parents and (above == pid or _is_slot(owners[above])):
+            above = parents[above]
+        ours = above == os.getpid() or (_is_slot(owners.get(pid, 0)) and above in (0, 1))
+        if ours:
+            found.add(f"process {pid} of user {owners[pid]}: {names[pid]}")
+    return frozenset(found)
+
+
+def _files() -> frozenset[str]:
+    """Our own workspaces, and files of a slot wherever everybody may write."""
+    own = f"{PREFIX}{os.getpid()}-"
+    found = {str(path) for path in Path(tempfile.gettempdir()).glob(f"{own}*")}
+    for directory in _WRITABLE:
+        try:
+            entries = list(os.scandir(directory))
+        except (FileNotFoundError, PermissionError):
+            continue
+        for entry in entries:
+            try:
+                owner = entry.stat(follow_symlinks=False).st_uid
+            except FileNotFoundError:
+                continue
+            if _is_slot(owner) or entry.name.startswith("left-"):
+                found.add(f"file {entry.path} of user {owner}")
+    return frozenset(found)
+
+
+def _ipc() -> frozenset[str]:
+    """System V objects of a slot, or of this user when jobs run as this user."""
+    found = set()
+    for kind in _IPC:
+        lines = Path(f"/proc/sysvipc/{kind}").read_text().splitlines()
+        head = lines[0].split()
+        for line in lines[1:]:
+            row = dict(zip(head, line.split(), strict=False))
+            if _is_slot(int(row["uid"])) or (os.geteuid() != 0 and int(row["uid"]) == os.geteuid()):
+                found.add(f"{kind} {row['key']} {row[f'{kind}id']}")
+    return frozenset(found)

@@ -1,0 +1,184 @@
+"""Hostile jobs beside and after each other: none of them costs the runner or its neighbour anything.
+
+What one job leaves is looked for after every case of `test_hostile.py`; here it is many in a row, and
+two at once.
+"""
+
+import os
+import resource
+import statistics
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from runner.sandbox.base import Limits, Sandbox, SandboxResult
+from runner.sandbox.limits import MIB
+from runner.workspace import Workspace
+from tests.sandbox.hostile.corpus import LIMITS
+from tests.sandbox.hostile.leftovers import Leftovers
+from tests.sandbox.hostile.programs import VERSIONS, program
+
+_JOBS = 200
+_SLOTS = 4
+# Python keeps what it has once needed for four jobs at a time: before the count begins, that is warmed up.
+_WARM_UP = 40
+# One output of the largest size per slot, and what the allocator rounds up; a leak of one workspace's
+# text or of one stream per job would be far more after 200 jobs.
+_MOST_GROWTH_BYTES = 8 * MIB
+
+# The rounds of a comparison: an odd number, so that the median is one that was measured.
+_ROUNDS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A program that the sandbox runs in place of a compiler, or a compiler, over some files."""
+
+    name: str
+    argv: tuple[str, ...]
+    source: str = "int main() { return 0; }\n"
+
+
+# "gcc" and "g++" stand for the version that is there.
+_GCC = ("gcc", "-c", "main.c")
+_HOSTILE = (
+    _Job("reads the host", _GCC, '#include "/proc/self/environ"\n#include "/etc/passwd"\n'),
+    _Job("includes itself", _GCC, '#include "main.c"\n'),
+    _Job("floods", _GCC, "#warning flood\n" * 20_000),
+    _Job("fills the disk", _GCC, 'asm(".fill 0x10000000000, 1, 65");\n'),
+    _Job("eats memory", _GCC, 'asm(".rept 1000000000\\n.long 1\\n.endr");\n'),
+    _Job("breaks the compiler", _GCC, "int x = " + "(" * 300_000 + "1" + ")" * 300_000 + ";\n"),
+    _Job("forks", ("./probe", "fork-bomb")),
+    _Job("leaves orphans", ("./probe", "orphan")),
+    _Job("makes files", ("./probe", "many-files")),
+    _Job("eats shared memory", ("./probe", "eat-shared", "2000")),
+)
+
+_HONEST = _Job(
+    "honest", ("g++", "-O1", "-c", "-x", "c++", "main.c"), "#include <map>\nstd::map<int, int> m;\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Usage:
+    """What the runner itself has in use."""
+
+    resident_bytes: int
+    descriptors: int
+    threads: int
+    disk_bytes: int
+
+    @classmethod
+    def now(cls) -> "_Usage":
+        """Of this process; the disk that workspaces of this process take."""
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        own = [path for path in Path("/tmp").glob(f"wic-{os.getpid()}-*") for path in path.rglob("*")]
+        return cls(
+            pages * resource.getpagesize(),
+            len(os.listdir("/proc/self/fd")),
+            threading.active_count(),
+            sum(path.lstat().st_size for path in own),
+        )
+
+
+Start = Callable[..., SandboxResult]
+
+
+@pytest.fixture
+def start(sandbox: Sandbox, workspace_with_probe: Callable[[], Workspace]) -> Start:
+    """Runs a `_Job` in a workspace of its own."""
+
+    def start(job: _Job, limits: Limits = LIMITS, cancel: threading.Event | None = None) -> SandboxResult:
+        with workspace_with_probe() as workspace:
+            (workspace.path / "main.c").write_text(job.source)
+            argv = [program(sandbox, word) if word in VERSIONS else word for word in job.argv]
+            return sandbox.run(argv, workspace, limits, cancel=cancel)
+
+    return start
+
+
+@pytest.mark.timeout(240)  # seconds; about 40 on two idle cores
+def test_two_hundred_hostile_jobs_cost_the_runner_nothing(start: Start) -> None:
+    """After 200 hostile jobs on four slots memory, open files, threads and disk are where they were."""
+    jobs = [_HOSTILE[number % len(_HOSTILE)] for number in range(_JOBS)]
+    with ThreadPoolExecutor(_SLOTS) as pool:
+        list(pool.map(start, jobs[:_WARM_UP]))
+        left_before, before = Leftovers.look(), _Usage.now()
+        started = time.monotonic()
+        ends = Counter(str(result.limit_hit or result.exit_code) for result in pool.map(start, jobs))
+        seconds = time.monotonic() - started
+        after, left = _Usage.now(), Leftovers.look().since(left_before)
+    print(f"{_JOBS} jobs in {seconds:.1f} s; ends: {dict(ends)}\nbefore {before}\nafter  {after}")
+    assert left == []
+    assert (after.descriptors, after.threads, after.disk_bytes) == (
+        before.descriptors,
+        before.threads,
+        before.disk_bytes,
+    )
+    assert after.resident_bytes - before.resident_bytes < _MOST_GROWTH_BYTES
+
+
+@contextmanager
+def _beside(start: Start, hostile: _Job) -> Iterator[None]:
+    """A hostile job is running, again as soon as a limit has ended it, until the context is left."""
+    cancel, running = threading.Event(), threading.Event()
+
+    def again() -> None:
+        while not cancel.is_set():
+            running.set()
+            start(hostile, replace(LIMITS, cpu_seconds=20), cancel)
+
+    with ThreadPoolExecutor(1) as pool:
+        neighbour = pool.submit(again)
+        try:
+            running.wait()
+            # Until it is at work and not only at its start.
+            time.sleep(0.1)
+            yield
+        finally:
+            cancel.set()
+            neighbour.result()
+
+
+_NEIGHBOURS = (
+    _Job("template bomb", ("g++", "-c", "-x", "c++", "main.c"), (
+        "template <int N, unsigned long I> struct A { typename A<N-1,I*2>::t a; typename A<N-1,I*2+1>::t b;"
+        " typedef A t; }; template <unsigned long I> struct A<0, I> { typedef int t; }; A<30, 1> x;\n"
+    )),
+    _Job("flood", ("./probe", "flood", "2")),
+    _Job("disk", ("./probe", "many-files")),
+    _Job("memory", ("./probe", "eat", "300")),
+    _Job("fork bomb", ("./probe", "fork-bomb")),
+    _Job("spinning children", ("./probe", "spin-children", "40")),
+)  # fmt: skip
+
+
+@pytest.mark.timeout(240)  # seconds; about 30 on two idle cores
+@pytest.mark.parametrize("hostile", _NEIGHBOURS, ids=lambda job: job.name)
+def test_an_honest_job_beside_a_hostile_one_takes_at_most_twice_as_long(start: Start, hostile: _Job) -> None:
+    """Its verdict is right every time, and the median of its durations is within 2 times that of alone.
+
+    Alone and beside are measured in turn, so that whatever else the machine does weighs on both.
+    """
+    alone, beside = [], []
+    for _ in range(_ROUNDS):
+        honest = start(_HONEST)
+        assert honest.exit_code == 0 and honest.limit_hit is None, honest.stderr
+        alone.append(honest.duration_seconds)
+        with _beside(start, hostile):
+            honest = start(_HONEST)
+        assert honest.exit_code == 0 and honest.limit_hit is None, honest.stderr
+        beside.append(honest.duration_seconds)
+    ratio = statistics.median(beside) / statistics.median(alone)
+    print(
+        f"{hostile.name}: alone {statistics.median(alone):.3f} s, beside {statistics.median(beside):.3f} s "
+        f"(medians of {_ROUNDS}; fastest {min(alone):.3f} and {min(beside):.3f}): {ratio:.2f} times"
+    )
+    assert ratio < 2, (alone, beside)

@@ -1,0 +1,90 @@
+"""The docker sandbox's own duties: what an engine is asked for, how it fails, what a dead runner leaves."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import docker
+import pytest
+
+from runner.sandbox.base import Sandbox, SandboxError, SandboxUnavailable
+from runner.sandbox.docker import Docker
+from runner.sandbox.docker_engine import LABEL, remove_leftovers, this_runner
+from runner.workspace import Workspace
+from tests.engine import RUNNER, Engine
+from tests.sandbox.support import TIGHT
+
+
+@pytest.fixture
+def client(engine: Engine) -> "Iterator[docker.DockerClient]":
+    """A connection to the engine under test."""
+    with engine.client() as client:
+        yield client
+
+
+@pytest.fixture
+def ours(client: "docker.DockerClient") -> Callable[[], set[str]]:
+    """The ids of all containers that this runner made, running or not."""
+
+    def ours() -> set[str]:
+        return {
+            found.id
+            for found in client.containers.list(all=True, filters={"label": f"{LABEL}={this_runner()}"})
+        }
+
+    return ours
+
+
+def test_without_an_engine_one_line_says_so() -> None:
+    """An engine that does not answer is told from an image that is missing."""
+    with pytest.raises(SandboxUnavailable, match=r"install docker\.io") as failure:
+        Docker(base_url="unix:///nonexistent/engine.sock").probe()
+    assert "\n" not in str(failure.value)
+
+
+def test_a_missing_image_is_named_with_the_command_that_builds_it(engine: Engine) -> None:
+    """The probe says which image is missing and how it is made."""
+    with pytest.raises(SandboxUnavailable, match="docker build -f runner/Dockerfile -t no-such-image"):
+        Docker("no-such-image", base_url=engine.url).probe()
+
+
+@pytest.mark.parametrize("program", ["no-such-compiler", "./missing", "true"])
+def test_no_container_outlives_its_run(engine: Engine, ours: Callable[[], set[str]], program: str) -> None:
+    """The container is gone after an honest end and after a failure of the sandbox alike."""
+    before = ours()
+    sandbox = Docker(RUNNER, base_url=engine.url)
+    with Workspace.create({"a.c": ""}) as workspace, contextlib.suppress(SandboxError):
+        sandbox.run([program], workspace, TIGHT)
+    assert ours() <= before
+
+
+def test_containers_of_dead_runners_are_removed_and_no_others(
+    engine: Engine, client: "docker.DockerClient"
+) -> None:
+    """A runner that starts removes what a dead one on this host left; living ones' stay, and other hosts'."""
+    sandbox: Sandbox = Docker(RUNNER, base_url=engine.url)
+    assert isinstance(sandbox, Docker)
+    mine = sandbox.config(59_000, TIGHT)["Labels"][LABEL]
+    host = mine.partition("/")[0]
+    # 2**22 is the largest number that Linux gives to processes, so this one is dead.
+    owners = {"dead": f"{host}/4194305-1", "reused": f"{host}/1-1", "alive": mine, "elsewhere": "other-1/1-1"}
+    made = {
+        name: client.containers.create(RUNNER, labels={LABEL: owner}, network_mode="none")
+        for name, owner in owners.items()
+    }
+    try:
+        remove_leftovers(client.api)
+        left = {found.id for found in client.containers.list(all=True, filters={"label": LABEL})}
+        assert {name for name, container in made.items() if container.id in left} == {"alive", "elsewhere"}
+    finally:
+        for container in made.values():
+            with contextlib.suppress(docker.errors.NotFound):
+                container.remove(force=True)
+
+
+def test_a_container_has_none_of_the_engines_privileges(engine: Engine) -> None:
+    """What the engine is asked for: no network, nothing writable or shared, nothing to gain."""
+    host = Docker(RUNNER, base_url=engine.url).config(59_000, TIGHT)["HostConfig"]
+    assert (host["NetworkMode"], host["IpcMode"], host["ReadonlyRootfs"]) == ("none", "none", True)
+    assert host["CapDrop"] == ["ALL"] and "no-new-privileges" in host["SecurityOpt"]
+    assert host["Memory"] == host["MemorySwap"] and host["PidsLimit"] > TIGHT.processes
+    assert not {"Binds", "Mounts", "Privileged", "Devices", "CapAdd"} & host.keys()

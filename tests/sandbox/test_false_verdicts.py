@@ -1,0 +1,148 @@
+"""No limit is ever called a rejection, nor a success: each limit, for gcc and clang, from tight to wide.
+
+A program that compiles without the limit is compiled under it. `test_verdicts.py` asks whether one value
+of each limit is named rightly; here each is swept over its whole range, because compilers notice the same
+limit at other places, and word it in other ways, the further they get.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from chalicelib.catalog import load_catalog
+from chalicelib.models import Reason, Verdict
+from runner.sandbox.base import Limits, Sandbox, SandboxError
+from runner.sandbox.limits import MIB, default_limits
+from runner.verdict import LimitPattern, classify
+from runner.workspace import Workspace
+from tests.sandbox.hostile.programs import program
+
+_COMPILERS = ("g++", "clang++")
+_HEAVY = '#include <regex>\nint main() { std::regex r("a+"); return 0; }\n'
+_LIGHT = "#include <cstddef>\nint main() { return 0; }\n"
+_LARGE = (
+    "#include <vector>\n"
+    + "".join(f"int f{n}(int x) {{ return x * {n}; }} std::vector<int> v{n};\n" for n in range(400))
+    + "int main() { return f1(1); }\n"
+)
+_WARNINGS = "\n".join(f"#warning number {n}" for n in range(200)) + "\nint main() {}\n"
+# A constant that takes each compiler a second or more; what it costs in steps differs.
+_SLOW = (
+    "constexpr unsigned f(unsigned s) { for (unsigned i = 0; i < 300; ++i)"
+    " for (unsigned j = 0; j < 300; ++j) s += i ^ j; return s; }\n"
+    + "".join(f"constexpr unsigned c{n} = f({n});\n" for n in range(8))
+    + "int main() {}\n"
+)
+
+
+def _verdict(
+    sandbox: Sandbox, compiler: str, arguments: Sequence[str], source: str, **changes: Any
+) -> tuple[Verdict, Reason | None, str]:
+    """As the runner judges a run, with what the compiler said; `changes` are to the default limits."""
+    family = "clang" if compiler.startswith("clang") else "gcc"
+    patterns = [LimitPattern(m.reason, re.compile(m.pattern)) for m in load_catalog().limit_messages(family)]
+    limits: Limits = replace(default_limits(), **changes)
+    with Workspace.create({"main.cpp": source}) as workspace:
+        try:
+            run = sandbox.run([program(sandbox, compiler), *arguments, "main.cpp"], workspace, limits)
+        except SandboxError as error:
+            # `Compiler` makes this of it.
+            return Verdict.INCONCLUSIVE, Reason.INFRASTRUCTURE, str(error)
+    verdict, reason = classify(run, patterns=patterns)
+    told = f"{changes}: exit {run.exit_code}, signal {run.signal}, {run.limit_hit}: {run.stderr[:400]!r}"
+    return verdict, reason, told
+
+
+@dataclass(frozen=True, slots=True)
+class _Sweep:
+    """A limit, from so tight that nothing works to so wide that it is never met."""
+
+    limit: str
+    reason: Reason
+    source: str
+    low: int
+    high: int
+    steps: int
+    stages: tuple[str, ...] = ("compile", "link")
+
+    def values(self, sandbox: Sandbox) -> list[int]:
+        """`steps` whole numbers, the ends included.
+
+        A third of them where a run takes a container: how compilers word a limit is found out in the other
+        sandboxes, and here is only to be seen that the container's own limits are told as such.
+        """
+        steps = self.steps if sandbox.name != "docker" else max(3, self.steps // 3)
+        return [self.low + (self.high - self.low) * step // (steps - 1) for step in range(steps)]
+
+
+# The highest value is where each compiler succeeds, which the test holds; not much above that, because
+# every step that compiles costs a whole compile.
+_SWEEPS = (
+    _Sweep("memory_bytes", Reason.MEMORY, _HEAVY, 24 * MIB, 200 * MIB, 20, ("syntax",)),
+    _Sweep("memory_bytes", Reason.MEMORY, _HEAVY, 24 * MIB, 240 * MIB, 6, ("compile", "link")),
+    _Sweep("disk_bytes", Reason.DISK, _LARGE, 64 * 1024, 1400 * 1024, 12),
+    _Sweep("processes", Reason.PROCESSES, _LIGHT, 1, 6, 6),
+    _Sweep("output_bytes", Reason.OUTPUT, _WARNINGS, 1, 40_000, 12, ("compile",)),
+    _Sweep("open_files", Reason.INFRASTRUCTURE, _LIGHT, 4, 20, 9),
+)
+_STAGES = {"syntax": ("-fsyntax-only",), "compile": ("-g", "-c"), "link": ("-g", "-omain")}
+
+
+@pytest.mark.parametrize(
+    ("sweep", "stage"),
+    [(sweep, stage) for sweep in _SWEEPS for stage in sweep.stages],
+    ids=lambda value: value.limit if isinstance(value, _Sweep) else value,
+)
+@pytest.mark.parametrize("compiler", _COMPILERS)
+def test_a_limit_is_never_a_rejection_however_tight_it_is(
+    sandbox: Sandbox, compiler: str, sweep: _Sweep, stage: str
+) -> None:
+    """From far too tight to wide enough: inconclusive for the limit's own reason, then compiles."""
+
+    def at(value: int) -> tuple[Verdict, Reason | None, str]:
+        return _verdict(sandbox, compiler, _STAGES[stage], sweep.source, **{sweep.limit: value})
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(at, sweep.values(sandbox)))
+    allowed = [(Verdict.INCONCLUSIVE, sweep.reason)]
+    if (sandbox.name, sweep.limit) == ("setpriv", "processes"):
+        # Its own chain of tools runs as the job's user and needs a process before the compiler does.
+        allowed.append((Verdict.INCONCLUSIVE, Reason.INFRASTRUCTURE))
+    print(sweep.limit, compiler, stage, Counter(f"{verdict} {why}" for verdict, why, _ in found))
+    for verdict, why, told in found:
+        assert (verdict, why) in ((Verdict.COMPILES, None), *allowed), told
+    assert found[0][0] is Verdict.INCONCLUSIVE and found[-1][0] is Verdict.COMPILES, (found[0], found[-1])
+
+
+@pytest.mark.parametrize("limit", ["cpu_seconds", "wall_seconds"])
+@pytest.mark.parametrize("compiler", _COMPILERS)
+def test_time_is_never_a_rejection_however_short_it_is(sandbox: Sandbox, compiler: str, limit: str) -> None:
+    """From far too little to about enough: inconclusive for the time, or it compiles in time."""
+    arguments = ("-std=c++17", "-c")
+
+    def at(tenths: int) -> tuple[Verdict, Reason | None, str]:
+        return _verdict(sandbox, compiler, arguments, _SLOW, **{limit: tenths * 0.1})
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(at, range(1, 11, 2)))
+    print(limit, compiler, Counter(f"{verdict} {why}" for verdict, why, _ in found))
+    for verdict, why, told in found:
+        assert (verdict, why) in (
+            (Verdict.COMPILES, None),
+            (Verdict.INCONCLUSIVE, Reason.TIMEOUT),
+        ), told
+    assert found[0][0] is Verdict.INCONCLUSIVE, found[0]
+    assert _verdict(sandbox, compiler, arguments, _SLOW)[0] is Verdict.COMPILES
+
+
+@pytest.mark.parametrize("compiler", _COMPILERS)
+def test_a_wrong_program_is_rejected_under_the_same_limits(sandbox: Sandbox, compiler: str) -> None:
+    """Far from every limit an error is a rejection: the caution above costs no verdict."""
+    for source in ("int main() { return x; }\n", "#include <vector>\nint main() { vector<int> v; }\n"):
+        verdict, reason, told = _verdict(sandbox, compiler, ("-c",), source, memory_bytes=128 * MIB)
+        assert (verdict, reason) == (Verdict.REJECTED, None), told

@@ -1,0 +1,358 @@
+"""The hostile corpus over every sandbox, with real compilers: the right verdict, and nothing gained.
+
+The cases are tables in `tests/sandbox/hostile`. For each of them: the verdict and the reason are those of the
+table; no secret of the runner is in anything that comes back; what comes back is text that acts on nobody;
+and of the job nothing is left on the host.
+"""
+
+import base64
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ConfigDict
+
+from chalicelib.catalog import Catalog, check_file_names, load_catalog
+from chalicelib.errors import RequestError
+from chalicelib.models import CompileRequest, Reason, Result, Stage, Verdict
+from chalicelib.requests import parse, resolve
+from runner.compiler import Compiler
+from runner.output import clean_text
+from runner.sandbox.base import LimitHit, Sandbox, SandboxError, SandboxResult
+from runner.toolchains import Toolchains, probe_toolchains
+from runner.verdict import LimitPattern, classify
+from runner.workspace import Workspace
+from tests.sandbox.hostile.corpus import COMPILERS, FOLDER, LIMITS, Case, load_corpus
+from tests.sandbox.hostile.leftovers import Leftovers
+from tests.sandbox.hostile.programs import VERSIONS, program
+from tests.sandbox.support import let_everybody_in, missing
+
+# What acts on a terminal or on a reader. Written down once more, so that `output.py` is not its own judge.
+_ACTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+_TABLE = tomllib.loads((FOLDER / "options.toml").read_text(encoding="utf-8"))["options"]
+_NAMES = tomllib.loads((FOLDER / "names.toml").read_text(encoding="utf-8"))["refused"]
+_CORPUS = load_corpus()
+
+
+class _Option(BaseModel):
+    """One entry of options.toml, which explains the fields."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    options: tuple[str, ...]
+    compilers: tuple[str, ...] = COMPILERS
+    stage: Stage = Stage.COMPILE
+    allowed: tuple[str, ...] = ()
+    says: str = ""
+    limit: LimitHit | None = None
+    programs: tuple[str, ...] = ()
+    files: dict[str, str] = {}
+
+
+_OPTIONS = [_Option.model_validate(entry) for entry in _TABLE]
+
+
+class Secrets:
+    """What no job may see: an environment variable, two files of the runner, the users of this host."""
+
+    def __init__(self, canary: Path, home: Path, word: str) -> None:
+        self.paths = {"canary": str(canary), "home": str(home), "word": word}
+        users = [line for line in Path("/etc/passwd").read_text().splitlines() if line.count(":") == 6]
+        self.texts = (word[::-1], *users)
+
+    def found_in(self, text: str) -> list[str]:
+        """Those that are in `text`, plain or encoded."""
+        encoded = [base64.b64encode(secret.encode()).decode()[:-4] for secret in self.texts]
+        return [secret for secret in (*self.texts, *encoded) if secret in text]
+
+
+@pytest.fixture(scope="module")
+def hidden(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secrets]:
+    """Secrets in the runner's environment, in a folder that everybody may read, and in its home."""
+    word = secrets.token_hex(16)
+    folder = tmp_path_factory.mktemp("canary")
+    canary, home = folder / "canary", Path.home() / f".canary-{word}"
+    os.environ["WIC_CANARY"] = word[::-1]
+    try:
+        for path in (canary, home):
+            # The word is in the file's name, which the job is told, so the content is another: its reverse.
+            path.write_text(f"{word[::-1]}\n" * 3)
+            path.chmod(0o644)
+        let_everybody_in(folder)
+        yield Secrets(canary, home, word)
+    finally:
+        home.unlink(missing_ok=True)
+        del os.environ["WIC_CANARY"]
+
+
+@pytest.fixture(scope="module")
+def toolchains(sandbox: Sandbox) -> Toolchains:
+    """The compilers that the corpus names, probed in the sandbox under test."""
+    wanted = {program(sandbox, family) for family in COMPILERS} | {"clang-19"}
+    full = load_catalog()
+    languages = [
+        language.model_copy(
+            update={"compilers": tuple(each for each in language.compilers if each.id in wanted)}
+        )
+        for language in full.languages
+    ]
+    families = {family: full.limit_messages(family) for family in full.families}
+    catalog = Catalog(languages, list(full.families.values()), families)
+    # What an image has is not on this host's PATH: the probe itself finds out.
+    found = probe_toolchains(catalog, sandbox, LIMITS, find_executable=lambda name: name)
+    for name in wanted:
+        for language in languages:
+            if found.environment(language.id, name) is None:
+                missing(f"{name} for {language.name} is not here: {found.unavailable}")
+    return found
+
+
+Pick = Callable[[str], str]
+
+
+@pytest.fixture
+def pick(sandbox: Sandbox) -> Pick:
+    """The compiler that a table means: of a family whichever there is, or one by its id."""
+    return lambda compiler: program(sandbox, compiler) if compiler in COMPILERS else compiler
+
+
+@pytest.fixture(scope="module")
+def evil(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library whose loading is an attack."""
+    names = ("gcc", "cc", *(f"gcc-{version}" for version in VERSIONS["gcc"]))
+    compiler = next(filter(None, map(shutil.which, names)), None)
+    if compiler is None:
+        missing("no C compiler for the library")
+    library = tmp_path_factory.mktemp("evil") / "evil.so"
+    command = [compiler, "-shared", "-fPIC", "-O1", "-w", "-o", str(library), str(FOLDER / "evil.c")]
+    subprocess.run(command, check=True, timeout=30)
+    return library
+
+
+def _in_pairs(work: Any, items: Sequence[str]) -> list[Any]:
+    """As many at once as the smallest machine that runs these tests has cores."""
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(work, items))
+
+
+def _command(request: CompileRequest) -> tuple[str, ...]:
+    return load_catalog().build_command(
+        request.language,
+        request.compiler,
+        request.standard,
+        request.stage,
+        request.options,
+        request.files,
+        request.main,
+    )
+
+
+def _around_the_request(sandbox: Sandbox, case: Case, request: CompileRequest, family: str) -> Result:
+    """Compile bytes that a request cannot carry, and judge as the runner does."""
+    patterns = [LimitPattern(m.reason, re.compile(m.pattern)) for m in load_catalog().limit_messages(family)]
+    with Workspace.create(dict.fromkeys(request.files, "")) as workspace:
+        for name, text in request.files.items():
+            (workspace.path / name).write_bytes(text.encode(case.encoding))
+        run = sandbox.run(_command(request), workspace, case.limits_of())
+    verdict, reason = classify(run, patterns=patterns)
+    return Result(
+        job_id=case.id,
+        verdict=verdict,
+        reason=reason,
+        success=verdict is not Verdict.INCONCLUSIVE,
+        compiled=verdict is Verdict.COMPILES,
+        stdout=clean_text(run.stdout, truncated=run.stdout_truncated),
+        stderr=clean_text(run.stderr, truncated=run.stderr_truncated),
+        exit_code=run.exit_code,
+    )
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every string inside a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _texts(key)
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+
+
+@pytest.mark.parametrize("case", _CORPUS, ids=lambda case: case.id)
+def test_a_hostile_job_gets_its_verdict_and_nothing_else(
+    case: Case, sandbox: Sandbox, toolchains: Toolchains, hidden: Secrets, pick: Pick
+) -> None:
+    """Verdict and reason are the table's; no secret, nothing that acts, and no trace of the job is left."""
+
+    def compile_with(compiler: str) -> Result:
+        environment = toolchains.environment(case.language, compiler)
+        assert environment is not None
+        request = case.request(compiler, environment.default_standard, hidden.paths)
+        if case.encoding != "utf-8":
+            return _around_the_request(sandbox, case, request, environment.family)
+        return Compiler(sandbox, load_catalog(), toolchains, case.limits_of()).compile(case.id, request)
+
+    compilers = [pick(compiler) for compiler in case.compilers]
+    before = Leftovers.look()
+    results = _in_pairs(compile_with, compilers)
+    left = Leftovers.look().since(before)
+    for compiler, result in zip(compilers, results, strict=True):
+        expected = case.outcome(compiler, sandbox.name)
+        told = f"{compiler}: {result.verdict} {result.reason} {result.error}\n{result.stderr[:2000]}"
+        assert result.verdict is expected.verdict, told
+        assert result.reason is None or result.reason in expected.reasons, told
+        assert expected.says in result.stderr, told
+        answer = json.dumps(result.model_dump(mode="json"), ensure_ascii=False)
+        assert hidden.found_in(answer) == [], told
+        assert [word for word in case.never if word in result.stdout + result.stderr] == [], told
+        for text in _texts(result.model_dump(mode="json", exclude={"command"})):
+            assert _ACTS.search(text) is None, (compiler, text[:500])
+            text.encode()
+        assert (result.compiled, result.success) == (
+            result.verdict is Verdict.COMPILES,
+            result.verdict is not Verdict.INCONCLUSIVE,
+        )
+    assert left == []
+
+
+class _NeverRun:
+    """A sandbox that must not be asked to run anything."""
+
+    name = "never"
+    weaknesses: tuple[str, ...] = ()
+
+    def probe(self) -> None:
+        """Not asked."""
+
+    def run(self, *arguments: Any, **named: Any) -> SandboxResult:
+        """A job that is refused must not come here."""
+        raise AssertionError(f"the sandbox was asked to run {arguments[0]}")
+
+
+def _client_request(
+    compiler: str, options: Sequence[str] = (), files: Mapping[str, str] | None = None, main: str = "main.c"
+) -> bytes:
+    body = {
+        "language": "c",
+        "compiler": compiler,
+        "options": options,
+        "files": dict(files or {"main.c": "int x;\n"}),
+        "main": main,
+    }
+    return json.dumps(body).encode()
+
+
+@pytest.mark.parametrize("entry", _OPTIONS, ids=lambda entry: entry.id)
+def test_a_dangerous_option_is_refused_by_the_api_and_by_the_runner(
+    entry: _Option, toolchains: Toolchains, hidden: Secrets, pick: Pick
+) -> None:
+    """The API answers 400 with the option in it, and the runner starts nothing if it comes all the same."""
+    catalog = load_catalog()
+    options = [_put_in(option, hidden) for option in entry.options]
+    for compiler in map(pick, entry.compilers):
+        for option in options:
+            if option not in entry.allowed:
+                with pytest.raises(RequestError) as refusal:
+                    resolve(parse(_client_request(compiler, [option])), catalog, toolchains.environments)
+                assert len(refusal.value.message) > 20
+        environment = toolchains.environment("c", compiler)
+        assert environment is not None
+        case = Case(id=entry.id, claim="", verdict=Verdict.COMPILES, files={"main.c": "int x;\n"})
+        request = case.request(compiler, environment.default_standard, {})
+        request = request.model_copy(update={"options": tuple(options), "stage": entry.stage})
+        result = Compiler(_NeverRun(), catalog, toolchains, LIMITS).compile(entry.id, request)
+        assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, Reason.INFRASTRUCTURE)
+        assert "cannot be compiled as it was stored" in result.error
+
+
+def _put_in(text: str, hidden: Secrets) -> str:
+    for word, path in hidden.paths.items():
+        text = text.replace(f"{{{word}}}", path)
+    return text
+
+
+@pytest.mark.parametrize("entry", _OPTIONS, ids=lambda entry: entry.id)
+def test_a_dangerous_option_that_is_forced_upon_a_compiler_gains_nothing(
+    entry: _Option, sandbox: Sandbox, toolchains: Toolchains, hidden: Secrets, pick: Pick, evil: Path
+) -> None:
+    """With the allow-list out of the way the sandbox alone holds: programs run, and get and leave nothing."""
+    sources = {"main.c": "int main(void) { return 0; }\n", "secrets": "\n".join(hidden.paths.values())}
+    sources |= {name: _put_in(text, hidden) for name, text in entry.files.items()}
+
+    def force(compiler: str) -> SandboxResult:
+        environment = toolchains.environment("c", compiler)
+        assert environment is not None
+        case = Case(id=entry.id, claim="", verdict=Verdict.COMPILES, stage=entry.stage, files=sources)
+        first, *rest = _command(case.request(compiler, environment.default_standard, {}))
+        with Workspace.create(sources) as workspace:
+            shutil.copy(evil, workspace.path / "evil.so")
+            for name in entry.programs:
+                (workspace.path / name).chmod(0o755)
+            options = [_put_in(option, hidden) for option in entry.options]
+            return sandbox.run([first, *options, *rest], workspace, LIMITS)
+
+    compilers = [pick(compiler) for compiler in entry.compilers]
+    before = Leftovers.look()
+    results = _in_pairs(force, compilers)
+    left = Leftovers.look().since(before)
+    for compiler, result in zip(compilers, results, strict=True):
+        output = (result.stdout + result.stderr).decode(errors="replace")
+        told = f"{compiler}: {result.exit_code} {result.signal} {result.limit_hit}\n{output[:3000]}"
+        assert _put_in(entry.says, hidden) in output, told
+        assert result.limit_hit is entry.limit, told
+        assert hidden.found_in(output) == [], told
+        assert "wrote /" not in output and "connected" not in output, told
+    assert left == []
+
+
+@pytest.mark.parametrize("name", _NAMES, ids=repr)
+def test_a_hostile_file_name_is_refused_by_the_api_and_by_the_runner(
+    name: str, toolchains: Toolchains, pick: Pick
+) -> None:
+    """A name that leads elsewhere or reads as something else is answered 400, and starts nothing."""
+    assert check_file_names([name]) is not None
+    request_body = _client_request(pick("gcc"), files={"main.c": "int x;\n", name: "int y;\n"})
+    with pytest.raises(RequestError):
+        resolve(parse(request_body), load_catalog(), toolchains.environments)
+    environment = toolchains.environment("c", pick("gcc"))
+    assert environment is not None
+    case = Case(id="name", claim="", verdict=Verdict.COMPILES, files={"main.c": "int x;\n", name: "int y;\n"})
+    request = case.request(environment.id, environment.default_standard, {})
+    result = Compiler(_NeverRun(), load_catalog(), toolchains, LIMITS).compile("name", request)
+    assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, Reason.INFRASTRUCTURE)
+
+
+def test_a_link_in_a_workspace_leads_nowhere(sandbox: Sandbox, hidden: Secrets, pick: Pick) -> None:
+    """A symbolic link that got into a workspace is refused, or points at nothing; it is never followed."""
+    for target in (hidden.paths["canary"], "/etc", "/", "..", "/proc/1/root"):
+        with Workspace.create({"main.c": '#include "link"\n'}) as workspace:
+            os.symlink(target, workspace.path / "link")
+            try:
+                result = sandbox.run([pick("gcc"), "-c", "main.c"], workspace, LIMITS)
+            except SandboxError:
+                continue
+            output = (result.stdout + result.stderr).decode(errors="replace")
+            assert result.exit_code != 0 and hidden.found_in(output) == [], (target, output)
+
+
+def test_the_corpus_is_as_large_as_promised() -> None:
+    """At least eighty jobs, each of its own name, in C, C++, assembler and several files."""
+    names = [case.id for case in _CORPUS]
+    assert len(set(names)) == len(names) >= 80
+    assert {case.language for case in _CORPUS} == {"c", "cpp"}
+    assert sum("asm(" in "".join(case.files.values()) for case in _CORPUS) >= 12
+    assert sum(len(case.files) + len(case.made) > 1 for case in _CORPUS) >= 10
+    assert len(_OPTIONS) >= 40 and len(_NAMES) >= 50

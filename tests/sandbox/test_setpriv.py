@@ -1,0 +1,122 @@
+"""The setpriv sandbox, in a container of the runner's image under the conditions of a task on Fargate.
+
+The first tests run the suites that every sandbox has to pass inside that container, for the sandbox as
+it is and for each half of it alone: without a root of its own, and without Landlock.
+"""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from runner.sandbox import landlock, slots, user_processes
+from runner.sandbox.base import SandboxError, SandboxUnavailable
+from runner.sandbox.killer import Killer
+from runner.sandbox.setpriv import Setpriv
+from runner.sandbox.setpriv_run import SetprivRun
+from tests.engine import Engine
+from tests.servers.tools import wait_until
+
+_FOLDER = Path("tests/sandbox")
+_SUITES = ("test_contract.py", "test_isolation.py", "test_seccomp.py", "test_slots.py")
+
+
+@pytest.mark.parametrize("suite", _SUITES)
+def test_the_suites_hold_under_the_conditions_of_fargate(engine: Engine, suite: str) -> None:
+    """Default seccomp and capabilities, read-only root, tmpfs, init: every test passes, none skips."""
+    status, output = engine.pytest("-q", str(_FOLDER / suite), sandbox="setpriv")
+    print(output[-2000:])
+    assert status == 0 and "skipped" not in output, output[-6000:]
+
+
+@pytest.mark.parametrize("half", ["setpriv-without-jail", "setpriv-without-landlock"])
+def test_each_half_of_the_confinement_holds_alone(engine: Engine, half: str) -> None:
+    """Landlock without a root of its own, and a root without Landlock, keep the whole contract."""
+    status, output = engine.pytest("-q", *(str(_FOLDER / suite) for suite in _SUITES), sandbox=half)
+    print(output[-2000:])
+    assert status == 0 and "skipped" not in output, output[-6000:]
+
+
+def test_the_runner_starts_in_its_own_image(engine: Engine) -> None:
+    """With SANDBOX=auto the runner of the image chooses setpriv, and its compilers pass their self-test."""
+    code = (
+        "import logging; logging.basicConfig(level=logging.INFO)\n"
+        "from chalicelib.settings import Settings\n"
+        "from runner.assembly import find_compilers, open_sandbox\n"
+        "settings = Settings.from_env({'REDIS_ENABLED': 'true'})\n"
+        "sandbox = open_sandbox(settings)\n"
+        "found = find_compilers(settings, sandbox)\n"
+        "print('SANDBOX', sandbox.name, sandbox.weaknesses)\n"
+        "print('FOUND', sorted({e.id for e in found.environments}))\n"
+    )
+    status, output = engine.python(code)
+    assert status == 0, output
+    assert "SANDBOX setpriv ()" in output and "FOUND ['clang-19', 'gcc-14']" in output, output
+
+
+def test_without_a_root_for_jobs_and_without_landlock_there_is_no_sandbox() -> None:
+    """One of the two must confine a job's view of files; with neither the probe fails closed."""
+    with pytest.raises(SandboxUnavailable) as failure:
+        Setpriv(Path("/"), abi=0).probe()
+    assert "\n" not in str(failure.value)
+
+
+def test_rights_are_named_from_the_abi_of_the_kernel() -> None:
+    """An old kernel is asked for no right that it does not know, a new one for every one that setpriv has."""
+    assert landlock.rights(0) == ()
+    assert [len(landlock.rights(abi)) for abi in (1, 2, 3, 7)] == [13, 14, 15, 15]
+    (access, read, write, null) = landlock.arguments(
+        2, readable=["/usr"], writable=["/work/a"], devices=[("/dev/null", True)]
+    )
+    assert access.startswith("--landlock-access=fs:execute,") and access.endswith(",refer")
+    assert read == "--landlock-rule=path-beneath:execute,read-file,read-dir:/usr"
+    assert "make-reg" in write and "make-char" not in write and "make-sock" not in write
+    assert null == "--landlock-rule=path-beneath:read-file,write-file:/dev/null"
+
+
+class _Powerless(Killer):
+    """A killer that kills nothing, as if the kernel could not."""
+
+    def kill_all_of(self, uid: int) -> None:
+        """Do nothing."""
+
+
+def test_a_slot_that_does_not_come_clean_is_an_error() -> None:
+    """What survives is told as an error within a bounded time, and the caller quarantines the slot."""
+    if os.geteuid() != 0:
+        return  # nobody else can start a process of a slot; the container above is root
+    with slots.lease(59_940, 1) as uid:
+        stuck = subprocess.Popen(["sleep", "60"], user=uid, group=uid)
+        with pytest.raises(SandboxError, match="survived"):
+            SetprivRun.clear(uid, _Powerless(), seconds=0.1)
+        stuck.kill()
+        stuck.wait()
+        SetprivRun.clear(uid, _Powerless(), seconds=0.1)
+
+
+def test_the_killer_refuses_root() -> None:
+    """Nobody can ask for a signal to everything that root runs."""
+    with pytest.raises(ValueError, match="root"):
+        Killer().kill_all_of(0)
+
+
+def test_the_killer_ends_what_a_user_runs_and_nothing_else() -> None:
+    """Every process of the slot is gone, zombies included; the sender and everybody else live on."""
+    if os.geteuid() != 0:
+        with pytest.raises(SandboxError, match="root"):
+            Killer().kill_all_of(59_960)
+        return
+    with slots.lease(59_960, 1) as uid:
+        mine = subprocess.Popen(["sleep", "60"])
+        theirs = [
+            subprocess.Popen(["sh", "-c", "trap '' TERM; sleep 60 & sleep 60"], user=uid, group=uid)
+            for _ in range(3)
+        ]
+        wait_until(lambda: len(user_processes.processes_of(uid)) == 9, "nine processes of the slot")
+        Killer().kill_all_of(uid)
+        assert [process.wait(10) for process in theirs] == [-9] * 3
+        SetprivRun.clear(uid, Killer())
+        assert user_processes.processes_of(uid) == [] and mine.poll() is None
+        mine.kill()
+        mine.wait()
