@@ -19,10 +19,10 @@ BIN := .venv/bin
 # What mypy reads: the parts that are there.
 SOURCES := $(wildcard app.py bench chalicelib runner infra tests)
 
-.PHONY: help run test lint format bench package clean
+.PHONY: help run test test-engine lint format bench package clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: ## serve the API and the page on http://127.0.0.1:8000 (PORT=9000 for another port)
 	@bin/setup run
@@ -32,6 +32,10 @@ test: ## check style and types, then run all the tests (what CI runs)
 	@bin/setup test
 	@$(MAKE) lint-only
 	@$(BIN)/pytest $(ARGS)
+
+test-engine: ## run the tests of the setpriv and docker sandboxes, which need a container engine
+	@bin/setup test
+	@$(BIN)/pytest tests/sandbox -m engine $(ARGS)
 
 lint: ## check style (ruff) and types (mypy) only
 	@bin/setup lint

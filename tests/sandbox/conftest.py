@@ -44,11 +44,25 @@ _OVER_DOCKER = ("test_contract", "test_isolation", "test_seccomp")
 _ENGINE_TIMEOUT_SECONDS = 900
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give tests that may have to build an image the time for it."""
+    """Marks the tests that need a container engine, and gives them the time to build an image.
+
+    `make test-engine` runs those that are marked, `make test` the others.
+    """
     for item in items:
-        if isinstance(item, pytest.Function) and {"engine", "sandbox"} & set(item.fixturenames):
+        if isinstance(item, pytest.Function) and _needs_engine(item):
+            item.add_marker(pytest.mark.engine)
             item.add_marker(pytest.mark.timeout(_ENGINE_TIMEOUT_SECONDS))
+
+
+def _needs_engine(item: pytest.Function) -> bool:
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return (
+        "engine" in item.fixturenames
+        or parameters.get("sandbox_name") == "docker"
+        or item.path.name == "test_docker.py"
+    )
 
 
 @pytest.fixture(scope="session")
