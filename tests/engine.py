@@ -188,11 +188,17 @@ def _provide_base(client: "docker.DockerClient") -> None:
         _missing(f"{BASE} cannot be pulled, and mmdebstrap is not installed: run bin/setup test")
     with tempfile.TemporaryDirectory(prefix="wic-base-") as folder:
         archive = f"{folder}/base.tar"
-        subprocess.run(
-            ["mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates", "trixie", archive],
-            check=True,
-            capture_output=True,
-        )
+        command = [
+            "mmdebstrap",
+            "--quiet",
+            "--variant=minbase",
+            "--include=ca-certificates",
+            "trixie",
+            archive,
+        ]
+        made = subprocess.run(command, check=False, capture_output=True, text=True)
+        if made.returncode:
+            pytest.fail(f"mmdebstrap ended with {made.returncode}: {made.stderr[-2000:]}")
         repository, tag = BASE.split(":")
         client.api.import_image(archive, repository=repository, tag=tag, changes=['CMD ["bash"]'])
 
