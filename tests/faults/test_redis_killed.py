@@ -55,45 +55,39 @@ def test_a_sentinel_failover_is_ridden_out(start_sentinels: Callable[..., Sentin
     """The master dies under load: the service resumes by itself. What the dead master had not replicated
     is lost and counted; no job hangs."""
     group = start_sentinels()
-    settings = group.environment() | {"LEASE_SECONDS": str(LEASE_SECONDS), "QUEUE_SIZE": "5000"}
-    with SmallRunner(settings) as runner, ApiProcess(settings) as api:
-        with Load(api) as load:
-            time.sleep(2)
-            former = group.master()
-            before = len(load.accepted)
-            former.kill()
-            began = time.monotonic()
-            group.wait_for_master_other_than(former)
-            elected = time.monotonic() - began
-            wait_until(lambda: len(load.accepted) > before + 10, "jobs to be accepted again")
-            resumed = time.monotonic() - began
-            time.sleep(2)
-        result = outcome(api, load.accepted)
-        print(
-            f"\nsentinel failover: new master after {elected:.1f} s, service after {resumed:.1f} s; "
-            f"{len(load.accepted)} accepted, {result.ended} ended, {result.lost} lost, "
-            f"{len(result.hanging)} hang; answers {load.statuses}"
-        )
-        assert set(load.statuses) <= {202, 503}, load.statuses
-        assert not result.hanging
-        assert result.ended + result.lost == len(load.accepted)
-        assert runner.running
-        assert_no_double(group.client(), prefix="")
+    ride_out("sentinel", group.environment(), find_master=group.master, wait=group.wait_for_master_other_than)
+    assert_no_double(group.client(), prefix="")
 
 
 def test_a_cluster_failover_is_ridden_out(start_cluster: Callable[..., RedisCluster]) -> None:
     """The master that holds the coordination keys dies under load; its replica takes over and so do we."""
-    cluster = start_cluster()
-    settings = cluster.environment() | {"LEASE_SECONDS": str(LEASE_SECONDS), "QUEUE_SIZE": "5000"}
+    cluster, keys = start_cluster(), CoordinationKeys.for_mode("cluster")
+    ride_out(
+        "cluster",
+        cluster.environment(),
+        find_master=lambda: cluster.node_for(keys.stream),
+        wait=cluster.wait_for_failover_of,
+    )
+    assert_no_double(cluster.client(), prefix=keys.prefix)
+
+
+def ride_out(
+    kind: str,
+    environment: dict[str, str],
+    *,
+    find_master: Callable[[], RedisServer],
+    wait: Callable[[RedisServer], object],
+) -> None:
+    """Kills a master under load, waits for another, and counts what became of the accepted jobs."""
+    settings = environment | {"LEASE_SECONDS": str(LEASE_SECONDS), "QUEUE_SIZE": "5000"}
     with SmallRunner(settings) as runner, ApiProcess(settings) as api:
         with Load(api) as load:
             time.sleep(2)
-            keys = CoordinationKeys.for_mode("cluster")
-            former = cluster.node_for(keys.stream)
+            former = find_master()
             before = len(load.accepted)
             former.kill()
             began = time.monotonic()
-            cluster.wait_for_failover_of(former)
+            wait(former)
             elected = time.monotonic() - began
             wait_until(
                 lambda: len(load.accepted) > before + 10, "jobs to be accepted again", timeout_seconds=30
@@ -102,7 +96,7 @@ def test_a_cluster_failover_is_ridden_out(start_cluster: Callable[..., RedisClus
             time.sleep(2)
         result = outcome(api, load.accepted)
         print(
-            f"\ncluster failover: new master after {elected:.1f} s, service after {resumed:.1f} s; "
+            f"\n{kind} failover: new master after {elected:.1f} s, service after {resumed:.1f} s; "
             f"{len(load.accepted)} accepted, {result.ended} ended, {result.lost} lost, "
             f"{len(result.hanging)} hang; answers {load.statuses}"
         )
@@ -110,7 +104,6 @@ def test_a_cluster_failover_is_ridden_out(start_cluster: Callable[..., RedisClus
         assert not result.hanging
         assert result.ended + result.lost == len(load.accepted)
         assert runner.running
-        assert_no_double(cluster.client(), prefix=keys.prefix)
 
 
 def assert_no_double(client: Any, *, prefix: str) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from runner.sandbox import choose_sandbox
 from runner.sandbox.base import SandboxUnavailable
-from tests.processes import ApiProcess, Reply
+from tests.processes import ApiProcess
 from tests.sandbox.support import missing
 
 _CLIENTS = 64
@@ -27,29 +27,17 @@ _POLL_WAIT_SECONDS = 20
 _SOURCE = '#include <regex>\nstd::regex r{n}("a+b*");\n'
 
 
-def _call(api: ApiProcess, method: str, path: str, body: object = None) -> Reply:
-    """As a client does it, that connects again when a server on one machine could not take it at once."""
-    deadline = time.monotonic() + _LAST_SECONDS
-    while True:
-        try:
-            return api.call(method, path, body)
-        except ConnectionError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
-
-
 def _ask(api: ApiProcess, number: int) -> tuple[str, str, float]:
     """Submit one job as a client does, wait for it, and give verdict, error and seconds."""
     started = time.monotonic()
     # The front end alone is what is heavy here; code generation would only double the test's time.
     body = {"source_code": _SOURCE.format(n=number), "language": "cpp", "compiler": "gcc", "stage": "syntax"}
-    reply = _call(api, "POST", "/api/v1/compile", body)
+    reply = api.call("POST", "/api/v1/compile", body)
     assert reply.status == http.client.ACCEPTED, reply
     job = reply.json()["job_id"]
     answer: dict[str, Any] = {}
     while time.monotonic() - started < _LAST_SECONDS:
-        answer = _call(api, "GET", f"/api/v1/compile/{job}?wait={_POLL_WAIT_SECONDS}").json()
+        answer = api.call("GET", f"/api/v1/compile/{job}?wait={_POLL_WAIT_SECONDS}").json()
         if "verdict" in answer:
             return answer["verdict"], answer["error"], time.monotonic() - started
     return "none", json.dumps(answer), time.monotonic() - started
