@@ -19,7 +19,7 @@ BIN := .venv/bin
 # What mypy reads: the parts that are there.
 SOURCES := $(wildcard app.py bench chalicelib runner infra tests)
 
-.PHONY: help run test test-engine lint format bench package clean
+.PHONY: help run test lint format bench package clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,10 +32,6 @@ test: ## check style and types, then run all the tests (what CI runs)
 	@bin/setup test
 	@$(MAKE) lint-only
 	@$(BIN)/pytest $(ARGS)
-
-test-engine: ## run the tests of the setpriv and docker sandboxes, which need a container engine
-	@bin/setup test
-	@$(BIN)/pytest tests/sandbox -m engine $(ARGS)
 
 lint: ## check style (ruff) and types (mypy) only
 	@bin/setup lint
@@ -53,7 +49,7 @@ format: ## format the code, and mend what ruff can mend
 	@$(BIN)/ruff check --fix .
 
 bench: ## what each sandbox costs beside the bare command, as a ratio
-	@bin/setup run
+	@bin/setup test
 	@$(BIN)/python -m bench.overhead $(ARGS)
 
 # chalice bundles whatever lies in chalicelib/, so Python's caches go first. pip takes the wheels from .wheels

@@ -1,66 +1,42 @@
 """What a sandbox costs: each job beside the bare command, as a ratio of medians taken in one run.
 
-    make bench              every sandbox that works here
+    make bench                                  every sandbox
     make bench ARGS="bubblewrap docker"
 
 It prints and judges nothing: a time on a busy machine is no claim. Bare and confined runs take turns, so that
-whatever else the machine does weighs on both; the ratio of their medians is then the figure to compare. A
-sandbox with compilers of its own (docker) is compared with the same command on this host, and says so when
-the versions differ. To measure another program, add it to `PROGRAMS`.
+whatever else the machine does weighs on both; the ratio of their medians is then the figure to compare. Each
+sandbox is measured where it belongs, and the bare command beside it with the same compiler:
+
+- bubblewrap on this host;
+- setpriv in a container of the runner's image under the conditions of Fargate, the bare command in there too;
+- docker from this host, the bare command in one container of the same image that runs all the time.
+
+The engine for the last two is that of the tests (tests/engine.py). Programs: bench/bare.py.
 """
 
 import argparse
+import contextlib
 import os
-import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
+from bench.bare import PROGRAMS, Program, is_here, seconds
 from runner.sandbox import SANDBOXES
 from runner.sandbox.base import Sandbox, SandboxError, SandboxUnavailable
 from runner.sandbox.limits import default_limits
 from runner.workspace import Workspace
 
+if TYPE_CHECKING:
+    from tests.engine import Engine
+
 # Odd, so that a median is one that was measured; fifteen pairs take half a minute for each sandbox.
 ROUNDS = 15
 
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """What is compiled: a file name decides the language, and `compilers` are tried in this order."""
-
-    title: str
-    compilers: tuple[str, ...]
-    name: str
-    source: str
-
-
-PROGRAMS = (
-    Program("nothing (true)", ("true",), "main.c", ""),
-    Program("trivial C", ("gcc-14", "gcc-12", "gcc"), "main.c", "int main(void) { return 0; }\n"),
-    Program(
-        "C++ <iostream>",
-        ("g++-14", "g++-12", "g++"),
-        "main.cpp",
-        '#include <iostream>\nint main() { std::cout << "hello\\n"; }\n',
-    ),
-)
-
-
-def bare(argv: Sequence[str], program: Program) -> float:
-    """Seconds of the command alone, in a folder with the source; that is made and removed as well."""
-    started = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        Path(folder, program.name).write_text(program.source)
-        subprocess.run(
-            argv, cwd=folder, check=True, capture_output=True, env={"PATH": os.defpath, "TMPDIR": folder}
-        )
-    return time.perf_counter() - started
+# Seconds of the bare command for one program.
+Bare = Callable[[Program], float]
 
 
 def confined(sandbox: Sandbox, argv: Sequence[str], program: Program) -> float:
@@ -73,12 +49,26 @@ def confined(sandbox: Sandbox, argv: Sequence[str], program: Program) -> float:
     return time.perf_counter() - started
 
 
-def command(program: Program, works: Callable[[str], bool]) -> list[str] | None:
-    """The command with the first compiler that works; None when there is none."""
-    name = next(filter(works, program.compilers), None)
-    if name is None:
-        return None
-    return [name] if name == "true" else [name, "-c", program.name]
+def bare_here(program: Program) -> float:
+    """On this host, or inside the container that this runs in."""
+    argv = program.command(is_here)
+    if argv is None:
+        raise SandboxError("no compiler")
+    return seconds(argv, program)
+
+
+@contextlib.contextmanager
+def bare_in_a_container(engine: "Engine") -> Iterator[Bare]:
+    """In a container that runs all the time; what it costs to ask there is not counted."""
+    with engine.container(["-c", "import time; time.sleep(3600)"], {}) as container:
+
+        def bare(program: Program) -> float:
+            status, output = container.exec_run(["python", "-m", "bench.bare", str(PROGRAMS.index(program))])
+            if status != 0:
+                raise SandboxError(output.decode(errors="replace").strip())
+            return float(output)
+
+        yield bare
 
 
 def works_in(sandbox: Sandbox) -> Callable[[str], bool]:
@@ -94,23 +84,28 @@ def works_in(sandbox: Sandbox) -> Callable[[str], bool]:
     return works
 
 
-def measure(sandbox: Sandbox, program: Program) -> str:
+def measure(sandbox: Sandbox, program: Program, bare: Bare) -> str:
     """One row of the table."""
-    inside = command(program, works_in(sandbox))
-    outside = command(program, lambda name: shutil.which(name) is not None)
-    if inside is None or outside is None:
+    argv = program.command(works_in(sandbox))
+    if argv is None:
         return f"{sandbox.name:<12} {program.title:<16} no compiler"
     pairs = []
     for round_number in range(ROUNDS + 1):
-        pair = bare(outside, program), confined(sandbox, inside, program)
+        pair = bare(program), confined(sandbox, argv, program)
         if round_number:  # the first one fills caches
             pairs.append(pair)
     alone, boxed = (statistics.median(values) for values in zip(*pairs, strict=True))
-    note = "" if inside == outside else f"  (bare {outside[0]}, confined {inside[0]})"
     return (
-        f"{sandbox.name:<12} {program.title:<16} {alone * 1000:8.1f} ms {boxed * 1000:8.1f} ms "
-        f"{(boxed - alone) * 1000:+8.1f} ms {boxed / alone:7.2f} x{note}"
+        f"{sandbox.name:<12} {program.title:<16} {argv[0]:<8} {alone * 1000:8.1f} ms {boxed * 1000:8.1f} ms "
+        f"{(boxed - alone) * 1000:+8.1f} ms {boxed / alone:7.2f} x"
     )
+
+
+def measure_all(sandbox: Sandbox, bare: Bare) -> None:
+    """The rows of one sandbox. Raises SandboxUnavailable."""
+    sandbox.probe()
+    for program in PROGRAMS:
+        say(measure(sandbox, program, bare))
 
 
 def say(line: str) -> None:
@@ -118,24 +113,64 @@ def say(line: str) -> None:
     print(line, flush=True)  # noqa: T201 -- a report on the terminal is what this program is for
 
 
+@contextlib.contextmanager
+def engine_of_the_tests() -> "Iterator[Engine]":
+    """The engine with its images. Raises SandboxUnavailable where there is none."""
+    import pytest
+
+    from tests.engine import start_engine
+
+    with contextlib.ExitStack() as stack:
+        try:
+            engine = stack.enter_context(start_engine())
+            engine.build()
+        except (pytest.skip.Exception, pytest.fail.Exception) as missing:
+            raise SandboxUnavailable(str(missing)) from missing
+        yield engine
+
+
+def measure_docker() -> None:
+    """The rows of the docker sandbox. Raises SandboxUnavailable."""
+    from runner.sandbox.docker import Docker
+    from tests.engine import RUNNER
+
+    with engine_of_the_tests() as engine, bare_in_a_container(engine) as bare:
+        measure_all(Docker(RUNNER, base_url=engine.url), bare)
+
+
+def measure_setpriv() -> None:
+    """The rows of the setpriv sandbox, measured by this very program inside. Raises SandboxUnavailable."""
+    with engine_of_the_tests() as engine:
+        status, output = engine.module("bench.overhead", "--here", "setpriv")
+    if status != 0:
+        raise SandboxUnavailable(output.strip())
+    say(output.strip())
+
+
+ELSEWHERE = {"docker": measure_docker, "setpriv": measure_setpriv}
+
+
 def main(arguments: Sequence[str]) -> int:
     """Measure and print; 1 when no sandbox works."""
     parser = argparse.ArgumentParser(description="What a sandbox costs beside the bare command.")
     parser.add_argument("sandboxes", nargs="*", choices=[[], *SANDBOXES], metavar="SANDBOX")
-    chosen = parser.parse_args(arguments).sandboxes or list(SANDBOXES)
-    say(f"medians of {ROUNDS} pairs; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    say(f"{'sandbox':<12} {'program':<16} {'bare':>11} {'confined':>11} {'overhead':>11} {'ratio':>9}")
+    parser.add_argument("--here", action="store_true", help="no container: each one as it works here")
+    chosen = parser.parse_args(arguments)
+    if not chosen.here:
+        say(f"medians of {ROUNDS} pairs; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+        head = f"{'sandbox':<12} {'program':<16} {'compiler':<8}"
+        say(f"{head} {'bare':>11} {'confined':>11} {'overhead':>11} {'ratio':>9}")
     measured = 0
-    for name in chosen:
-        sandbox = SANDBOXES[name]()
+    for name in chosen.sandboxes or list(SANDBOXES):
         try:
-            sandbox.probe()
-        except SandboxUnavailable as unavailable:
-            say(f"{name:<12} does not work here: {unavailable}")
-            continue
-        for program in PROGRAMS:
-            say(measure(sandbox, program))
-        measured += 1
+            if name in ELSEWHERE and not chosen.here:
+                ELSEWHERE[name]()
+            else:
+                measure_all(SANDBOXES[name](), bare_here)
+        except SandboxError as error:
+            say(f"{name:<12} cannot be measured here: {error}")
+        else:
+            measured += 1
     return 0 if measured else 1
 
 

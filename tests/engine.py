@@ -1,10 +1,10 @@
 """A real container engine for tests, and the images that they run in it.
 
-An engine that answers already is used as it is. Else one is started for this run, on a socket of its own and
-with its data in .setup/engine, so that images are built once; it ends with the run and touches no network
-device. The base image is pulled, or, where no image registry is in reach, made of Debian's own packages.
+An engine that answers already is used as it is. Else one is started for this run (engine_daemon.py), which
+keeps the images for the next one. The base image is pulled, or, where no image registry is in reach, made of
+Debian's own packages.
 
-`RUNNER` is built from runner/Dockerfile, with one compiler of each family; `TESTS` adds pytest, for running
+`RUNNER` is built from runner/Dockerfile; `TESTS` adds pytest, for running
 tests inside.
 """
 
@@ -15,25 +15,21 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 
 import docker
 import pytest
 import requests
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import APIError, DockerException, ImageNotFound
 
-from runner.sandbox.docker_engine import check_reachable, close_responses
-from tests.servers.process import ManagedProcess
+from runner.sandbox.docker_engine import close_responses
+from tests.engine_daemon import answers, program, start_daemon
 from tests.servers.tools import ROOT
 
 BASE = "debian:trixie-slim"
 RUNNER = "will-it-compile-runner:test"
 TESTS = "will-it-compile-runner-tests:test"
 _PYTHON = "will-it-compile-runner-python:test"
-
-# The newest of each family that Debian trixie has: all of them would take minutes more to install.
-_COMPILERS = {"GCC_VERSIONS": "14", "CLANG_VERSIONS": "19"}
 
 _TESTS_DOCKERFILE = f"""
 FROM {_PYTHON} AS tools
@@ -43,8 +39,11 @@ FROM {RUNNER}
 COPY --from=tools /opt/venv /opt/venv
 """
 
+# For each file of a package. The image keeps the setting, so what is installed into it later has it as well.
+_DOWNLOAD_TRIES = 5
+
 # What tests read, and what the image holds anyway but should be as it is here and now.
-_MOUNTED = ("tests", "pyproject.toml")
+_MOUNTED = ("tests", "bench", "pyproject.toml")
 
 # The situation in a task on Fargate, as far as an engine can make it: its default seccomp profile and
 # capabilities, no privilege, a read-only root, an init, and one tmpfs for the jobs.
@@ -66,47 +65,6 @@ def _missing(what: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(what)
     pytest.skip(what)
-
-
-class _Daemon(ManagedProcess):
-    """A dockerd of our own, for one run of the tests."""
-
-    ready_timeout_seconds = 60.0
-
-    def __init__(self, folder: Path) -> None:
-        # A socket's path may have 107 bytes, so it lies in a short folder; images lie where they are kept.
-        self.url = f"unix://{folder}/engine.sock"
-        data = ROOT / ".setup" / "engine"
-        data.mkdir(parents=True, exist_ok=True)
-        program = shutil.which("dockerd") or "/usr/sbin/dockerd"
-        super().__init__(
-            "dockerd",
-            [
-                *(program, "--host", self.url, "--data-root", str(data), "--exec-root", f"{folder}/run"),
-                *("--pidfile", f"{folder}/pid", "--bridge", "none", "--iptables=false", "--ip-masq=false"),
-            ],
-            log_path=folder / "dockerd.log",
-        )
-
-    def is_ready(self) -> bool:
-        return answers(self.url)
-
-    def close(self) -> None:
-        """Ends it in order, so that no container and no mount is left."""
-        if self.running:
-            self.stop(30)
-        super().close()
-
-
-def answers(url: str | None) -> bool:
-    """Whether an engine answers there; None is the environment's own."""
-    try:
-        check_reachable(url)
-        client = docker.APIClient(base_url=url, version="auto", timeout=10)
-        with contextlib.closing(client):
-            return bool(client.ping())
-    except (DockerException, requests.RequestException, OSError):
-        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,16 +91,28 @@ class Engine:
             _build(client, _PYTHON, "runner/Dockerfile", target="python")
             _build(client, TESTS, _TESTS_DOCKERFILE)
 
-    def pytest(self, *arguments: str, sandbox: str) -> tuple[int, str]:
-        """Run pytest in TESTS under `FARGATE` conditions with that sandbox; exit status and output."""
+    def pytest(self, *arguments: str, sandbox: str, network: str = "none") -> tuple[int, str]:
+        """Run pytest in TESTS under `FARGATE` conditions with that sandbox; exit status and output.
+
+        `network` may be another container's, as the containers of a task share one: `container:ID`.
+        """
         command = ["-m", "pytest", "-p", "no:cacheprovider", "--basetemp=/tmp/pytest", *arguments]
-        return self._run(command, {"CI": "true", "HOME": "/tmp", "TEST_SANDBOXES": sandbox})
+        return self._run(command, {"CI": "true", "HOME": "/tmp", "TEST_SANDBOXES": sandbox}, network)
 
     def python(self, code: str) -> tuple[int, str]:
         """Run Python code in TESTS under `FARGATE` conditions; exit status and output."""
         return self._run(["-c", code], {})
 
-    def _run(self, arguments: list[str], environment: dict[str, str]) -> tuple[int, str]:
+    def module(self, *words: str) -> tuple[int, str]:
+        """Run a Python module with arguments in TESTS under `FARGATE` conditions; exit status and output."""
+        return self._run(["-m", *words], {})
+
+    @contextlib.contextmanager
+    def container(self, arguments: list[str], environment: dict[str, str], **changes: Any) -> Iterator[Any]:
+        """Python with those arguments, started in a container of TESTS; gone when the context ends.
+
+        `changes` are to the conditions in `FARGATE`.
+        """
         with self.client() as client:
             container = client.containers.create(
                 TESTS,
@@ -150,15 +120,21 @@ class Engine:
                 command=arguments,
                 environment=environment,
                 volumes={str(ROOT / name): {"bind": f"/app/{name}", "mode": "ro"} for name in _MOUNTED},
-                **FARGATE,
+                **{**FARGATE, **changes},
             )
             try:
                 container.start()
-                status = container.wait(timeout=600)["StatusCode"]
-                output: bytes = container.logs()
-                return status, output.decode(errors="replace")
+                yield container
             finally:
                 container.remove(force=True)
+
+    def _run(
+        self, arguments: list[str], environment: dict[str, str], network: str = "none"
+    ) -> tuple[int, str]:
+        with self.container(arguments, environment, network_mode=network) as container:
+            status = container.wait(timeout=850)["StatusCode"]  # less than the test may take
+            output: bytes = container.logs()
+            return status, output.decode(errors="replace")
 
 
 @contextlib.contextmanager
@@ -167,12 +143,17 @@ def start_engine() -> Iterator[Engine]:
     if answers(os.environ.get("DOCKER_HOST")):
         yield Engine(None)
         return
-    if not shutil.which("dockerd") and not Path("/usr/sbin/dockerd").exists():
+    dockerd = program()
+    if dockerd is None:
         _missing("no container engine: run bin/setup test")
     if os.geteuid() != 0:
         _missing("no container engine answers, and starting one takes root")
-    with tempfile.TemporaryDirectory(prefix="wic-engine-") as folder, _Daemon(Path(folder)) as daemon:
-        yield Engine(daemon.url)
+    with start_daemon(dockerd) as url:
+        engine = Engine(url)
+        with engine.client() as client:
+            # It is ours alone: what a killed run has left.
+            client.containers.prune()
+        yield engine
 
 
 def _provide_base(client: "docker.DockerClient") -> None:
@@ -186,19 +167,20 @@ def _provide_base(client: "docker.DockerClient") -> None:
         return
     if not shutil.which("mmdebstrap"):
         _missing(f"{BASE} cannot be pulled, and mmdebstrap is not installed: run bin/setup test")
-    with tempfile.TemporaryDirectory(prefix="wic-base-") as folder:
+    with tempfile.TemporaryDirectory(prefix="engine-base-") as folder:
         archive = f"{folder}/base.tar"
         command = [
             "mmdebstrap",
-            "--quiet",
             "--variant=minbase",
             "--include=ca-certificates",
+            f"--aptopt=Acquire::Retries {_DOWNLOAD_TRIES}",
             "trixie",
             archive,
         ]
-        made = subprocess.run(command, check=False, capture_output=True, text=True)
+        made = subprocess.run(command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         if made.returncode:
-            pytest.fail(f"mmdebstrap ended with {made.returncode}: {made.stderr[-2000:]}")
+            # Its status is whatever error came last (25 for a file that cannot be fetched): the text counts.
+            pytest.fail(f"mmdebstrap ended with {made.returncode}: {made.stderr[-4000:]}")
         repository, tag = BASE.split(":")
         client.api.import_image(archive, repository=repository, tag=tag, changes=['CMD ["bash"]'])
 
@@ -208,17 +190,22 @@ def _build(client: "docker.DockerClient", tag: str, dockerfile: str, target: str
     with contextlib.ExitStack() as stack:
         if "\n" in dockerfile:
             # A Dockerfile may lie outside of the folder that is sent.
-            file = stack.enter_context(tempfile.NamedTemporaryFile("w", prefix="wic-dockerfile-"))
+            file = stack.enter_context(tempfile.NamedTemporaryFile("w", prefix="engine-dockerfile-"))
             file.write(dockerfile)
             file.flush()
             dockerfile = file.name
+        before = {image.id for image in client.images.list(tag)}
         client.images.build(
             path=str(ROOT),
             dockerfile=dockerfile,
             tag=tag,
             target=target,
-            buildargs={**_COMPILERS, "PIP_NO_INDEX": "1"} if tag != TESTS else None,
+            buildargs={"PIP_NO_INDEX": "1"} if tag != TESTS else None,
             network_mode="host",
             rm=True,
             forcerm=True,
         )
+    # What the tag has moved away from. Somebody's container may still run in it.
+    for image in before - {client.images.get(tag).id}:
+        with contextlib.suppress(APIError):
+            client.images.remove(image)

@@ -5,17 +5,18 @@ running without one.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from runner.sandbox.base import Sandbox, SandboxUnavailable
 from runner.sandbox.bubblewrap import Bubblewrap
 from runner.sandbox.setpriv import Setpriv
 
 
-def _docker() -> Sandbox:
+def _docker(image: str = "") -> Sandbox:
     # The engine's client library takes a tenth of a second to load, and only this sandbox needs it.
-    from runner.sandbox.docker import Docker
+    from runner.sandbox.docker import IMAGE, Docker
 
-    return Docker()
+    return Docker(image or IMAGE)
 
 
 # Strongest first: `auto` takes the first one that works. bubblewrap and a container both give a job
@@ -27,6 +28,11 @@ SANDBOXES: Mapping[str, Callable[[], Sandbox]] = {
     "docker": _docker,
     "setpriv": Setpriv,
 }
+
+
+def sandboxes_with(image: str) -> Mapping[str, Callable[[], Sandbox]]:
+    """`SANDBOXES`, with the container image that the docker sandbox runs; empty is its default."""
+    return {**SANDBOXES, "docker": partial(_docker, image)}
 
 
 def choose_sandbox(name: str, sandboxes: Mapping[str, Callable[[], Sandbox]] = SANDBOXES) -> Sandbox:

@@ -1,6 +1,6 @@
 """The bubblewrap sandbox: fresh namespaces, a root of its own, nothing of the host but /usr.
 
-A run is the chain `bwrap … -- timeout … prlimit … -- argv`, as an unprivileged user even when the
+A run is the chain `bwrap … -- timeout … prlimit … -- sh … argv`, as an unprivileged user even when the
 runner is root; bwrap puts the system call filter on it last of all. Inside:
 
 - /usr is read-only (with /bin, /lib and the like as the host has them); there is no /proc, no
@@ -12,7 +12,7 @@ runner is root; bwrap puts the system call filter on it last of all. Inside:
 
 What happened is read from bwrap's status descriptor and from the kernel, never from stderr, and
 `bwrap` failing to set up is a SandboxError. To let compilers see one more host directory, add it
-to `READ_ONLY`, and ask what else is in it.
+to places.py, and ask what else is in it.
 """
 
 import contextlib
@@ -26,20 +26,20 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from runner.sandbox import process_tree, slots
+from runner.sandbox import process_tree, reaper
 from runner.sandbox.base import Limits, SandboxError, SandboxResult, SandboxUnavailable
-from runner.sandbox.bubblewrap_run import TMP, BubblewrapRun
+from runner.sandbox.bubblewrap_run import START_SECONDS, TMP, BubblewrapRun
+from runner.sandbox.gate import SCRIPT, Gate
+from runner.sandbox.killer import Killer
 from runner.sandbox.limits import default_limits, prlimit_command
-from runner.sandbox.outcome import PATH, USR_DIRECTORIES, check_program, first_line, result_of
+from runner.sandbox.outcome import check_program, first_line, result_of
+from runner.sandbox.places import COMPILERS, PATH, USR_DIRECTORIES, compilers_folder, read_only
 from runner.sandbox.seccomp import SeccompFilter, find_filter
 from runner.sandbox.supervisor import Ended, supervise
 from runner.workspace import Workspace
-
-# The host directories that exist inside. /etc/alternatives holds the links behind names such as
-# /usr/bin/c++ and nothing secret.
-READ_ONLY = ("/usr", "/etc/alternatives")
 
 # Compilers draw random numbers for temporary names, and write to null. Not /dev/zero or /dev/full:
 # nothing needs them, and including an endless file is an attack.
@@ -71,9 +71,11 @@ class Bubblewrap:
         self,
         executable: str = "bwrap",
         find_filter: Callable[[], tuple[SeccompFilter | None, tuple[str, ...]]] = find_filter,
+        killer: Killer | None = None,
     ) -> None:
         """`executable` is the path or name of bwrap. Nothing is run before `probe` or `run`."""
         self._executable = executable
+        self._killer = killer or Killer()
         self._find_filter = find_filter
         self._weaknesses: tuple[str, ...] = ()
         self._disable_userns = True
@@ -101,6 +103,9 @@ class Bubblewrap:
                 "the kernel does not list children in /proc (CONFIG_PROC_CHILDREN)"
             )
         try:
+            if os.geteuid() == 0:
+                self._killer.start()
+                reaper.sweep(self._killer)
             with Workspace.create({}) as workspace:
                 # Long enough for one sample, which finds out whether the disk can be watched.
                 result, watched = self._run(["sleep", "0.1"], workspace, default_limits(), {}, None)
@@ -136,7 +141,7 @@ class Bubblewrap:
         """Run, and also say whether the disk could be watched."""
         check_program(argv, workspace)
         with contextlib.ExitStack() as stack:
-            uid = stack.enter_context(slots.lease()) if os.geteuid() == 0 else None
+            uid = stack.enter_context(reaper.clean_lease(self._killer)) if os.geteuid() == 0 else None
             copy_arguments, descriptors = _copy_in(workspace.path, workspace.inside, stack)
             status_read, status_write = os.pipe2(os.O_CLOEXEC)
             stack.callback(os.close, status_read)
@@ -150,14 +155,15 @@ class Bubblewrap:
                 "--signal=KILL",
                 str(limits.wall_seconds + _INNER_BACKSTOP_SECONDS),
                 *prlimit_command(limits, extra_processes=1),
-                *argv,
+                *("/bin/sh", "-c", SCRIPT, "sh", *argv),
             ]
+            gate = stack.enter_context(Gate())
             started = time.monotonic()
             own_peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             try:
                 process = subprocess.Popen(
                     command,
-                    stdin=subprocess.DEVNULL,
+                    stdin=gate.inside,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     env={},
@@ -174,7 +180,13 @@ class Bubblewrap:
                 raise SandboxError(f"cannot start {self._executable}: {error}") from error
             finally:
                 os.close(status_write)
-            with BubblewrapRun(process, status_read, limits, workspace.inside) as run:
+                gate.started()
+            slow_down = None if uid is None else partial(self._killer.slow_down, uid)
+            with BubblewrapRun(process, status_read, limits, workspace.inside, slow_down) as run:
+                try:
+                    gate.open(process.pid, START_SECONDS)
+                except TimeoutError:
+                    raise SandboxError(f"no start of {argv[0]} within {START_SECONDS:.0f} s") from None
                 ended = supervise(run, limits, started=started, cancel=cancel, own_peak_kib=own_peak_kib)
             return _result(ended, run.exit_code(), argv), run.watched
 
@@ -194,8 +206,10 @@ class Bubblewrap:
         arguments += ["--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"]
         arguments += ["--uid", str(_INSIDE_UID), "--gid", str(_INSIDE_UID), "--hostname", _HOST_NAME]
         arguments += ["--cap-drop", "ALL", "--json-status-fd", str(status_descriptor)]
-        for directory in READ_ONLY:
+        for directory in read_only():
             arguments += ["--ro-bind-try", directory, directory]
+        if own := compilers_folder():
+            arguments += ["--ro-bind", str(own), COMPILERS]
         for directory in USR_DIRECTORIES:
             if os.path.islink(directory):
                 arguments += ["--symlink", os.readlink(directory), directory]

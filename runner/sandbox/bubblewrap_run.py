@@ -12,13 +12,15 @@ import select
 import signal
 import subprocess
 import time
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 
 from runner.sandbox import process_tree
 from runner.sandbox.base import Limits, SandboxError
 from runner.sandbox.limits import file_count_limit
 from runner.sandbox.process_tree import Usage
 from runner.sandbox.supervisor import KILL_SECONDS
+from runner.sandbox.weight import Weight
 
 # bwrap needs 10 ms to start its child; a host that takes this long cannot compile either.
 START_SECONDS = 10.0
@@ -30,8 +32,18 @@ TMP = "/tmp"  # noqa: S108 (inside the sandbox, where nobody else is)
 class BubblewrapRun:
     """One started bwrap, and process 1 inside it. Leaving the context leaves nothing alive."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", status: int, limits: Limits, inside: str) -> None:
+    def __init__(
+        self,
+        process: "subprocess.Popen[bytes]",
+        status: int,
+        limits: Limits,
+        inside: str,
+        slow_down: Callable[[int], None] | None = None,
+    ) -> None:
+        """`slow_down` sets the niceness of all of the job, where it has a user id to itself."""
         self.process = process
+        self._slow_down = slow_down or self._slow_down_group
+        self._weight = Weight()
         self.watched = False
         self._status = status
         self._status_text = b""
@@ -55,21 +67,18 @@ class BubblewrapRun:
     def _find_init(self) -> None:
         """Wait until bwrap names its child, and take hold of it.
 
-        The number alone could be somebody else's by the time it is used; the descriptor cannot,
-        once the process behind it is seen to be bwrap's child.
+        The number alone could be somebody else's by the time it is used; the descriptor cannot, once the
+        process behind it is seen to be in the namespace that bwrap has made. Its parent would not tell: a
+        bwrap that has died has left its child to somebody else.
         """
-        deadline = time.monotonic() + START_SECONDS
-        while "child-pid" not in (report := self._report()):
-            ready = _readable(self._status, deadline - time.monotonic())
-            if not ready or not self._read_status():
-                detail = _first_line(self.process) if ready else f"no start within {START_SECONDS:.0f} s"
-                raise SandboxError(f"bubblewrap failed: {detail}")
+        report = self._wait_for_child()
         pid = report["child-pid"]
         try:
             descriptor = os.pidfd_open(pid)
-        except ProcessLookupError:
+            namespace = os.stat(f"/proc/{pid}/ns/pid").st_ino
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
             return  # it has ended already
-        if _parent(pid) != self.process.pid:
+        if namespace != report.get("pid-namespace"):
             os.close(descriptor)
             return
         self._init_pid, self._init = pid, descriptor
@@ -77,13 +86,40 @@ class BubblewrapRun:
         with contextlib.suppress(OSError), open(f"/proc/{pid}/oom_score_adj", "w") as file:
             file.write("1000")
 
+    def _wait_for_child(self) -> dict[str, int]:
+        """What bwrap reports of its child. Raises SandboxError when it ends before that."""
+        deadline = time.monotonic() + START_SECONDS
+        ended = os.pidfd_open(self.process.pid)
+        try:
+            while "child-pid" not in (report := self._report()):
+                ready = _readable(self._status, deadline - time.monotonic(), ended)
+                # A child that outlives bwrap keeps the report open, so its end alone does not tell.
+                if not ready or not _readable(self._status, 0) or not self._read_status():
+                    detail = _first_line(self.process) if ready else f"no start within {START_SECONDS:.0f} s"
+                    raise SandboxError(f"bubblewrap failed: {detail}")
+            return report
+        finally:
+            os.close(ended)
+
     def usage(self) -> Usage:
-        """Sample the job; process 1 is the sandbox's and does not count as one of its tasks."""
+        """Sample the job, and hold it to its weight.
+
+        Process 1 is the sandbox's and does not count as one of its tasks.
+        """
         if self._init < 0:
             return Usage(0.0, 0, 0, 0)
         # Also counts process 1, and one more to tell "at the limit" from "over it".
         usage = process_tree.sample(self._init_pid, tasks_at_most=self._limits.processes + 2)
-        return Usage(usage.cpu_seconds, usage.resident_bytes, usage.peak_bytes, max(0, usage.tasks - 1))
+        nice = self._weight.nice_for(usage.runnable)
+        if nice > usage.nice:
+            self._slow_down(nice)
+        return replace(usage, tasks=max(0, usage.tasks - 1))
+
+    def _slow_down_group(self, nice: int) -> None:
+        """The job is one process group, which it cannot leave (seccomp); its leader is held."""
+        if not _readable(self._init, 0):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.setpriority(os.PRIO_PGRP, self._init_pid, nice)
 
     def disk_full(self) -> bool:
         """Whether /work or /tmp has no block left, or holds too many files."""
@@ -168,19 +204,11 @@ class BubblewrapRun:
                     pipe.close()
 
 
-def _parent(pid: int) -> int:
-    """The parent of a process; 0 when it has none or is gone."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return int(text[text.rindex(b")") + 2 :].split()[1])
-
-
-def _readable(descriptor: int, seconds: float) -> bool:
-    """Wait until there is something to read, or the end; poll(2), as select(2) stops at 1024."""
+def _readable(descriptor: int, seconds: float, *others: int) -> bool:
+    """Wait until one has something to read, or its end; poll(2), as select(2) stops at 1024."""
     poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
+    for each in (descriptor, *others):
+        poll.register(each, select.POLLIN)
     return bool(poll.poll(max(0.0, seconds) * 1000))
 
 

@@ -22,13 +22,16 @@ from runner.sandbox.supervisor import Ended
 # The private directory for temporary files, as the job sees it.
 TMP = "/tmp"  # noqa: S108 (inside the container, where nobody else is)
 
-# The container's own program and its init.
+# The container's own program: a shell and its `sleep`.
 BASE_TASKS = 2
 
-# A question about usage takes the engine some 5 ms; one about the disk, which starts a program, and one about
-# the processes take some 60 ms each.
-_SAMPLE_SECONDS = 0.05
-_LOOK_INSIDE_SECONDS = 0.3
+# How often the engine is asked, at best and on a busy host. About usage takes it some 5 ms; about the disk,
+# which starts a program, and about the processes some 60 ms each. Asking must not become the load itself, so
+# the pause after it is `_PAUSE` times what it took, within these bounds in seconds. What the kernel limits
+# (memory, processes of the container, CPU time of a process) does not wait for an answer.
+_SAMPLE_SECONDS = (0.05, 0.25)
+_LOOK_INSIDE_SECONDS = (0.3, 3.0)
+_PAUSE = 10
 
 # How often a cancel is looked for while nothing else happens.
 _LOOK_SECONDS = 0.02
@@ -90,8 +93,8 @@ class DockerRun:
         """Watch until the program has ended, or end it with its container."""
         limit_hit: LimitHit | None = None
         cancelled = False
-        sample_at = self._started + _SAMPLE_SECONDS
-        inside_at = self._started + _LOOK_INSIDE_SECONDS
+        sample_at = self._started + _SAMPLE_SECONDS[0]
+        inside_at = self._started + _LOOK_INSIDE_SECONDS[0]
         self._socket.settimeout(_LOOK_SECONDS)
         while self._exchange():
             now = time.monotonic()
@@ -107,8 +110,8 @@ class DockerRun:
                         self._drain()
                         break
                     limit_hit = self._look_inside()
-                    inside_at = time.monotonic() + _LOOK_INSIDE_SECONDS
-                sample_at = time.monotonic() + _SAMPLE_SECONDS
+                    inside_at = _after(now, _LOOK_INSIDE_SECONDS)
+                sample_at = _after(now, _SAMPLE_SECONDS)
             if limit_hit is not None or cancelled:
                 self._kill()
                 break
@@ -197,11 +200,15 @@ class DockerRun:
 
     def _ended(self) -> bool:
         """Whether the program itself has ended, whatever became of what it started."""
+        if self._word:
+            return False  # it has not begun, which takes seconds on a busy host
         try:
             pid = str(self._client.exec_inspect(self._exec)["Pid"])
             listed = self._client.top(self._name, "-eo pid,stat")["Processes"]
         except (APIError, KeyError):
             return False
+        if pid == "0":
+            return False  # the engine has not noted yet that it has begun
         return not any(found == pid and not state.startswith("Z") for found, state in listed)
 
     def _drain(self) -> None:
@@ -275,6 +282,13 @@ class DockerRun:
                 return int(found["ExitCode"])
             time.sleep(0.005)
         raise SandboxError(f"the engine did not say how the program ended, for {_REPORT_SECONDS:.0f} s")
+
+
+def _after(asked_at: float, bounds: tuple[float, float]) -> float:
+    """When to ask again, after a question that was asked at `asked_at`."""
+    now = time.monotonic()
+    least, most = bounds
+    return now + min(most, max(least, _PAUSE * (now - asked_at)))
 
 
 @contextlib.contextmanager

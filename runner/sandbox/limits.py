@@ -66,20 +66,21 @@ def file_count_limit(limits: Limits) -> int:
     return max(64, limits.disk_bytes // DISK_BYTES_PER_FILE)
 
 
-def prlimit_command(limits: Limits, *, extra_processes: int = 0) -> list[str]:
+def prlimit_command(limits: Limits, *, extra_processes: int | None = 0) -> list[str]:
     """The `prlimit … --` prefix that puts the kernel's limits on the command after it.
 
     DATA and not AS: runtimes reserve gigabytes of address space without using them. The process
     limit counts every process of the same user (of the same user namespace, since Linux 5.14), so
-    `extra_processes` says how many of the sandbox's own are among them.
+    `extra_processes` says how many of the sandbox's own are among them; None leaves this limit out.
     """
     cpu = math.ceil(limits.cpu_seconds) + _CPU_BACKSTOP_SECONDS
+    processes = [] if extra_processes is None else [f"--nproc={limits.processes + extra_processes}"]
     return [
         "prlimit",
         f"--cpu={cpu}:{cpu + 1}",
         f"--data={limits.memory_bytes}",
         f"--fsize={limits.disk_bytes}",
-        f"--nproc={limits.processes + extra_processes}",
+        *processes,
         f"--nofile={limits.open_files}",
         "--core=0",
         "--memlock=0",

@@ -10,14 +10,9 @@ import shutil
 from collections.abc import Sequence
 
 from runner.sandbox.base import SandboxError, SandboxResult
+from runner.sandbox.places import COMPILERS, PATH, USR_DIRECTORIES, compilers_folder
 from runner.sandbox.supervisor import Ended, limit_of_signal
 from runner.workspace import Workspace
-
-# Where a compiler may be called from: distribution packages, and what an image adds by hand.
-PATH = "/usr/local/bin:/usr/bin:/bin"
-
-# The root directories that are links into /usr on a merged host and directories on others.
-USR_DIRECTORIES = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 
 CHAIN_FAILED = (125, 126, 127)
 
@@ -35,7 +30,7 @@ def check_program(argv: Sequence[str], workspace: Workspace, root: str = "") -> 
     check_arguments(argv)
     program = argv[0]
     if "/" not in program:
-        found = shutil.which(program, path=":".join(root + directory for directory in PATH.split(":")))
+        found = shutil.which(program, path=":".join(_outside(place, root) for place in PATH.split(":")))
     elif program.startswith("/"):
         inside = program.startswith(("/usr/", *(f"{directory}/" for directory in USR_DIRECTORIES)))
         found = root + program if inside else None
@@ -43,6 +38,14 @@ def check_program(argv: Sequence[str], workspace: Workspace, root: str = "") -> 
         found = str(workspace.path / program)
     if found is None or not os.access(found, os.X_OK):
         raise SandboxError(f"the sandbox has no program {program}")
+
+
+def _outside(directory: str, root: str) -> str:
+    """A directory of the sandbox as the host names it."""
+    own = compilers_folder()
+    if root or own is None or not directory.startswith(f"{COMPILERS}/"):
+        return root + directory
+    return f"{own}{directory.removeprefix(COMPILERS)}"
 
 
 def result_of(

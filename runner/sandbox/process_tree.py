@@ -6,23 +6,33 @@ ends meanwhile is counted or not, and the next sample corrects it. Everything re
 by the kernel except the command name, which is skipped.
 """
 
+import contextlib
 import os
 from dataclasses import dataclass
 
 _TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 
 # Field numbers of proc(5) stat, counted from the state, which is the first after the name.
-_UTIME, _CUSTIME_END = 11, 15
+_UTIME, _CUSTIME_END, _NICE = 11, 15, 16
+
+# States of a task: it runs or waits for a core; it has ended.
+RUNNABLE, ENDED = b"R", (b"Z", b"X")
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """One sample. `peak_bytes` is the largest that any single living process has ever been."""
+    """One sample. `peak_bytes` is the largest that any single living process has ever been.
+
+    `runnable` of the `tasks` run or want to; `nice` is the lowest niceness of a living process. A sandbox
+    whose kernel shares the processor between jobs by itself leaves them out.
+    """
 
     cpu_seconds: float
     resident_bytes: int
     peak_bytes: int
     tasks: int
+    runnable: int = 0
+    nice: int = 0
 
 
 def sample(root: int, *, tasks_at_most: int) -> Usage:
@@ -32,7 +42,8 @@ def sample(root: int, *, tasks_at_most: int) -> Usage:
     memory; pages of files (the compiler's own code) belong to the page cache. Threads count as
     tasks; after `tasks_at_most` of them the rest is not looked at, since the caller ends the run.
     """
-    cpu_ticks = resident_kib = peak_kib = tasks = 0
+    cpu_ticks = resident_kib = peak_kib = tasks = runnable = 0
+    niceness = []
     waiting = [root]
     seen = set(waiting)
     while waiting and tasks < tasks_at_most:
@@ -48,8 +59,10 @@ def sample(root: int, *, tasks_at_most: int) -> Usage:
             ]
         except (FileNotFoundError, ProcessLookupError):
             continue
-        # The name is in parentheses and may hold anything, a closing one included.
-        numbers = stat[stat.rindex(b")") + 2 :].split()
+        numbers = numbers_of(stat)
+        states = thread_states(pid, numbers, len(threads))
+        runnable += sum(state == RUNNABLE for state, _ in states)
+        niceness += [nice for _, nice in states]
         cpu_ticks += sum(int(number) for number in numbers[_UTIME:_CUSTIME_END])
         tasks += len(threads)
         resident_kib += _kib(status, b"\nRssAnon:") + _kib(status, b"\nRssShmem:")
@@ -58,7 +71,32 @@ def sample(root: int, *, tasks_at_most: int) -> Usage:
             if child not in seen:
                 seen.add(child)
                 waiting.append(child)
-    return Usage(cpu_ticks * _TICK_SECONDS, resident_kib * 1024, peak_kib * 1024, tasks)
+    return Usage(
+        cpu_ticks * _TICK_SECONDS,
+        resident_kib * 1024,
+        peak_kib * 1024,
+        tasks,
+        runnable,
+        min(niceness, default=0),
+    )
+
+
+def numbers_of(stat: bytes) -> list[bytes]:
+    """The fields of a stat file behind the name, which is in parentheses and may hold anything, `)` too."""
+    return stat[stat.rindex(b")") + 2 :].split()
+
+
+def thread_states(pid: int, numbers: list[bytes], threads: int) -> list[tuple[bytes, int]]:
+    """State and niceness of each thread of a process; `numbers` are those of its first one."""
+    stats = [numbers]
+    if threads > 1:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            threads_directory = f"/proc/{pid}/task"
+            stats = [
+                numbers_of(_read(f"{threads_directory}/{thread}/stat"))
+                for thread in os.listdir(threads_directory)
+            ]
+    return [(stat[0], int(stat[_NICE])) for stat in stats if stat[0] not in ENDED]
 
 
 def supported() -> bool:

@@ -7,8 +7,8 @@ A run is the chain `choom … prlimit … chroot … setpriv … env -i … sh �
   the kernel has it. Without such a directory the root is the host's, and Landlock alone decides: then it must
   be there;
 - its workspace and its TMPDIR are fresh directories below /work that its user id alone can enter;
-- the last step before the program writes one byte to say that everything above has worked. Until then
-  whatever happens is a failure of the sandbox, whichever tool it came from.
+- the last step before the program says that everything above has worked, and waits to be let through
+  (gate.py). Until then whatever happens is a failure of the sandbox, whichever tool it came from.
 
 Afterwards setpriv_run.py ends everything that has the slot's user id; a slot that does not come clean is
 never used again. What it does not have is a size for each workspace: the limit is polled, and the size of
@@ -25,12 +25,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from runner.sandbox import landlock, slots, user_processes
+from runner.sandbox import landlock, reaper, user_processes
 from runner.sandbox.base import Limits, SandboxError, SandboxResult, SandboxUnavailable
 from runner.sandbox.files import copy_tree
+from runner.sandbox.gate import SCRIPT, Gate
 from runner.sandbox.killer import Killer
 from runner.sandbox.limits import default_limits, prlimit_command
-from runner.sandbox.outcome import PATH, USR_DIRECTORIES, check_program, first_line, result_of
+from runner.sandbox.outcome import check_program, first_line, result_of
+from runner.sandbox.places import COMPILERS, PATH, USR_DIRECTORIES, read_only
 from runner.sandbox.seccomp import SeccompFilter, find_filter
 from runner.sandbox.setpriv_run import SetprivRun
 from runner.sandbox.supervisor import supervise
@@ -41,7 +43,6 @@ JAIL = Path("/jail")
 # Relative to the jail; a tmpfs of limited size is to be mounted there.
 _WORK = "work"
 
-_READ_ONLY = ("/usr", "/etc/alternatives", *USR_DIRECTORIES)
 _DEVICES = (("/dev/null", True), ("/dev/urandom", False))
 
 # Where a distribution may have put the tools: chroot and setpriv are an administrator's.
@@ -51,8 +52,12 @@ _TOOLS = {"choom": "util-linux", "prlimit": "util-linux", "setpriv": "util-linux
 # On a host that runs out of memory, the kernel should end jobs before anything else: the highest score.
 _OUT_OF_MEMORY_SCORE = 1000
 
-# Standard input is a pipe until here, and the byte the proof that the chain has worked.
-_START = 'exec 3>&0 </dev/null; echo >&3; exec 3>&-; exec "$@"'
+# The process limit comes last of all: a user who is over it when a process becomes that user cannot start the
+# next program of the chain, and nobody would know why. It is -p in dash and -u in bash.
+_START = f'ulimit -p "$1" 2>/dev/null || ulimit -u "$1" || exit 125; shift; {SCRIPT}'
+
+# The chain takes 10 ms; a host that takes this long cannot compile either.
+_START_SECONDS = 10.0
 
 _NO_LANDLOCK = (
     "Landlock does not confine jobs besides the change of root: this kernel does not offer it to the runner"
@@ -119,6 +124,8 @@ class Setpriv:
                 # A tmpfs is writable by everybody by default: what one job left would meet the next.
                 self._work.chmod(0o711)
             user_processes.become_subreaper()
+            self._killer.start()
+            reaper.sweep(self._killer)
             with Workspace.create({}, self._work) as workspace:
                 result = self.run(["true"], workspace, default_limits())
         except (SandboxError, OSError) as error:
@@ -140,27 +147,26 @@ class Setpriv:
         """Run `argv` as the protocol says."""
         check_program(argv, workspace, str(self._jail) if self._chroot else "")
         with contextlib.ExitStack() as stack:
-            uid = self._lease(stack)
+            uid = stack.enter_context(reaper.clean_lease(self._killer))
             places = [stack.enter_context(Workspace.create({}, self._work)) for _ in range(2)]
             home, temporary = (place.path for place in places)
             for path in (home, temporary):
                 os.chown(path, uid, uid)
             copy_tree(workspace.path, home, uid)
-            started_read, started_write = os.pipe2(os.O_CLOEXEC)
-            stack.callback(os.close, started_read)
+            gate = stack.enter_context(Gate())
             command = [
                 *("choom", "-n", str(_OUT_OF_MEMORY_SCORE), "--"),
-                *prlimit_command(limits),
+                *prlimit_command(limits, extra_processes=None),
                 *self._chroot_command(),
                 *self._setpriv_command(uid, home, temporary, stack),
                 *self._env_command(home, temporary, environment or {}),
-                *("/bin/sh", "-c", _START, "sh", *argv),
+                *("/bin/sh", "-c", _START, "sh", str(limits.processes), *argv),
             ]
             started = time.monotonic()
             try:
                 process = subprocess.Popen(
                     command,
-                    stdin=started_write,
+                    stdin=gate.inside,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     env={"PATH": _TOOLS_PATH},
@@ -171,34 +177,19 @@ class Setpriv:
             except (OSError, ValueError, subprocess.SubprocessError) as error:
                 raise SandboxError(f"cannot start {command[0]}: {error}") from error
             finally:
-                os.close(started_write)
+                gate.started()
             with SetprivRun(process, uid, limits, (home, temporary), self._killer) as run:
+                try:
+                    gate.open(process.pid, _START_SECONDS)
+                except TimeoutError:
+                    raise SandboxError(f"no start of {argv[0]} within {_START_SECONDS:.0f} s") from None
                 ended = supervise(run, limits, started=started, cancel=cancel, own_peak_kib=run.own_peak_kib)
-            os.set_blocking(started_read, False)
             killed = ended.limit_hit is not None or ended.cancelled
-            if not _said_something(started_read) and not killed:
+            if not gate.opened and not killed:
                 said = first_line(ended.stderr) or f"status {os.waitstatus_to_exitcode(ended.wait_status)}"
                 raise SandboxError(f"the sandbox could not start {argv[0]}: {said}")
             status = os.waitstatus_to_exitcode(ended.wait_status)
             return result_of(ended, status if status >= 0 else None, -status if status < 0 else None, argv)
-
-    def _lease(self, stack: contextlib.ExitStack) -> int:
-        """A slot that no process has. What a dead runner left in one is ended first.
-
-        A slot that this does not clear goes into quarantine, and the next one is taken.
-        """
-        while True:
-            with contextlib.ExitStack() as attempt:
-                uid = attempt.enter_context(slots.lease())
-                leftovers = user_processes.processes_of(uid)
-                if leftovers:
-                    try:
-                        SetprivRun.clear(uid, self._killer)
-                    except SandboxError:
-                        slots.quarantine(uid)
-                        continue
-                stack.push(attempt.pop_all())
-                return uid
 
     def _chroot_command(self) -> list[str]:
         return ["chroot", str(self._jail)] if self._chroot else []
@@ -220,9 +211,10 @@ class Setpriv:
             self._abi = landlock.kernel_abi()
         if self._abi:
             root = self._jail
+            places = (*read_only(str(root) if self._chroot else ""), *USR_DIRECTORIES, COMPILERS)
             command += landlock.arguments(
                 self._abi,
-                readable=[path for path in _READ_ONLY if (root / path.lstrip("/")).is_dir()],
+                readable=[path for path in places if (root / path.lstrip("/")).is_dir()],
                 writable=[self._inside(home), self._inside(temporary)],
                 devices=_DEVICES,
             )
@@ -237,10 +229,3 @@ class Setpriv:
     def _inside(self, path: Path) -> str:
         """A path of the host as the job names it."""
         return f"/{path.relative_to(self._jail)}"
-
-
-def _said_something(descriptor: int) -> bool:
-    try:
-        return bool(os.read(descriptor, 1))
-    except BlockingIOError:
-        return False

@@ -11,16 +11,14 @@ import subprocess
 import time
 from pathlib import Path
 
-from runner.sandbox import slots
+from runner.sandbox import reaper, slots
 from runner.sandbox.base import Limits, SandboxError
 from runner.sandbox.killer import Killer
 from runner.sandbox.limits import file_count_limit
 from runner.sandbox.process_tree import Usage
 from runner.sandbox.supervisor import KILL_SECONDS
-from runner.sandbox.user_processes import UserUsage, processes_of
-
-# Between two looks at processes that are about to end: the kernel takes about a millisecond for one.
-_LOOK_SECONDS = 0.002
+from runner.sandbox.user_processes import UserUsage
+from runner.sandbox.weight import Weight
 
 # Measuring directories may take this part of the time, so many files are measured less often.
 _MEASURING_PART = 0.1
@@ -44,6 +42,7 @@ class SetprivRun:
         self._limits = limits
         self._killer = killer
         self._usage = UserUsage(uid, process.pid)
+        self._weight = Weight()
         self._paths = directories
         self._directories: list[int] = []
         self._measure_at = 0.0
@@ -62,8 +61,12 @@ class SetprivRun:
         self._close()
 
     def usage(self) -> Usage:
-        """Sample the slot."""
-        return self._usage.sample()
+        """Sample the slot, and hold it to its weight."""
+        usage = self._usage.sample()
+        nice = self._weight.nice_for(usage.runnable)
+        if nice > usage.nice:
+            self._killer.slow_down(self._uid, nice)
+        return usage
 
     def disk_full(self) -> bool:
         """Whether a directory of the job holds too many bytes or files, or its file system is full.
@@ -113,27 +116,6 @@ class SetprivRun:
             os.kill(self.process.pid, signal.SIGKILL)
         self._killer.kill_all_of(self._uid)
 
-    @staticmethod
-    def clear(
-        uid: int, killer: Killer, usage: UserUsage | None = None, *, seconds: float = KILL_SECONDS
-    ) -> None:
-        """Kill everything of the slot until /proc shows nothing more, zombies included.
-
-        Raises SandboxError when something is left after `seconds`.
-        """
-        usage = usage or UserUsage(uid, 0)
-        deadline = time.monotonic() + seconds
-        killer.kill_all_of(uid)
-        while True:
-            processes = processes_of(uid)
-            usage.reap(processes)
-            if not processes:
-                return
-            if time.monotonic() > deadline:
-                raise SandboxError(f"a process survived SIGKILL for {seconds:g} seconds")
-            time.sleep(_LOOK_SECONDS)
-            killer.kill_all_of(uid)
-
     def _close(self) -> None:
         """Kill what is alive, wait for it, and close everything."""
         try:
@@ -141,7 +123,7 @@ class SetprivRun:
                 self.process.kill()
                 self.process.wait(KILL_SECONDS)
             self._usage.child = 0
-            self.clear(self._uid, self._killer, self._usage)
+            reaper.clear(self._uid, self._killer, self._usage)
         except (SandboxError, subprocess.TimeoutExpired) as error:
             slots.quarantine(self._uid)
             raise SandboxError(f"the slot {self._uid} is not used again: {error}") from error

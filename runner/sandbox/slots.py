@@ -9,7 +9,9 @@ An id whose job could not be cleared away is quarantined: its lease is never giv
 """
 
 import contextlib
+import functools
 import os
+import pwd
 import socket
 from collections.abc import Iterator
 
@@ -27,10 +29,22 @@ _held: dict[int, socket.socket] = {}
 _quarantined: dict[int, socket.socket] = {}
 
 
+@functools.cache
+def _is_somebody(uid: int) -> bool:
+    """Whether the id belongs to a user of this host, whose processes are not ours to end."""
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def lease(first_uid: int = FIRST_UID, slots: int = SLOTS) -> Iterator[int]:
     """Hold a user id, to be used as group id as well. Raises SandboxError when all are taken."""
     for uid in range(first_uid, first_uid + slots):
+        if _is_somebody(uid):
+            continue
         lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
             lock.bind(f"\0will-it-compile/slot/{uid}")

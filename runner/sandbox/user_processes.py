@@ -5,19 +5,29 @@ became of its parents. CPU time of processes that ended is with whoever waited f
 process (it makes itself their subreaper), which waits for them here and adds what they used.
 """
 
+import contextlib
 import ctypes
 import os
 from dataclasses import dataclass, field
 
-from runner.sandbox.process_tree import Usage
+from runner.sandbox.process_tree import ENDED, RUNNABLE, Usage, numbers_of, thread_states
 
 _TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 _PR_SET_CHILD_SUBREAPER = 36
 
+# Orphans come to this process, or to the subreaper above them, which this process may be.
+_INIT = 1
+
+# The niceness of nobody: nothing is there to be slowed down.
+_NICEST = 19
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process as /proc shows it. CPU times in clock ticks; `children_ticks` is of those waited for."""
+    """One process as /proc shows it. CPU times in clock ticks; `children_ticks` is of those waited for.
+
+    `runnable` of its threads run or want to; `nice` is the lowest niceness of one.
+    """
 
     pid: int
     parent: int
@@ -26,6 +36,8 @@ class Process:
     own_ticks: int
     children_ticks: int
     threads: int
+    runnable: int
+    nice: int
     resident_bytes: int
     peak_bytes: int
 
@@ -52,23 +64,48 @@ def processes_of(uid: int) -> list[Process]:
             stat = _read(f"/proc/{entry.name}/stat")
         except (FileNotFoundError, ProcessLookupError):
             continue
-        # Behind the name, which may hold anything: state, parent, ... as proc(5) numbers them, minus 3.
-        numbers = stat[stat.rindex(b")") + 2 :].split()
+        # State, parent, ... as proc(5) numbers them, minus 3.
+        numbers = numbers_of(stat)
+        states = thread_states(int(entry.name), numbers, int(numbers[17]))
         resident = sum(sum(_fields(status, name)[:1]) for name in (b"\nRssAnon:", b"\nRssShmem:"))
         found.append(
             Process(
                 pid=int(entry.name),
                 parent=int(numbers[1]),
-                zombie=numbers[0] in (b"Z", b"X"),
+                zombie=numbers[0] in ENDED,
                 started=int(numbers[19]),
                 own_ticks=int(numbers[11]) + int(numbers[12]),
                 children_ticks=int(numbers[13]) + int(numbers[14]),
                 threads=int(numbers[17]),
+                runnable=sum(state == RUNNABLE for state, _ in states),
+                nice=min((nice for _, nice in states), default=_NICEST),
                 resident_bytes=resident * 1024,
                 peak_bytes=sum(_fields(status, b"\nVmHWM:")[:1]) * 1024,
             )
         )
     return found
+
+
+def has_processes(uid: int) -> bool:
+    """Whether `processes_of` would find any: one system call in the place of reading all of /proc."""
+    try:
+        os.getpriority(os.PRIO_USER, uid)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def users_of_orphans(uids: range) -> set[int]:
+    """Those of `uids` that are the real user id of a process whose parent has died."""
+    found = set()
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            status = _read(f"/proc/{entry.name}/status")
+            if _fields(status, b"\nPPid:")[:1] in ([_INIT], [os.getpid()]):
+                found.update(_fields(status, b"\nUid:")[:1])
+    return found.intersection(uids)
 
 
 @dataclass(slots=True)
@@ -99,6 +136,8 @@ class UserUsage:
             resident_bytes=sum(process.resident_bytes for process in processes),
             peak_bytes=max([self._reaped_peak_bytes, *(process.peak_bytes for process in processes)]),
             tasks=sum(max(1, process.threads) for process in processes),
+            runnable=sum(process.runnable for process in processes),
+            nice=min((process.nice for process in processes), default=_NICEST),
         )
 
     def reap(self, processes: list[Process]) -> None:

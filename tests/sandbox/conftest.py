@@ -7,6 +7,7 @@ container that is like it, with the variable TEST_SANDBOXES.
 To put another sandbox under the whole contract, add it to `SANDBOXES` below.
 """
 
+import faulthandler
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -37,37 +38,38 @@ SANDBOXES: dict[str, Callable[..., Sandbox]] = {
     "setpriv-without-landlock": partial(Setpriv, abi=0),
 }
 
-# Here and by default: every test over bubblewrap, these also over docker, where a run takes a second.
-_OVER_DOCKER = ("test_contract", "test_isolation", "test_seccomp")
+# Here and by default: every test over bubblewrap, these also over docker, where a run takes most of a second.
+_OVER_DOCKER = ("test_contract", "test_isolation", "test_seccomp", "test_hostile", "test_between_jobs")
 
-# The first test of the docker sandbox builds an image, which takes minutes on a fresh machine.
+# A suite inside a container takes minutes. Building the images is not counted: it takes as long as it takes.
 _ENGINE_TIMEOUT_SECONDS = 900
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests that need a container engine, and gives them the time to build an image.
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Marks the tests that need a container engine, gives them time, and puts them last.
 
-    `make test-engine` runs those that are marked, `make test` the others.
+    Last, so that the quick ones have said what is wrong before the slow ones begin.
     """
     for item in items:
         if isinstance(item, pytest.Function) and _needs_engine(item):
             item.add_marker(pytest.mark.engine)
-            item.add_marker(pytest.mark.timeout(_ENGINE_TIMEOUT_SECONDS))
+            # First, so that it counts and not the test's own, which is meant for faster sandboxes.
+            item.add_marker(pytest.mark.timeout(_ENGINE_TIMEOUT_SECONDS, func_only=True), append=False)
+    yield
+    items.sort(key=lambda item: item.get_closest_marker("engine") is not None)
 
 
 def _needs_engine(item: pytest.Function) -> bool:
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    return (
-        "engine" in item.fixturenames
-        or parameters.get("sandbox_name") == "docker"
-        or item.path.name == "test_docker.py"
-    )
+    return "engine" in item.fixturenames or parameters.get("sandbox_name") == "docker"
 
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     """A container engine with the images of `tests.engine`."""
+    # Building them takes longer than any test may hang before its stacks are printed.
+    faulthandler.cancel_dump_traceback_later()
     with start_engine() as engine:
         engine.build()
         yield engine

@@ -146,6 +146,72 @@ def test_a_runner_that_is_killed_takes_its_job_along(
         assert _wait_until(lambda: processes_named(name) == [], 2)
 
 
+def _with_word(word: str) -> list[int]:
+    """Every living process that has `word` in its command line, as all of a job's chain has."""
+    found = []
+    for entry in os.scandir("/proc"):
+        try:
+            if entry.name.isdigit() and word.encode() in Path(entry.path, "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+# From before bwrap runs to after the program does: it takes 10 to 20 ms, and longer on a busy host.
+_MOMENTS = 60
+# The slot is free again when the host's process 1 has waited for what is left; some take seconds for that.
+_FEWER_MOMENTS = 12
+_LATEST_SECONDS = 0.03
+
+
+def test_a_runner_that_dies_while_it_starts_a_job_leaves_nothing(
+    bubblewrap: Bubblewrap, workspace_with_probe: Callable[[], Workspace]
+) -> None:
+    """Killed at any moment of a start, a runner leaves no process; some of the kills came in the middle."""
+    name = f"wicrace{os.getpid() % 10**7}"
+    with workspace_with_probe() as workspace:
+        os.rename(workspace.path / "probe", workspace.path / name)
+
+        def runner() -> None:
+            bubblewrap.run([f"./{name}", "spin-children", "2"], workspace, TIGHT)
+
+        in_the_middle = 0
+        for moment in range(_MOMENTS):
+            pid = _fork(runner)
+            time.sleep(_LATEST_SECONDS * moment / _MOMENTS)
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            in_the_middle += bool(_with_word(name))
+        assert in_the_middle
+        assert _wait_until(lambda: _with_word(name) == [], 5), [
+            Path(f"/proc/{pid}/cmdline").read_bytes() for pid in _with_word(name)
+        ]
+
+
+def test_a_bubblewrap_that_dies_while_it_starts_leaves_nothing(
+    bubblewrap: Bubblewrap, workspace_with_probe: Callable[[], Workspace]
+) -> None:
+    """Killed at any moment of its start, bwrap leaves no process, and the run is a failure of the sandbox."""
+    name = f"wicends{os.getpid() % 10**7}"
+
+    def started() -> list[int]:
+        return [pid for pid in _with_word(name) if parent_of(pid) == os.getpid()]
+
+    with workspace_with_probe() as workspace, ThreadPoolExecutor(1) as pool:
+        os.rename(workspace.path / "probe", workspace.path / name)
+        for moment in range(_FEWER_MOMENTS):
+            future = pool.submit(bubblewrap.run, [f"./{name}", "spin-children", "2"], workspace, TIGHT)
+            while not (found := started()):
+                assert not future.done()
+            (bwrap,) = found
+            time.sleep(_LATEST_SECONDS * moment / _FEWER_MOMENTS)
+            os.kill(bwrap, signal.SIGKILL)
+            with pytest.raises(SandboxError):
+                future.result(timeout=20)
+        assert _wait_until(lambda: _with_word(name) == [], 5), _with_word(name)
+
+
 def test_a_root_runner_runs_jobs_as_somebody_else(
     bubblewrap: Bubblewrap, workspace_with_probe: Callable[[], Workspace]
 ) -> None:

@@ -1,14 +1,19 @@
 """The docker sandbox's own duties: what an engine is asked for, how it fails, what a dead runner leaves."""
 
 import contextlib
+import socket
+import struct
+import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import docker
 import pytest
 
 from runner.sandbox.base import Sandbox, SandboxError, SandboxUnavailable
-from runner.sandbox.docker import Docker
+from runner.sandbox.docker import Docker, runtime_of
 from runner.sandbox.docker_engine import LABEL, remove_leftovers, this_runner
+from runner.sandbox.docker_run import DockerRun
 from runner.workspace import Workspace
 from tests.engine import RUNNER, Engine
 from tests.sandbox.support import TIGHT
@@ -45,6 +50,76 @@ def test_a_missing_image_is_named_with_the_command_that_builds_it(engine: Engine
     """The probe says which image is missing and how it is made."""
     with pytest.raises(SandboxUnavailable, match="docker build -f runner/Dockerfile -t no-such-image"):
         Docker("no-such-image", base_url=engine.url).probe()
+
+
+def test_gvisor_is_used_where_the_engine_has_it() -> None:
+    """Of the runtimes that an engine names, gVisor's is chosen; without it the engine's default stays."""
+    assert runtime_of({"Runtimes": {"runc": {"path": "runc"}, "runsc": {"path": "runsc"}}}) == "runsc"
+    assert runtime_of({"Runtimes": {"runc": {"path": "runc"}}}) is None
+    assert runtime_of({"Runtimes": None}) is None and runtime_of({}) is None
+
+
+class _SlowEngine:
+    """An engine so busy that for a second it has started nothing: what it says then, and what comes later."""
+
+    def __init__(self, word: bytes) -> None:
+        here, self._there = socket.socketpair()
+        self._connections = [here]
+        self._word = word
+        self.killed = False
+        self._begun = threading.Event()
+        self._timer = threading.Timer(1, self._begin)
+        self._timer.start()
+
+    def _begin(self) -> None:
+        self._begun.set()
+        for stream, text in ((1, self._word + b"said\n"), (2, b"warned\n")):
+            self._there.sendall(struct.pack(">BxxxL", stream, len(text)) + text)
+        self._there.close()
+
+    def close(self) -> None:
+        """Wait for the thread."""
+        self._timer.join()
+
+    def exec_create(self, *arguments: Any, **named: Any) -> dict[str, str]:
+        """A program is made known."""
+        return {"Id": "1"}
+
+    def exec_start(self, *arguments: Any, **named: Any) -> socket.socket:
+        """The connection that carries its output; whoever else asks is told nothing."""
+        if self._connections:
+            return self._connections.pop()
+        here, there = socket.socketpair()
+        there.close()
+        return here
+
+    def exec_inspect(self, program: str) -> dict[str, Any]:
+        """The process id is 0 until there is one."""
+        begun = self._begun.is_set()
+        return {"Pid": 7 if begun else 0, "Running": not begun, "ExitCode": 0 if begun else None}
+
+    def top(self, *arguments: Any) -> dict[str, Any]:
+        """Only the container's own program."""
+        return {"Processes": [["1", "Ss"]]}
+
+    def stats(self, *arguments: Any, **named: Any) -> dict[str, Any]:
+        """Nothing is used."""
+        return {}
+
+    def kill(self, name: str) -> None:
+        """The container is ended."""
+        self.killed = True
+
+
+def test_a_program_that_an_engine_is_slow_to_start_is_not_taken_for_one_that_has_ended() -> None:
+    """However long a start takes within the limits, the run waits for it and hands its output back."""
+    word = b"word"
+    engine = _SlowEngine(word)
+    with contextlib.closing(engine), DockerRun(engine, "c", 59_000, TIGHT, ["true"], b"", word) as run:
+        ended = run.supervise(None)
+        assert run.status(["true"]) == (0, None)
+    assert (ended.stdout, ended.stderr, ended.limit_hit) == (b"said\n", b"warned\n", None)
+    assert not engine.killed
 
 
 @pytest.mark.parametrize("program", ["no-such-compiler", "./missing", "true"])

@@ -1,13 +1,25 @@
-"""What a job cannot reach from inside, in every sandbox: network, files, privileges, other runs."""
+"""What a job cannot reach from inside, in every sandbox: network, files, privileges, other runs.
 
+Where something listens, the same probe first reaches it from outside: what stops it is the sandbox.
+"""
+
+import json
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from runner.sandbox.base import Sandbox
 from tests.sandbox.support import Run, let_everybody_in
+from tests.servers.tools import ROOT
+
+
+def _answers(probe: Path, *words: str) -> bool:
+    """Whether the probe gets what it wants without a sandbox."""
+    return subprocess.run([probe, *words], check=False, capture_output=True).returncode == 0
 
 
 def test_the_environment_has_nothing_of_the_runner(run: Run) -> None:
@@ -33,10 +45,26 @@ def test_user_namespaces_cannot_be_made(run: Run, sandbox: Sandbox) -> None:
     assert run("userns").exit_code == 1
 
 
-def test_no_tcp_listener_of_the_host_answers(run: Run) -> None:
+def test_no_tcp_listener_of_the_host_answers(run: Run, probe: Path) -> None:
     """A server on the host's loopback address is out of reach."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        assert run("tcp", "127.0.0.1", str(server.getsockname()[1])).exit_code == 1
+        words = ("tcp", "127.0.0.1", str(server.getsockname()[1]))
+        assert _answers(probe, *words)
+        assert run(*words).exit_code == 1
+
+
+def test_the_credential_service_of_a_task_answers_the_runner_and_no_job(
+    sandbox: Sandbox, sandbox_name: str, probe: Path, request: pytest.FixtureRequest
+) -> None:
+    """A listener on 169.254.170.2, in the runner's own network, is out of reach for its jobs."""
+    environment = dict(os.environ)
+    if sandbox_name == "docker" and (url := request.getfixturevalue("engine").url):
+        environment["DOCKER_HOST"] = url
+    command = [sys.executable, "-m", "tests.sandbox.credentials", "attack", sandbox_name, str(probe)]
+    ended = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads(ended.stdout)
+    assert (told["outside"], told["inside"]) == (0, 1), told
 
 
 @pytest.mark.parametrize("address", ["10.0.0.1", "169.254.169.254", "169.254.170.2", "1.1.1.1"])
@@ -46,7 +74,7 @@ def test_no_other_address_answers(run: Run, address: str) -> None:
     assert result.exit_code == 1 and result.limit_hit is None and result.duration_seconds < 2
 
 
-def test_no_unix_socket_of_the_host_answers(run: Run, tmp_path: Path) -> None:
+def test_no_unix_socket_of_the_host_answers(run: Run, probe: Path, tmp_path: Path) -> None:
     """Neither a socket in a directory nor one with an abstract name is reachable."""
     path = tmp_path / "socket"
     with socket.socket(socket.AF_UNIX) as by_path, socket.socket(socket.AF_UNIX) as abstract:
@@ -57,8 +85,9 @@ def test_no_unix_socket_of_the_host_answers(run: Run, tmp_path: Path) -> None:
         abstract.listen()
         let_everybody_in(tmp_path)
         path.chmod(0o777)
-        assert run("unix", str(path)).exit_code == 1
-        assert run("unix", f"@{name}").exit_code == 1
+        for address in (str(path), f"@{name}"):
+            assert _answers(probe, "unix", address)
+            assert run("unix", address).exit_code == 1
 
 
 @pytest.mark.parametrize(

@@ -6,34 +6,46 @@ it is and for each half of it alone: without a root of its own, and without Land
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from runner.sandbox import landlock, slots, user_processes
+from runner.sandbox import landlock, reaper, slots, user_processes
 from runner.sandbox.base import SandboxError, SandboxUnavailable
 from runner.sandbox.killer import Killer
 from runner.sandbox.setpriv import Setpriv
-from runner.sandbox.setpriv_run import SetprivRun
 from tests.engine import Engine
+from tests.sandbox import credentials
 from tests.servers.tools import wait_until
 
 _FOLDER = Path("tests/sandbox")
 _SUITES = ("test_contract.py", "test_isolation.py", "test_seccomp.py", "test_slots.py")
 
 
+@pytest.fixture(scope="module")
+def task(engine: Engine) -> Iterator[str]:
+    """The network of a task, in which another container is the credential service."""
+    service = ["-m", "tests.sandbox.credentials", "serve"]
+    with engine.container(service, {}, cap_add=["NET_ADMIN"]) as container:
+        wait_until(lambda: credentials.READY.encode() in container.logs(), "the credential service")
+        yield f"container:{container.id}"
+
+
 @pytest.mark.parametrize("suite", _SUITES)
-def test_the_suites_hold_under_the_conditions_of_fargate(engine: Engine, suite: str) -> None:
+def test_the_suites_hold_under_the_conditions_of_fargate(engine: Engine, task: str, suite: str) -> None:
     """Default seccomp and capabilities, read-only root, tmpfs, init: every test passes, none skips."""
-    status, output = engine.pytest("-q", str(_FOLDER / suite), sandbox="setpriv")
+    status, output = engine.pytest("-q", str(_FOLDER / suite), sandbox="setpriv", network=task)
     print(output[-2000:])
     assert status == 0 and "skipped" not in output, output[-6000:]
 
 
 @pytest.mark.parametrize("half", ["setpriv-without-jail", "setpriv-without-landlock"])
-def test_each_half_of_the_confinement_holds_alone(engine: Engine, half: str) -> None:
+def test_each_half_of_the_confinement_holds_alone(engine: Engine, task: str, half: str) -> None:
     """Landlock without a root of its own, and a root without Landlock, keep the whole contract."""
-    status, output = engine.pytest("-q", *(str(_FOLDER / suite) for suite in _SUITES), sandbox=half)
+    status, output = engine.pytest(
+        "-q", *(str(_FOLDER / suite) for suite in _SUITES), sandbox=half, network=task
+    )
     print(output[-2000:])
     assert status == 0 and "skipped" not in output, output[-6000:]
 
@@ -89,10 +101,10 @@ def test_a_slot_that_does_not_come_clean_is_an_error() -> None:
     with slots.lease(59_940, 1) as uid:
         stuck = subprocess.Popen(["sleep", "60"], user=uid, group=uid)
         with pytest.raises(SandboxError, match="survived"):
-            SetprivRun.clear(uid, _Powerless(), seconds=0.1)
+            reaper.clear(uid, _Powerless(), seconds=0.1)
         stuck.kill()
         stuck.wait()
-        SetprivRun.clear(uid, _Powerless(), seconds=0.1)
+        reaper.clear(uid, _Powerless(), seconds=0.1)
 
 
 def test_the_killer_refuses_root() -> None:
@@ -116,7 +128,43 @@ def test_the_killer_ends_what_a_user_runs_and_nothing_else() -> None:
         wait_until(lambda: len(user_processes.processes_of(uid)) == 9, "nine processes of the slot")
         Killer().kill_all_of(uid)
         assert [process.wait(10) for process in theirs] == [-9] * 3
-        SetprivRun.clear(uid, Killer())
+        reaper.clear(uid, Killer())
         assert user_processes.processes_of(uid) == [] and mine.poll() is None
         mine.kill()
         mine.wait()
+
+
+def test_the_killer_slows_down_what_a_user_runs_and_nothing_else() -> None:
+    """Every thread of the slot gets the niceness, and what it starts later; a lower one is not asked for."""
+    if os.geteuid() != 0:
+        return  # nobody else can start a process of a slot; the container above is root
+    with slots.lease(59_980, 1) as uid:
+        theirs = [subprocess.Popen(["sleep", "60"], user=uid, group=uid) for _ in range(3)]
+        try:
+            Killer().slow_down(uid, 7)
+            assert {os.getpriority(os.PRIO_PROCESS, process.pid) for process in theirs} == {7}
+            assert user_processes.UserUsage(uid, 0).sample().nice == 7
+            Killer().slow_down(uid, 3)
+            assert {os.getpriority(os.PRIO_PROCESS, process.pid) for process in theirs} <= {3, 7}
+            assert os.getpriority(os.PRIO_PROCESS, os.getpid()) == 0
+        finally:
+            Killer().kill_all_of(uid)
+            for process in theirs:
+                process.wait()
+
+
+def test_what_a_dead_runner_left_in_a_slot_is_ended_and_what_a_living_one_has_is_not() -> None:
+    """At a runner's start orphans of slots that nobody holds are killed, and only they."""
+    if os.geteuid() != 0:
+        return
+    # Two that other tests do not take: leases begin at the other end.
+    uids = range(slots.FIRST_UID + slots.SLOTS - 2, slots.FIRST_UID + slots.SLOTS)
+    with slots.lease(uids[1], 1) as held:
+        living = subprocess.Popen(["sleep", "60"], user=held, group=held)
+        for uid in uids:
+            subprocess.run(["sh", "-c", "sleep 61 &"], user=uid, group=uid, check=True)
+        assert [len(user_processes.processes_of(uid)) for uid in uids] == [1, 2]
+        reaper.sweep(Killer())
+        assert [len(user_processes.processes_of(uid)) for uid in uids] == [0, 2]
+        Killer().kill_all_of(held)
+        living.wait()

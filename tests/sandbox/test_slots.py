@@ -1,5 +1,6 @@
 """User ids for jobs of a root runner."""
 
+import pwd
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -31,6 +32,16 @@ def test_a_quarantined_id_is_not_given_out_again() -> None:
     slots.pardon(59_930)
     with slots.lease(59_930, 2) as uid:
         assert uid == 59_930
+
+
+def test_an_id_that_belongs_to_somebody_is_never_leased() -> None:
+    """A user of this host whose id lies in the range keeps it: their processes are not ours to end."""
+    users = sorted(entry.pw_uid for entry in pwd.getpwall())
+    taken = users[-1]
+    with slots.lease(taken, 2) as uid:
+        assert uid == taken + 1
+    with pytest.raises(SandboxError), slots.lease(taken, 1):
+        pass
 
 
 def test_leases_hold_between_processes_and_die_with_them() -> None:

@@ -1,7 +1,6 @@
 """No false verdict: real compilers, each limit, and programs that compile when they are let."""
 
 import re
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from runner.sandbox.base import Sandbox, SandboxResult
 from runner.sandbox.limits import MIB
 from runner.sandbox.supervisor import limit_of_signal
 from runner.verdict import LimitPattern, classify
+from tests.compilers import installed
 from tests.sandbox.support import compile_in, missing
 
 _HEAVY = '#include <regex>\nint main() { std::regex r("a+"); return 0; }\n'
@@ -34,12 +34,12 @@ _LIMITED: dict[Reason, tuple[str, dict[str, Any]]] = {
     Reason.PROCESSES: (_HEAVY, {"processes": 1}),
 }
 
-_COMPILERS = ("g++-11", "g++-12", "clang++-13", "clang++-14", "clang++-15", "clang++-16", "clang++-19")
+_FAMILIES = {"g++": "gcc", "clang++": "clang"}
 
 
-def _installed(family: str) -> list[str]:
+def _installed(program: str) -> list[str]:
     """The installed compilers of a family; the oldest and the newest, which differ most in wording."""
-    found = [name for name in _COMPILERS if name.startswith(family) and shutil.which(name)]
+    found = installed(_FAMILIES[program])
     return [*dict.fromkeys(found[:1] + found[-1:])]
 
 

@@ -1,0 +1,70 @@
+"""What the bench compiles, and how long the bare command takes for it.
+
+    python -m bench.bare NUMBER     seconds for `PROGRAMS[NUMBER]`, measured once
+
+As a command of its own it can be asked inside a container, where the clock does not see what it costs to
+get in there. To measure another program, add it to `PROGRAMS`.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What is compiled: a file name decides the language, and `compilers` are tried in this order."""
+
+    title: str
+    compilers: tuple[str, ...]
+    name: str
+    source: str
+
+    def command(self, works: Callable[[str], bool]) -> list[str] | None:
+        """The command with the first compiler that works; None when there is none."""
+        found = next(filter(works, self.compilers), None)
+        if found is None:
+            return None
+        return [found] if found == "true" else [found, "-c", self.name]
+
+
+PROGRAMS = (
+    Program("nothing (true)", ("true",), "main.c", ""),
+    Program("trivial C", ("gcc-14", "gcc-12", "gcc"), "main.c", "int main(void) { return 0; }\n"),
+    Program(
+        "C++ <iostream>",
+        ("g++-14", "g++-12", "g++"),
+        "main.cpp",
+        '#include <iostream>\nint main() { std::cout << "hello\\n"; }\n',
+    ),
+)
+
+
+def is_here(compiler: str) -> bool:
+    """Whether the program is on the PATH."""
+    return shutil.which(compiler) is not None
+
+
+def seconds(argv: Sequence[str], program: Program) -> float:
+    """The command alone, in a folder with the source; that is made and removed as well."""
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        Path(folder, program.name).write_text(program.source)
+        subprocess.run(
+            argv, cwd=folder, check=True, capture_output=True, env={"PATH": os.defpath, "TMPDIR": folder}
+        )
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    wanted = PROGRAMS[int(sys.argv[1])]
+    found = wanted.command(is_here)
+    if found is None:
+        sys.exit(f"none of {', '.join(wanted.compilers)} is here")
+    sys.stdout.write(f"{seconds(found, wanted)}\n")

@@ -1,0 +1,116 @@
+"""A dockerd of our own, for machines where no engine runs: private, and gone without a trace.
+
+It lives in a PID and a mount namespace of its own. When it ends, in order or killed, or when the tests are
+killed, the kernel ends everything in them (containerd, shims, containers) and lets go of every mount. So a
+dead run leaves nothing that a later one would have to wait for or look for, and no process is ever ended by
+its name. It touches no network device.
+
+Images are kept in `.setup/engine`, one folder for each of the runs that are going on at once.
+"""
+
+import contextlib
+import fcntl
+import itertools
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import requests
+from docker.errors import DockerException
+
+from runner.sandbox.docker_engine import check_reachable
+from tests.servers.process import ManagedProcess, ProcessError
+from tests.servers.tools import ROOT
+
+_DATA = ROOT / ".setup" / "engine"
+
+# Debian keeps dockerd and what it calls where an ordinary user's PATH does not look.
+_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+
+
+def program() -> str | None:
+    """The path of dockerd; None where it is not installed."""
+    return shutil.which("dockerd", path=_PATH)
+
+
+def answers(url: str | None) -> bool:
+    """Whether an engine answers there; None is the environment's own."""
+    try:
+        check_reachable(url)
+        client = docker.APIClient(base_url=url, version="auto", timeout=10)
+        with contextlib.closing(client):
+            return bool(client.ping())
+    except (DockerException, requests.RequestException, OSError):
+        return False
+
+
+class EngineDaemon(ManagedProcess):
+    """A running dockerd with its data in `data`; `url` is where it answers. Takes root."""
+
+    # On two busy cores containerd alone has taken 15 s.
+    ready_timeout_seconds = 90.0
+
+    def __init__(self, dockerd: str, folder: Path, data: Path) -> None:
+        """`folder` is for what lives as long as it does, and short: a socket's path may have 107 bytes."""
+        self.url = f"unix://{folder}/engine.sock"
+        # Process 1 of a namespace has to wait for orphans, which dockerd does not do.
+        init = shutil.which("docker-init", path=_PATH)
+        super().__init__(
+            "dockerd",
+            [
+                *("setpriv", "--pdeathsig", "KILL", "--"),
+                *("unshare", "--mount", "--mount-proc", "--pid", "--fork", "--kill-child", "--"),
+                *((init, "--") if init else ()),
+                *(dockerd, "--host", self.url, "--data-root", str(data), "--exec-root", f"{folder}/run"),
+                *("--pidfile", f"{folder}/pid", "--bridge", "none", "--iptables=false", "--ip-masq=false"),
+            ],
+            log_path=folder / "dockerd.log",
+            env={**os.environ, "PATH": _PATH},
+        )
+
+    def is_ready(self) -> bool:
+        return answers(self.url)
+
+    def close(self) -> None:
+        """Ends it in order, so that what it was writing is whole, and at once where that takes too long."""
+        if self.running:
+            # `unshare` waits for its only child and passes no signal on.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
+                    os.kill(int(child), signal.SIGTERM)
+            with contextlib.suppress(ProcessError):
+                self.wait(30)
+        else:
+            self.show_log()
+        super().close()
+
+
+@contextlib.contextmanager
+def start_daemon(dockerd: str) -> Iterator[str]:
+    """A dockerd for as long as the context lasts; its URL. Raises `ProcessError`, with its log."""
+    with (
+        # Not with the prefix of workspaces: runners remove those that nobody has locked.
+        tempfile.TemporaryDirectory(prefix="engine-") as folder,
+        _data_root() as data,
+        EngineDaemon(dockerd, Path(folder), data) as daemon,
+    ):
+        yield daemon.url
+
+
+@contextlib.contextmanager
+def _data_root() -> Iterator[Path]:
+    """The first folder for images that no other run uses. Two daemons on one would wait for each other."""
+    for number in itertools.count():
+        data = _DATA / str(number)
+        data.mkdir(parents=True, exist_ok=True)
+        with (_DATA / f"{number}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield data
+            return
