@@ -19,10 +19,13 @@ from typing import Any
 
 from chalice.app import Chalice, CloudWatchEvent, Rate, Request, Response
 
-from chalicelib import bootstrap, http, pages
+from chalicelib import bootstrap, formats, http, pages
+from chalicelib.answers import Answer
 from chalicelib.bootstrap import Application
 from chalicelib.errors import SettingsError, UnsupportedMediaType, WillItCompileError
-from chalicelib.service import Answer, parse_wait
+from chalicelib.formats import Format
+from chalicelib.matrix.service import parse_after
+from chalicelib.service import parse_wait
 
 API = "/api/v1"
 DOTENV = Path(".env")
@@ -91,9 +94,15 @@ def _json(body: dict[str, Any], status: int = 200, headers: dict[str, str] | Non
     )
 
 
-def _job(answer: Answer, *, pending_status: int) -> Response:
-    headers = {"Location": f"{_prefix()}{API}/compile/{answer.job_id}"} if pending_status == 202 else {}
-    return _json(answer.body, 200 if answer.ended else pending_status, headers)
+def _told(kind: str, answer: Answer, form: Format) -> Response:
+    """A job or a matrix, in the form that was asked for once it has ended; until then as JSON, with 202
+    where what was asked for is still to come."""
+    posted = _request().method == "POST"
+    headers = {"Content-Type": answer.form.media_type, "Vary": "Accept"}
+    if posted:
+        headers["Location"] = f"{_prefix()}{API}/{kind}/{answer.id}"
+    pending = 202 if posted or form is not Format.JSON else 200
+    return _json(answer.body, 200 if answer.ended else pending, headers)
 
 
 def _request() -> Request:
@@ -110,9 +119,18 @@ def _prefix() -> str:
     return "".join(f"/{part}" for part in theirs[: len(theirs) - len(ours)])
 
 
-def _wait_seconds() -> float:
+def _query(name: str) -> list[str]:
+    """Every value of a query parameter."""
     query = _request().query_params
-    return parse_wait(query.getlist("wait") if query and "wait" in query else ())
+    return list(query.getlist(name)) if query and name in query else []
+
+
+def _wait_seconds() -> float:
+    return parse_wait(_query("wait"))
+
+
+def _form() -> Format:
+    return formats.wanted(_query("format"), _request().headers.get("accept"))
 
 
 def _body() -> bytes:
@@ -128,14 +146,16 @@ def _body() -> bytes:
 @handled
 def submit() -> Response:
     """Accepts a job: 202 with its id, or 200 with the result when it ended within `wait`."""
-    return _job(application().service.submit(_body(), _wait_seconds()), pending_status=202)
+    form = _form()
+    return _told("compile", application().service.submit(_body(), _wait_seconds(), form), form)
 
 
 @app.route(f"{API}/compile/{{job_id}}", methods=["GET"], content_types=ANY_TYPE)
 @handled
 def fetch(job_id: str) -> Response:
     """The result of a job when there is one, else its status."""
-    return _job(application().service.fetch(job_id, _wait_seconds()), pending_status=200)
+    form = _form()
+    return _told("compile", application().service.fetch(job_id, _wait_seconds(), form), form)
 
 
 @app.route(f"{API}/compile/{{job_id}}", methods=["DELETE"], content_types=ANY_TYPE)
@@ -143,6 +163,31 @@ def fetch(job_id: str) -> Response:
 def cancel(job_id: str) -> Response:
     """Cancels a job: at once when it waits, by ending its compiler when it runs."""
     return _json(application().service.cancel(job_id).body)
+
+
+@app.route(f"{API}/matrix", methods=["POST"], content_types=ANY_TYPE)
+@handled
+def submit_matrix() -> Response:
+    """Accepts one source for many environments: all of its jobs, or none."""
+    form, after = _form(), parse_after(_query("after"))
+    answer = application().service.matrices.submit(_body(), _wait_seconds(), after, form)
+    return _told("matrix", answer, form)
+
+
+@app.route(f"{API}/matrix/{{matrix_id}}", methods=["GET"], content_types=ANY_TYPE)
+@handled
+def fetch_matrix(matrix_id: str) -> Response:
+    """What a matrix has found so far, or once more than `after` of its cells have ended."""
+    form, after = _form(), parse_after(_query("after"))
+    answer = application().service.matrices.fetch(matrix_id, _wait_seconds(), after, form)
+    return _told("matrix", answer, form)
+
+
+@app.route(f"{API}/matrix/{{matrix_id}}", methods=["DELETE"], content_types=ANY_TYPE)
+@handled
+def cancel_matrix(matrix_id: str) -> Response:
+    """Cancels the cells that have not ended."""
+    return _json(application().service.matrices.cancel(matrix_id).body)
 
 
 @app.route(f"{API}/environments", methods=["GET"], content_types=ANY_TYPE)

@@ -9,6 +9,7 @@ The tree::
     │   ├── SourceTooLarge            more source than we take                (413)
     │   └── UnsupportedMediaType      a body that is not JSON by its header   (415)
     ├── JobNotFound                   unknown id, or its time to live is over (404)
+    ├── MatrixNotFound                likewise, of a matrix                   (404)
     ├── JobEnded                      too late to cancel                      (409)
     ├── QueueFull                     backpressure: try again later           (429)
     ├── NotReady                      no runner has come yet                  (503)
@@ -92,6 +93,12 @@ class JobNotFound(WillItCompileError):
     """No such job: the id is unknown, or the job's time to live is over."""
 
     slug = "job_not_found"
+
+
+class MatrixNotFound(WillItCompileError):
+    """No such matrix: the id is unknown, or the matrix's time to live is over."""
+
+    slug = "matrix_not_found"
 
 
 class JobEnded(WillItCompileError):

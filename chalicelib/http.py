@@ -15,6 +15,7 @@ STATUS_OF_ERROR: dict[type[errors.WillItCompileError], int] = {
     errors.SourceTooLarge: 413,
     errors.UnsupportedMediaType: 415,
     errors.JobNotFound: 404,
+    errors.MatrixNotFound: 404,
     errors.JobEnded: 409,
     errors.QueueFull: 429,
     errors.NotReady: 503,

@@ -77,7 +77,7 @@ def utc_now() -> datetime:
 class Model(BaseModel):
     """Base of all stored models: immutable, and tolerant of fields that a newer release wrote.
 
-    What a client sends is held to exact names in `requests.py` instead.
+    What a client sends is held to exact names in `bodies.py` instead.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -98,7 +98,7 @@ class Fix(Model):
 
 
 class Diagnostic(Model):
-    """One message of a compiler. Lines and columns count from 1, columns in bytes."""
+    """One message of a compiler. Lines and columns count from 1, columns in bytes; the end is exclusive."""
 
     severity: Severity
     message: str
@@ -125,12 +125,35 @@ class Environment(Model):
     default_standard: str
     targets: tuple[str, ...] = Field(description="<architecture>-<os> pairs, such as x86_64-linux.")
     stages: tuple[Stage, ...]
+    version_text: str = Field("", description="The line in which the compiler names its version in full.")
+    image: str = Field("", description="The container image that the runner runs in; empty outside of one.")
+
+
+class ExpectedDiagnostic(Model):
+    """What a request expects of one diagnostic: each field that is given must hold.
+
+    `message` is a part of the message, upper and lower case told apart; the rest is equal.
+    """
+
+    severity: Severity | None = None
+    message: str | None = None
+    code: str | None = None
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+
+
+class Expectation(Model):
+    """What a request says that its answer will be; at least one of the two is given."""
+
+    verdict: Verdict | None = None
+    diagnostics: tuple[ExpectedDiagnostic, ...] = ()
 
 
 class CompileRequest(Model):
     """A request in canonical form: aliases resolved, source decoded, defaults filled in.
 
-    Made by `requests.parse_request` from what a client sent; the runner reads this
+    Made by `requests.resolve` from what a client sent; the runner reads this
     form only. `files` maps relative POSIX paths to text; `main` is one of its keys.
     """
 
@@ -144,6 +167,7 @@ class CompileRequest(Model):
     stage: Stage = Stage.COMPILE
     options: tuple[str, ...] = ()
     cache: bool = True
+    expect: Expectation | None = None
 
 
 class Job(Model):
@@ -181,6 +205,8 @@ class Result(Model):
     truncated: bool = False
     environment: Environment | None = None
     command: tuple[str, ...] = ()
+    # What the compiler's environment had besides, such as GOOS: part of what makes a run repeatable.
+    command_environment: dict[str, str] = Field(default_factory=dict)
     attempts: int = 0
     cached: bool = False
 

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from chalicelib import expectations
 from chalicelib.models import Environment, Job, Result, RunnerInfo, Status
+from chalicelib.receipt import receipt
 from chalicelib.storage.base import Counts
 from chalicelib.storage.codec import format_time
 
@@ -29,11 +31,14 @@ def pending(job: Job) -> Json:
 
 
 def ended(job: Job, result: Result) -> Json:
-    """A job that has ended, with its result."""
+    """A job that has ended, with its result, its receipt, and whether it is as expected."""
+    expect = job.request.expect
     return (
         {"job_id": job.id, "status": job.status.value}
         | result.model_dump(mode="json", exclude={"job_id": True, "environment": {"version_key"}})
         | {
+            "receipt": receipt(result),
+            "expectation": expectations.evaluate(expect, result) if expect else None,
             "created_at": format_time(job.created_at),
             "started_at": format_time(job.started_at) or None,
             "completed_at": format_time(job.completed_at) or None,

@@ -7,15 +7,20 @@ method takes what a client said and gives what a client gets, or raises one of o
 import logging
 import re
 import time
-import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from chalicelib import requests, responses
+from chalicelib.answers import Answer
 from chalicelib.catalog import Catalog
-from chalicelib.errors import ErrorDetail, InvalidRequest, JobEnded, JobNotFound, NotReady, StoreError
+from chalicelib.errors import JobEnded, JobNotFound, NotReady, StoreError
+from chalicelib.formats import Format
+from chalicelib.ids import is_id, new_id
+from chalicelib.matrix.service import MatrixService
 from chalicelib.models import Environment, Job, Status, utc_now
+from chalicelib.refusals import refuse, shown
 from chalicelib.responses import Json
+from chalicelib.sarif import log
 from chalicelib.storage.base import JobStore
 
 logger = logging.getLogger("will_it_compile")
@@ -27,17 +32,6 @@ ENVIRONMENTS_AGE_SECONDS = 2.0
 # A runner that has just been started tests its compilers first. Better to wait than to refuse.
 FIRST_ANNOUNCEMENT_SECONDS = 10.0
 _POLL_SECONDS = 0.1
-
-_JOB_ID = re.compile(r"[0-9a-f]{32}")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What became of a request: `body`, and whether the job has ended."""
-
-    job_id: str
-    body: Json
-    ended: bool
 
 
 class CompileService:
@@ -55,27 +49,28 @@ class CompileService:
         self._patience_seconds = announcement_patience_seconds
         # (read at, environments); replaced as a whole, so that threads need no lock.
         self._environments: tuple[float, tuple[Environment, ...]] | None = None
+        self.matrices = MatrixService(store, catalog, self._announced)
 
     # -- jobs
 
-    def submit(self, body: bytes, wait_seconds: float = 0.0) -> Answer:
+    def submit(self, body: bytes, wait_seconds: float = 0.0, form: Format = Format.JSON) -> Answer:
         """Accepts a job; waits for its end up to `wait_seconds`, counted from now."""
         deadline = time.monotonic() + wait_seconds
         client_request = requests.parse(body)
         request = requests.resolve(client_request, self._catalog, self._announced())
-        job = Job(id=uuid.uuid4().hex, request=request, fingerprint=requests.fingerprint(request))
+        job = Job(id=new_id(), request=request, fingerprint=requests.fingerprint(request))
         self._store.submit(job)
         accepted = Answer(job.id, responses.accepted(job), ended=False)
         remaining_seconds = deadline - time.monotonic()
         if remaining_seconds <= 0:
             return accepted
         try:
-            return self.fetch(job.id, remaining_seconds)
+            return self.fetch(job.id, remaining_seconds, form)
         except StoreError:
             # The job is stored: who heard an error now would submit it again.
             return accepted
 
-    def fetch(self, job_id: str, wait_seconds: float = 0.0) -> Answer:
+    def fetch(self, job_id: str, wait_seconds: float = 0.0, form: Format = Format.JSON) -> Answer:
         """The result when the job has ended (within `wait_seconds`), else its status."""
         job = self._store.wait(self._checked(job_id), wait_seconds)
         if job is None:
@@ -85,7 +80,8 @@ class CompileService:
         result = self._store.get_result(job.id)
         if result is None:  # it expired between the two reads
             raise _not_found(job_id)
-        return Answer(job.id, responses.ended(job, result), ended=True)
+        make = log.job_document if form is Format.SARIF else responses.ended
+        return Answer(job.id, make(job, result), ended=True, form=form)
 
     def cancel(self, job_id: str) -> Answer:
         """Ends a job as cancelled. Raises `JobEnded` when it ended otherwise."""
@@ -98,7 +94,7 @@ class CompileService:
 
     def _checked(self, job_id: str) -> str:
         # Ids are ours; anything else is unknown, and never becomes a part of a key.
-        if not _JOB_ID.fullmatch(job_id):
+        if not is_id(job_id):
             raise _not_found(job_id)
         return job_id
 
@@ -146,9 +142,7 @@ def _poll(read: Callable[[], tuple[Environment, ...]], deadline: float) -> tuple
 
 
 def _not_found(job_id: str) -> JobNotFound:
-    return JobNotFound(
-        f"There is no job {requests.shown(job_id)}: its id is wrong, or its time to live is over."
-    )
+    return JobNotFound(f"There is no job {shown(job_id)}: its id is wrong, or its time to live is over.")
 
 
 def parse_wait(given: Sequence[str]) -> float:
@@ -156,15 +150,9 @@ def parse_wait(given: Sequence[str]) -> float:
     if not given:
         return 0.0
     if len(given) > 1:
-        raise _refuse_wait("`wait` is given more than once: give one number of seconds.")
+        raise refuse("wait", "`wait` is given more than once: give one number of seconds.")
     text = given[0]
     # Digits only: float() would also take "nan", "1e1" and other writing systems' digits.
     if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", text) and float(text) <= MAX_WAIT_SECONDS:
         return float(text)
-    raise _refuse_wait(
-        f"`wait` is a number of seconds from 0 to {MAX_WAIT_SECONDS:g}, not {requests.shown(text)}."
-    )
-
-
-def _refuse_wait(message: str) -> InvalidRequest:
-    return InvalidRequest(message, [ErrorDetail("wait", message)])
+    raise refuse("wait", f"`wait` is a number of seconds from 0 to {MAX_WAIT_SECONDS:g}, not {shown(text)}.")

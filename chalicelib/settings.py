@@ -11,7 +11,7 @@ import math
 import os.path
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from pydantic import SecretStr
@@ -96,6 +96,21 @@ def _file_or_empty(text: str) -> str:
     return text
 
 
+def _image(text: str) -> str:
+    # The engine decides what is a name; this keeps options and spaces out.
+    if text and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_./:@-]{0,254}", text):
+        raise ValueError
+    return text
+
+
+def _patterns(text: str) -> tuple[str, ...]:
+    """``pattern[,pattern…]`` over ``id`` or ``language/id``."""
+    patterns = tuple(part.strip() for part in text.split(","))
+    if not all(re.fullmatch(r"[a-z0-9*?][a-z0-9.*?/-]{0,63}", pattern) for pattern in patterns):
+        raise ValueError
+    return patterns
+
+
 def _addresses(text: str) -> tuple[Address, ...]:
     """``host:port[,host:port…]``; an IPv6 host stands in brackets."""
     addresses = []
@@ -156,7 +171,8 @@ class Settings:
         "Hours for which a job and its result are kept.",
     )  # fmt: skip
     max_workers: int = _variable(
-        "MAX_WORKERS", "5", "a whole number from 1 to 256", _whole(1, 256), "Jobs a runner compiles at once.",
+        "MAX_WORKERS", "5", "a whole number from 1 to 256", _whole(1, 256),
+        "Jobs a runner compiles at once; where it is not set, no more than there are cores.",
     )  # fmt: skip
     queue_size: int = _variable(
         "QUEUE_SIZE", "100", "a whole number from 1 to 1000000", _whole(1, 1_000_000),
@@ -174,6 +190,14 @@ class Settings:
     sandbox: str = _variable(
         "SANDBOX", "auto", "auto, bubblewrap, setpriv or docker",
         _choice("auto", "bubblewrap", "setpriv", "docker"), "How compilers are locked in.",
+    )  # fmt: skip
+    runner_image: str = _variable(
+        "RUNNER_IMAGE", "", "the name of a container image, or empty", _image,
+        "Image with the compilers: what SANDBOX=docker runs, and what receipts name.",
+    )  # fmt: skip
+    compilers: tuple[str, ...] = _variable(
+        "COMPILERS", "*", "ids or patterns separated by commas, such as gcc-*,cpp/clang-19", _patterns,
+        "Compilers that the runner offers, of those that it finds.",
     )  # fmt: skip
     compile_timeout_seconds: float = _variable(
         "COMPILE_TIMEOUT_SECONDS", "30", "a number of seconds from 0.1 to 3600", _number(0.1, 3600),
@@ -198,6 +222,9 @@ class Settings:
         "Name of this deployment, shown in the logs.",
     )  # fmt: skip
 
+    # The variables that were set, and not left to their defaults.
+    given: frozenset[str] = field(default=frozenset(), compare=False)
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
         """Reads all settings from `environ`; raises `SettingsError` at the first wrong one.
@@ -205,20 +232,28 @@ class Settings:
         A variable that is set but blank counts as not set, as `.env` files do it.
         """
         values: dict[str, Any] = {}
-        for item in fields(cls):
+        for item in _variable_fields():
             meta = item.metadata
             text = environ.get(meta["variable"], "").strip() or meta["default"]
             try:
                 values[item.name] = meta["parse"](text)
             except ValueError:
                 raise SettingsError(_complaint(meta["variable"], text, meta["allowed"])) from None
-        settings = cls(**values)
+        given = {name for name, text in environ.items() if text.strip()}
+        settings = cls(**values, given=frozenset(given & {variable.name for variable in variables()}))
         if settings.redis_mode == "cluster" and settings.redis_db != 0:
             raise SettingsError(_complaint("REDIS_DB", str(settings.redis_db), "0 when REDIS_MODE=cluster"))
         if settings.redis_mode == "standalone" and len(settings.redis_addr) > 1:
             allowed = "one address when REDIS_MODE=standalone"
             raise SettingsError(_complaint("REDIS_ADDR", settings.redis_address_text, allowed))
         return settings
+
+    def workers_on(self, cores: int) -> int:
+        """How many jobs a runner with that many cores compiles at once.
+
+        Jobs that share a core starve each other, so more of them than cores are for who asks for it.
+        """
+        return self.max_workers if "MAX_WORKERS" in self.given else max(1, min(self.max_workers, cores))
 
     @property
     def job_ttl_seconds(self) -> float:
@@ -233,7 +268,7 @@ class Settings:
     def describe(self) -> dict[str, str]:
         """What was chosen, for the start-up log: variable → value, without any secret."""
         shown = {}
-        for item in fields(self):
+        for item in _variable_fields():
             value = getattr(self, item.name)
             if isinstance(value, SecretStr):
                 value = "set" if value.get_secret_value() else "not set"
@@ -241,6 +276,10 @@ class Settings:
                 value = self.redis_address_text
             shown[item.metadata["variable"]] = str(value)
         return shown
+
+
+def _variable_fields() -> "tuple[Field[Any], ...]":
+    return tuple(item for item in fields(Settings) if item.metadata)
 
 
 def _complaint(variable: str, value: str, allowed: str) -> str:
@@ -268,5 +307,5 @@ def variables() -> tuple[Variable, ...]:
             allowed=item.metadata["allowed"],
             help=item.metadata["help"],
         )
-        for item in fields(Settings)
+        for item in _variable_fields()
     )

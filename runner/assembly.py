@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shutil
 import socket
 import uuid
 
@@ -12,9 +11,10 @@ from chalicelib.models import RunnerInfo, utc_now
 from chalicelib.settings import Settings
 from chalicelib.storage.base import JobStore
 from runner.compiler import Compiler
-from runner.sandbox import choose_sandbox
+from runner.sandbox import choose_sandbox, sandboxes_with
 from runner.sandbox.base import Limits, Sandbox
 from runner.sandbox.limits import default_limits
+from runner.sandbox.places import find_compiler
 from runner.toolchains import Toolchains, probe_toolchains
 from runner.worker import Runner
 from runner.workspace import remove_stale_workspaces
@@ -33,7 +33,7 @@ def limits_of(settings: Settings) -> Limits:
 
 def open_sandbox(settings: Settings) -> Sandbox:
     """A sandbox that was seen to work. Raises `SandboxUnavailable`: without one nothing is compiled."""
-    sandbox = choose_sandbox(settings.sandbox)
+    sandbox = choose_sandbox(settings.sandbox, sandboxes_with(settings.runner_image))
     logger.info("sandbox: %s (SANDBOX=%s)", sandbox.name, settings.sandbox)
     for weakness in sandbox.weaknesses:
         logger.warning("sandbox: weakness: %s", weakness)
@@ -42,10 +42,14 @@ def open_sandbox(settings: Settings) -> Sandbox:
 
 def find_compilers(settings: Settings, sandbox: Sandbox) -> Toolchains:
     """The compilers that are here and passed their self-test. Raises `SettingsError` when there is none."""
-    # The compilers of the docker sandbox are in its image, where this process cannot look: all are tried.
-    find_executable = str if sandbox.name == "docker" else shutil.which
     toolchains = probe_toolchains(
-        load_catalog(), sandbox, limits_of(settings), find_executable=find_executable
+        load_catalog(),
+        sandbox,
+        limits_of(settings),
+        # The compilers of the docker sandbox are in its image, where this process cannot look: all are tried.
+        find_executable=str if sandbox.name == "docker" else find_compiler,
+        wanted=settings.compilers,
+        image=settings.runner_image,
     )
     for unavailable in toolchains.unavailable:
         level = logging.WARNING if unavailable.installed else logging.DEBUG
@@ -58,7 +62,8 @@ def find_compilers(settings: Settings, sandbox: Sandbox) -> Toolchains:
         )
     if not toolchains.environments:
         raise SettingsError(
-            "no compiler was found that passes its self-test: install one, such as g++ or clang"
+            "no compiler was found that passes its self-test and matches COMPILERS: "
+            "install one, such as g++ or clang"
         )
     found = ", ".join(f"{item.id}/{item.language} {item.version}" for item in toolchains.environments)
     logger.info("compilers: %s", found)
@@ -75,7 +80,7 @@ def build_runner(settings: Settings, store: JobStore, sandbox: Sandbox, toolchai
         id=f"{host}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
         host=host,
         started_at=utc_now(),
-        max_workers=settings.max_workers,
+        max_workers=settings.workers_on(len(os.sched_getaffinity(0))),
         sandbox=sandbox.name,
         sandbox_weaknesses=tuple(sandbox.weaknesses),
     )

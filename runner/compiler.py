@@ -8,11 +8,13 @@ wrong on our side is `inconclusive` with a sentence, and is never called a rejec
 import logging
 import re
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from chalicelib.catalog import Catalog
 from chalicelib.errors import InvalidRequest
-from chalicelib.models import CompileRequest, Diagnostic, Environment, Reason, Result, Verdict
-from runner.diagnostics import bounds, parse
+from chalicelib.models import CompileRequest, Diagnostic, Environment, Reason, Result, Severity, Verdict
+from runner.diagnostics import bounds, parse, shown
 from runner.output import clean_text
 from runner.sandbox.base import Limits, Sandbox, SandboxError, SandboxResult
 from runner.toolchains import Toolchains
@@ -23,6 +25,26 @@ _NANOSECONDS_PER_SECOND = 1_000_000_000
 _MIB = 1024 * 1024
 
 logger = logging.getLogger("will_it_compile.runner")
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """One run of a compiler, with what was made of it."""
+
+    run: SandboxResult
+    command: tuple[str, ...]
+    variables: dict[str, str]
+    verdict: Verdict
+    reason: Reason | None
+    stdout: str
+    stderr: str
+    diagnostics: tuple[Diagnostic, ...]
+    seconds: float
+
+
+def _has_code(diagnostics: Sequence[Diagnostic], code: str) -> bool:
+    """Whether one of the errors has that code."""
+    return any(each.code == code and each.severity is not Severity.WARNING for each in diagnostics)
 
 
 class Compiler:
@@ -39,6 +61,9 @@ class Compiler:
                 for message in catalog.limit_messages(family)
             )
             for family in catalog.families
+        }
+        self._refusals = {
+            family.id: re.compile(family.refusal) for family in catalog.families.values() if family.refusal
         }
 
     def compile(
@@ -71,40 +96,83 @@ class Compiler:
         self, job_id: str, request: CompileRequest, attempts: int, cancel: threading.Event | None
     ) -> Result:
         environment = self._environment(request)
+        done = self._run(request, environment, cancel)
+        retry = self._catalog.family(environment.family).retry
+        if retry is not None and request.stage in retry.stages and _has_code(done.diagnostics, retry.code):
+            again = self._run(request, environment, cancel, retry=True)
+            done = replace(again, seconds=done.seconds + again.seconds)
+        run = done.run
+        return Result(
+            job_id=job_id,
+            verdict=done.verdict,
+            reason=done.reason,
+            success=done.verdict is not Verdict.INCONCLUSIVE,
+            compiled=done.verdict is Verdict.COMPILES,
+            stdout=done.stdout,
+            stderr=done.stderr,
+            exit_code=run.exit_code,
+            duration=round(done.seconds * _NANOSECONDS_PER_SECOND),
+            error=self._explain(done.reason, run, environment) if done.reason else "",
+            diagnostics=done.diagnostics,
+            truncated=(
+                run.stdout_truncated
+                or run.stderr_truncated
+                or bounds.count(done.diagnostics) >= bounds.MAX_DIAGNOSTICS
+            ),
+            environment=environment,
+            command=done.command,
+            command_environment=done.variables,
+            attempts=attempts,
+        )
+
+    def _run(
+        self,
+        request: CompileRequest,
+        environment: Environment,
+        cancel: threading.Event | None,
+        *,
+        retry: bool = False,
+    ) -> "_Done":
+        family = self._catalog.family(environment.family)
+        target = f"{request.architecture}-{request.os}"
+        entry = self._toolchains.entry(environment)
         command = self._catalog.build_command(
             request.language,
-            request.compiler,
+            entry,
             request.standard,
             request.stage,
             request.options,
             request.files,
             request.main,
+            target=target,
+            retry=retry,
         )
+        variables = self._catalog.build_environment(entry, target)
         with Workspace.create(request.files) as workspace:
-            run = self._sandbox.run(command, workspace, self._limits, cancel=cancel)
-        verdict, reason = classify(run, patterns=self._patterns[environment.family])
+            run = self._sandbox.run(command, workspace, self._limits, environment=variables, cancel=cancel)
+        stdout = clean_text(run.stdout, truncated=run.stdout_truncated)
         stderr = clean_text(run.stderr, truncated=run.stderr_truncated)
-        diagnostics = self._diagnostics(environment, stderr, request, workspace.inside)
-        return Result(
-            job_id=job_id,
+        messages = {"stdout": stdout, "stderr": stderr, "both": stdout + stderr}[family.prints_to]
+        diagnostics = parse(family.diagnostics, messages, request.files, workspace.inside)
+        # What is there for the parser alone goes: a person sees what the bare compiler prints.
+        stdout, stderr = shown(family.diagnostics, stdout), shown(family.diagnostics, stderr)
+        verdict, reason = classify(
+            run,
+            patterns=self._patterns[family.id],
+            refusal=self._refusals.get(family.id),
+            # Both streams: where a compiler's own runtime complains is not where the compiler does.
+            said=f"{stdout}\n{stderr}",
+        )
+        return _Done(
+            run=run,
+            command=command,
+            variables=variables,
             verdict=verdict,
             reason=reason,
-            success=verdict is not Verdict.INCONCLUSIVE,
-            compiled=verdict is Verdict.COMPILES,
-            stdout=clean_text(run.stdout, truncated=run.stdout_truncated),
+            stdout=stdout,
             stderr=stderr,
-            exit_code=run.exit_code,
-            duration=round(run.duration_seconds * _NANOSECONDS_PER_SECOND),
-            error=self._explain(reason, run, environment) if reason else "",
             diagnostics=diagnostics,
-            truncated=(
-                run.stdout_truncated
-                or run.stderr_truncated
-                or bounds.count(diagnostics) >= bounds.MAX_DIAGNOSTICS
-            ),
-            environment=environment,
-            command=command,
-            attempts=attempts,
+            seconds=run.duration_seconds,
         )
 
     def _environment(self, request: CompileRequest) -> Environment:
@@ -117,11 +185,6 @@ class Compiler:
         if request.stage not in environment.stages:
             raise InvalidRequest(f"{request.compiler} of this runner has no stage {request.stage.value}.")
         return environment
-
-    def _diagnostics(
-        self, environment: Environment, stderr: str, request: CompileRequest, folder: str
-    ) -> tuple[Diagnostic, ...]:
-        return parse(self._catalog.family(environment.family), stderr, request.files, folder)
 
     def _explain(self, reason: Reason, run: SandboxResult, environment: Environment) -> str:
         """One sentence about a run without a verdict, with the limit's value and unit."""

@@ -3,7 +3,8 @@
 Each is asked for its version and then put to its self-test, in the sandbox that will run
 the jobs: a good program must compile and a bad one be rejected with an error at the
 expected line. The bad one is compiled in the newest standard that the catalogue claims, so a
-wrong claim shows here, not as a wrong verdict. What fails is not announced; the reason is
+wrong claim shows here, not as a wrong verdict. A target besides the host's own is offered when the
+good program passes every offered stage for it. What fails is not announced; the reason is
 kept for the log. Nothing here is specific to a language.
 """
 
@@ -11,11 +12,12 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
-from chalicelib.catalog import Catalog, Compiler, Family, Language
+from chalicelib.catalog import Catalog, Compiler, Family, Language, version_key
 from chalicelib.models import Environment, Severity, Stage, Verdict
 from runner.diagnostics import parse
 from runner.output import clean_text
@@ -47,6 +49,8 @@ class Toolchains:
 
     environments: tuple[Environment, ...]
     unavailable: tuple[Unavailable, ...] = ()
+    # The catalogue's entry behind each environment, by language and id: made for the version found.
+    entries: Mapping[tuple[str, str], Compiler] = field(default_factory=dict)
 
     def environment(self, language: str, compiler: str) -> Environment | None:
         """The announced environment of that compiler of that language."""
@@ -55,9 +59,17 @@ class Toolchains:
                 return environment
         return None
 
+    def entry(self, environment: Environment) -> Compiler:
+        """The catalogue's entry behind an announced environment."""
+        return self.entries[environment.language, environment.id]
+
 
 class _SelfTestError(Exception):
     """A self-test that did not go as it must; the message is a sentence for the log."""
+
+
+class _Unwanted(Exception):
+    """A compiler that is not to be offered."""
 
 
 def native_target() -> str:
@@ -72,105 +84,186 @@ def probe_toolchains(
     limits: Limits,
     *,
     find_executable: Callable[[str], str | None] = shutil.which,
+    wanted: Sequence[str] = ("*",),
+    image: str = "",
 ) -> Toolchains:
     """Try every compiler of the catalogue. Raises nothing: what goes wrong is a reason in the result.
 
     `find_executable` says whether a program is there at all (a path, or None), which spares
-    starting a sandbox for each compiler that is not installed.
+    starting a sandbox for each compiler that is not installed. `wanted` are patterns over ids, or over
+    ``language/id``: what none matches is not offered. `image` is the container image that the compilers
+    are in, if they are in one.
     """
 
-    def probe(language: Language, compiler: Compiler) -> Environment | Unavailable:
+    def probe(language: Language, compiler: Compiler) -> "_Found | Unavailable":
         if find_executable(compiler.executable) is None:
             reason = f"{compiler.executable} is not on the PATH."
             return Unavailable(language.id, compiler.id, reason, installed=False)
         try:
-            return _Probe(catalog, sandbox, limits, language, compiler).run()
+            return _Probe(catalog, sandbox, limits, language, compiler, image, wanted).run()
+        except _Unwanted:
+            reason = "COMPILERS leaves it out."
+            return Unavailable(language.id, compiler.id, reason, installed=False)
         except (_SelfTestError, SandboxError, OSError, ValueError) as error:
             return Unavailable(language.id, compiler.id, str(error), installed=True)
 
     entries = [(language, compiler) for language in catalog.languages for compiler in language.compilers]
     with ThreadPoolExecutor(_PROBE_THREADS, thread_name_prefix="probe") as pool:
         answers = list(pool.map(lambda entry: probe(*entry), entries))
+    found: dict[tuple[str, str], _Found] = {}
+    unavailable = [answer for answer in answers if isinstance(answer, Unavailable)]
+    for answer in answers:
+        if isinstance(answer, _Found):
+            environment = answer.environment
+            # `go` and `go-1.24` may be the same program: the first entry stands for it.
+            first = found.setdefault((environment.language, environment.id), answer)
+            if first is not answer:
+                reason = f"{answer.entry.executable} is {environment.id} once more."
+                unavailable.append(Unavailable(environment.language, environment.id, reason, installed=False))
     return Toolchains(
-        environments=tuple(answer for answer in answers if isinstance(answer, Environment)),
-        unavailable=tuple(answer for answer in answers if isinstance(answer, Unavailable)),
+        environments=tuple(answer.environment for answer in found.values()),
+        unavailable=tuple(unavailable),
+        entries={key: answer.entry for key, answer in found.items()},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A compiler that passed: what is announced, and its entry of the catalogue, made for its version."""
+
+    environment: Environment
+    entry: Compiler
 
 
 class _Probe:
     """The questions to one compiler."""
 
     def __init__(
-        self, catalog: Catalog, sandbox: Sandbox, limits: Limits, language: Language, compiler: Compiler
+        self,
+        catalog: Catalog,
+        sandbox: Sandbox,
+        limits: Limits,
+        language: Language,
+        compiler: Compiler,
+        image: str,
+        wanted: Sequence[str],
     ) -> None:
         self._catalog = catalog
         self._sandbox = sandbox
         self._limits = limits
         self._language = language
         self._compiler = compiler
+        self._image = image
+        self._wanted = wanted
         self._family: Family = catalog.family(compiler.family)
 
-    def run(self) -> Environment:
-        version = self._version()
-        stages = self._stages()
-        self._rejects_the_bad_program()
-        return Environment(
+    def run(self) -> _Found:
+        if "{version}" not in self._compiler.id and not self._is_wanted():
+            raise _Unwanted
+        version, text = self._version()
+        key = version_key(version)
+        self._compiler = self._compiler.at(key)
+        if not self._is_wanted():
+            raise _Unwanted
+        standards = self._language.standards_of(self._compiler)
+        default = str(self._compiler.default_standard)
+        stages = self._stages(default)
+        self._rejects_the_bad_program(str(self._compiler.newest_standard))
+        environment = Environment(
             id=self._compiler.id,
             language=self._language.id,
             family=self._family.id,
             version=version,
-            version_key=tuple(int(part) for part in version.split(".")),
-            standards=self._language.standards_of(self._compiler),
-            default_standard=self._compiler.default_standard,
-            targets=(native_target(),),
+            version_key=key,
+            standards=standards,
+            default_standard=default,
+            targets=(native_target(), *self._other_targets(default, stages)),
             stages=stages,
+            version_text=text,
+            image=self._image,
         )
+        return _Found(environment, self._compiler)
 
-    def _version(self) -> str:
+    def _is_wanted(self) -> bool:
+        names = (self._compiler.id, f"{self._language.id}/{self._compiler.id}")
+        return any(fnmatchcase(name, pattern) for name in names for pattern in self._wanted)
+
+    def _version(self) -> tuple[str, str]:
+        """The version, and the line that tells it."""
         probe = self._family.version
         with Workspace.create({}) as workspace:
-            argv = (*self._compiler.command, *probe.arguments)
-            result = self._sandbox.run(argv, workspace, self._limits)
-        printed = clean_text(result.stdout)
+            argv = (*(probe.command or self._compiler.command), *probe.arguments)
+            variables = self._catalog.build_environment(self._compiler, native_target())
+            result = self._sandbox.run(argv, workspace, self._limits, environment=variables)
+        printed = clean_text(result.stdout + result.stderr)
         match = re.search(probe.pattern, printed)
         if result.exit_code != 0 or match is None:
             raise _SelfTestError(f"{argv!r} told no version (exit {result.exit_code}): {printed[:200]!r}")
-        return match[1]
+        line = next(line for line in printed.splitlines() if match[1] in line)
+        return match[1], line.strip()
 
-    def _stages(self) -> tuple[Stage, ...]:
+    def _stages(self, standard: str) -> tuple[Stage, ...]:
         """The stages that work: all, or without `link` where there is a compiler but no linker or library."""
         stages = [stage for stage in Stage if stage in self._family.stages]
         printed = ""
         while stages:
-            result = self._compile(self._language.self_test.good, self._compiler.default_standard, stages[-1])
+            result = self._compile(self._language.self_test.good, standard, stages[-1], native_target())
             if self._verdict(result) is Verdict.COMPILES:
                 return tuple(stages)
             stages.pop()
-            printed = clean_text(result.stderr)[:500]
+            printed = clean_text(result.stderr + result.stdout)[:500]
         raise _SelfTestError(f"The good program of the self-test does not compile: {printed!r}")
 
-    def _rejects_the_bad_program(self) -> None:
+    def _other_targets(self, standard: str, stages: Sequence[Stage]) -> list[str]:
+        """The family's other targets for which the good program passes."""
+        good = self._language.self_test.good
+        stage = self._family.targets_tried_at or stages[-1]
+        return [
+            target
+            for target, how in self._family.targets.items()
+            if target != native_target()
+            and self._has(how.requires)
+            and self._verdict(self._compile(good, standard, stage, target)) is Verdict.COMPILES
+        ]
+
+    def _has(self, path: str) -> bool:
+        """Whether the sandbox has that path; an empty one is always there."""
+        if not path:
+            return True
+        with Workspace.create({}) as workspace:
+            return self._sandbox.run(["test", "-e", path], workspace, self._limits).exit_code == 0
+
+    def _rejects_the_bad_program(self, standard: str) -> None:
         test = self._language.self_test
         stage = next(stage for stage in Stage if stage in self._family.stages)
-        result = self._compile(test.bad, self._compiler.newest_standard, stage)
-        printed = clean_text(result.stderr)
+        result = self._compile(test.bad, standard, stage, native_target())
+        printed = clean_text(messages_of(self._family, result))
         files = {self._language.default_main: test.bad}
         errors = [
             diagnostic.line
-            for diagnostic in parse(self._family, printed, files, INSIDE)
+            for diagnostic in parse(self._family.diagnostics, printed, files, INSIDE)
             if diagnostic.severity in (Severity.ERROR, Severity.FATAL)
         ]
         if self._verdict(result) is not Verdict.REJECTED or test.bad_line not in errors:
             raise _SelfTestError(f"The bad program of the self-test is not rejected: {printed[:500]!r}")
 
-    def _compile(self, source: str, standard: str, stage: Stage) -> SandboxResult:
+    def _compile(self, source: str, standard: str, stage: Stage, target: str) -> SandboxResult:
         main = self._language.default_main
+        files = {main: source}
         argv = self._catalog.build_command(
-            self._language.id, self._compiler.id, standard, stage, (), (main,), main
+            self._language.id, self._compiler, standard, stage, (), files, main, target=target
         )
-        with Workspace.create({main: source}) as workspace:
-            return self._sandbox.run(argv, workspace, self._limits)
+        variables = self._catalog.build_environment(self._compiler, target)
+        with Workspace.create(files) as workspace:
+            return self._sandbox.run(argv, workspace, self._limits, environment=variables)
 
     @staticmethod
     def _verdict(result: SandboxResult) -> Verdict:
         return classify(result, patterns=())[0]
+
+
+def messages_of(family: Family, result: SandboxResult) -> bytes:
+    """What the compiler says about the source: one of its two streams, or both."""
+    if family.prints_to == "both":
+        return result.stdout + result.stderr
+    return result.stdout if family.prints_to == "stdout" else result.stderr

@@ -30,9 +30,10 @@ _REASON_OF_LIMIT = {
 # cancelled. The kernel does it when the host's memory runs out.
 _REASON_OF_SIGNAL: dict[int, Reason] = {signal.SIGKILL: Reason.MEMORY}
 
-# Where gcc, clang, GNU as, ld and javac say that they refuse the program: an error with a line
-# number, an error of clang's code generation, or a linker that gave up.
-_ORDINARY_ERROR = re.compile(
+# Where gcc, clang, GNU as, ld, javac and zig say that they refuse the program: an error with a line
+# number, an error of clang's code generation, or a linker that gave up. Families whose compilers say it
+# in another way bring a pattern of their own.
+_REFUSAL = re.compile(
     r"(?m)"
     r"^[^\n]*:\d+: (?:fatal )?[eE]rror: "
     r"|^error: "
@@ -42,7 +43,7 @@ _ORDINARY_ERROR = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class LimitPattern:
-    """A limit or crash in a compiler's own words: `pattern` is searched in the whole of stderr.
+    """A limit or crash in a compiler's own words: `pattern` is searched in all that it says.
 
     It must describe complete lines, `(?m)^…$`, as the compiler or its driver prints them.
     """
@@ -51,8 +52,17 @@ class LimitPattern:
     pattern: re.Pattern[str]
 
 
-def classify(result: SandboxResult, *, patterns: Sequence[LimitPattern]) -> tuple[Verdict, Reason | None]:
+def classify(
+    result: SandboxResult,
+    *,
+    patterns: Sequence[LimitPattern],
+    refusal: re.Pattern[str] | None = None,
+    said: str | None = None,
+) -> tuple[Verdict, Reason | None]:
     """The verdict on a run, with the reason when it is inconclusive.
+
+    `refusal` finds the compiler's own errors about the source, by default in the shape that most share;
+    `said` is where to look for them and for `patterns`, by default the whole of stderr.
 
     In this order: cancelled; a limit that the sandbox saw; exit status 0; a limit or crash that the
     compiler reported; a signal that ended it; everything else is the compiler's own rejection.
@@ -63,15 +73,19 @@ def classify(result: SandboxResult, *, patterns: Sequence[LimitPattern]) -> tupl
         return Verdict.INCONCLUSIVE, _REASON_OF_LIMIT[result.limit_hit]
     if result.exit_code == 0:
         return Verdict.COMPILES, None
-    reported = _reported(result, patterns)
+    text = result.stderr.decode(errors="replace") if said is None else said
+    reported = _reported(result, text, patterns, refusal or _REFUSAL)
+    if result.signal is not None and reported in (None, Reason.COMPILER_CRASH):
+        # Which signal says more than that it crashed.
+        return Verdict.INCONCLUSIVE, _REASON_OF_SIGNAL.get(result.signal, Reason.COMPILER_CRASH)
     if reported is not None:
         return Verdict.INCONCLUSIVE, reported
-    if result.signal is not None:
-        return Verdict.INCONCLUSIVE, _REASON_OF_SIGNAL.get(result.signal, Reason.COMPILER_CRASH)
     return Verdict.REJECTED, None
 
 
-def _reported(result: SandboxResult, patterns: Sequence[LimitPattern]) -> Reason | None:
+def _reported(
+    result: SandboxResult, text: str, patterns: Sequence[LimitPattern], refusal: re.Pattern[str]
+) -> Reason | None:
     """The limit or crash that a failed compiler reports, if it is to be believed.
 
     A crash is often only how a limit ends, so limits are looked for first. The messages
@@ -79,14 +93,13 @@ def _reported(result: SandboxResult, patterns: Sequence[LimitPattern]) -> Reason
     to …`), so they are taken out before looking for those. A compiler that a signal ended did
     not get to refuse anything, whatever it had printed before.
     """
-    text = result.stderr.decode(errors="replace")
     found = [entry for entry in patterns if entry.pattern.search(text)]
     if not found:
         return None
     if result.signal is None:
         for entry in found:
             text = entry.pattern.sub("", text)
-        if _ORDINARY_ERROR.search(text):
+        if refusal.search(text):
             return None
     reasons = [entry.reason for entry in found]
     return next((reason for reason in reasons if reason is not Reason.COMPILER_CRASH), Reason.COMPILER_CRASH)

@@ -9,7 +9,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from chalicelib.requests import MAX_BODY_BYTES, MAX_SOURCE_BYTES
+from chalicelib.bodies import MAX_BODY_BYTES
+from chalicelib.sources import MAX_SOURCE_BYTES
 
 GOOD: dict[str, Any] = {"source_code": "int main() { return 0; }", "language": "cpp"}
 

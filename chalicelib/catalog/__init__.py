@@ -17,7 +17,7 @@ from chalicelib.catalog.file_names import (
     check_file_names,
 )
 from chalicelib.catalog.loader import load_catalog, parse_catalog
-from chalicelib.catalog.model import Compiler, Family, Language, LimitMessage, Standard
+from chalicelib.catalog.model import Compiler, Family, Language, LimitMessage, Standard, version_key
 from chalicelib.catalog.options import MAX_OPTION_CHARACTERS, MAX_OPTIONS
 
 __all__ = [
@@ -35,4 +35,5 @@ __all__ = [
     "check_file_names",
     "load_catalog",
     "parse_catalog",
+    "version_key",
 ]

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from chalicelib.catalog import command, options
-from chalicelib.catalog.model import Family, Language, LimitMessage
+from chalicelib.catalog.model import Compiler, Family, Language, LimitMessage
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import Stage
 
@@ -22,7 +22,8 @@ class Catalog:
         limit_messages: Mapping[str, Sequence[LimitMessage]],
     ) -> None:
         self.languages = tuple(languages)
-        self.families = {family.id: family for family in families}
+        own = {family.id: family for family in families}
+        self.families = {name: _with_options(family, own) for name, family in own.items()}
         self._limit_messages = {family: tuple(messages) for family, messages in limit_messages.items()}
         self._by_name: dict[str, Language] = {}
         for language in languages:
@@ -59,20 +60,33 @@ class Catalog:
             return None
         return next((other for other in self.languages if other.is_source(file_name)), None)
 
+    def left_out(self, language: Language, files: Collection[str]) -> str | None:
+        """A source file of the language that it would not compile for being in a folder, if there is one."""
+        project = language.project
+        if language.sources != "top" or (project is not None and project.file in files):
+            return None
+        return next((name for name in sorted(files) if "/" in name and language.is_source(name)), None)
+
     def build_command(
         self,
         language: str,
-        compiler: str,
+        compiler: Compiler | str,
         standard: str,
         stage: Stage,
         options: Sequence[str],
-        files: Collection[str],
+        files: Mapping[str, str],
         main: str,
+        *,
+        target: str = "",
+        retry: bool = False,
     ) -> tuple[str, ...]:
-        """See `command.build_command`; `InvalidRequest` also for a compiler that is not listed."""
+        """See `command.build_command`; `InvalidRequest` also for a compiler that is not listed.
+
+        A compiler whose entry leaves its version open is given as what `Compiler.at` made of it.
+        """
         found = self.language(language)
-        entry = found.compiler(compiler) if found else None
-        if found is None or entry is None:
+        entry = found.compiler(compiler) if found and isinstance(compiler, str) else compiler
+        if found is None or not isinstance(entry, Compiler):
             raise InvalidRequest(f"There is no compiler {compiler!r} for the language {language!r}.")
         return command.build_command(
             found,
@@ -83,15 +97,25 @@ class Catalog:
             options=options,
             files=files,
             main=main,
+            target=target,
+            retry=retry,
         )
+
+    def build_environment(self, compiler: Compiler, target: str) -> dict[str, str]:
+        """See `command.build_environment`."""
+        return command.build_environment(self.family(compiler.family), compiler, target)
 
     @staticmethod
     def _check_family(family: Family) -> None:
         unknown = command.unknown_placeholders(family)
         if unknown:
             raise ValueError(f"family {family.id!r}: unknown placeholders {sorted(unknown)} in its arguments")
+        again = family.retry.stages if family.retry else {}
+        if not set(again) <= set(family.stages):
+            raise ValueError(f"family {family.id!r}: tries stages again that it does not have")
         rules = family.options
-        for pattern in (*rules.allow, *(each for refusal in rules.refuse for each in refusal.patterns)):
+        refused = [pattern for refusal in rules.refuse for pattern in refusal.patterns]
+        for pattern in (family.refusal or "", *rules.allow, *refused):
             try:
                 re.compile(pattern)
             except re.error as error:
@@ -111,8 +135,31 @@ class Catalog:
         for compiler in language.compilers:
             if compiler.family not in self.families:
                 raise ValueError(f"{where}: {compiler.id} is of an unknown family {compiler.family!r}")
-            unknown = {compiler.newest_standard, *compiler.spellings} - ids
+            default, newest = compiler.default_standard, compiler.newest_standard
+            named = {
+                *(_named(default) if isinstance(default, dict) else ()),
+                *_named(newest),
+                *_named(compiler.oldest_standard),
+            }
+            unknown = {*named, *compiler.spellings} - ids
             if unknown:
                 raise ValueError(f"{where}: {compiler.id} names unknown standards {sorted(unknown)}")
-            if compiler.default_standard not in language.standards_of(compiler):
+            offered = language.standards_of(compiler)
+            if isinstance(default, str) and default not in (offered or ids):
                 raise ValueError(f"{where}: the default standard of {compiler.id} is not one that it offers")
+
+
+def _named(standard: str | dict[str, str] | None) -> tuple[str, ...]:
+    """The standards that an entry names in one of its fields."""
+    if standard is None or isinstance(standard, str):
+        return (standard,) if standard else ()
+    return tuple(standard.values())
+
+
+def _with_options(family: Family, families: Mapping[str, Family]) -> Family:
+    """The family with the option rules that hold for it."""
+    if not family.options_like:
+        return family
+    if family.options_like not in families:
+        raise ValueError(f"family {family.id!r}: there is no family {family.options_like!r}")
+    return family.model_copy(update={"options": families[family.options_like].options})

@@ -7,29 +7,54 @@ ones: whatever reaches a runner must not depend on who wrote it into the store.
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 
 from chalicelib.catalog.file_names import check_file_names
-from chalicelib.catalog.model import Compiler, Family, Language
+from chalicelib.catalog.model import Compiler, Family, Language, Order
 from chalicelib.catalog.options import MAX_OPTIONS, follows_sources, refuse_option
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import Stage
 
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
-_WHOLE_ARGUMENTS = frozenset({"{stage}", "{options}", "{sources}", "{options_after_sources}"})
+_WHOLE_ARGUMENTS = frozenset({"{stage}", "{target}", "{options}", "{sources}", "{options_after_sources}"})
 _PARTS_OF_ARGUMENTS = frozenset({"{standard}", "{input_language}", "{main}"})
 
 
 def unknown_placeholders(family: Family) -> set[str]:
     """Placeholders in the family's arguments that `build_command` would not replace."""
+    stages = [*family.stages.values(), *(family.retry.stages.values() if family.retry else ())]
+    parts = {each for stage in stages for argument in stage for each in _PLACEHOLDER.findall(argument)}
     found = {each for argument in family.arguments for each in _PLACEHOLDER.findall(argument)}
-    return found - _PARTS_OF_ARGUMENTS - (_WHOLE_ARGUMENTS & set(family.arguments))
+    return (parts - _PARTS_OF_ARGUMENTS) | (
+        found - _PARTS_OF_ARGUMENTS - (_WHOLE_ARGUMENTS & set(family.arguments))
+    )
 
 
-def translation_units(language: Language, files: Collection[str], main: str) -> tuple[str, ...]:
-    """The files to compile: `main` first whatever its name, then every other source file by name."""
-    others = sorted(name for name in files if name != main and language.is_source(name))
-    return (main, *others)
+def translation_units(language: Language, files: Mapping[str, str], main: str) -> tuple[str, ...]:
+    """The files to compile: `main` and the other source files by name, in the language's order."""
+    if language.project is not None and language.project.file in files:
+        return language.project.arguments
+    if language.sources == "main":
+        return (main,)
+    units = sorted(name for name in files if name != main and language.is_source(name))
+    if language.sources == "top":
+        units = [name for name in units if "/" not in name]
+    units.insert(0 if language.main_is == "first" else len(units), main)
+    return tuple(units if language.order is None else _by_use(language.order, units, files))
+
+
+def _by_use(order: Order, units: Sequence[str], files: Mapping[str, str]) -> list[str]:
+    """`units` so that each comes after those that define what it uses; in a circle, as they stood."""
+    names = {unit: {name.casefold() for name in re.findall(order.defines, files[unit])} for unit in units}
+    used = {unit: {name.casefold() for name in re.findall(order.uses, files[unit])} for unit in units}
+    done: list[str] = []
+    waiting = list(units)
+    while waiting:
+        missing = {name for unit in waiting for name in names[unit]}
+        ready = next((unit for unit in waiting if not (used[unit] - names[unit]) & missing), waiting[0])
+        waiting.remove(ready)
+        done.append(ready)
+    return done
 
 
 def build_command(
@@ -40,13 +65,16 @@ def build_command(
     standard: str,
     stage: Stage,
     options: Sequence[str],
-    files: Collection[str],
+    files: Mapping[str, str],
     main: str,
+    target: str = "",
+    retry: bool = False,
 ) -> tuple[str, ...]:
     """The argument vector that takes `files` to `stage`, to be run in the folder that holds them.
 
-    Raises `InvalidRequest` when an option, a file name, the standard or the stage is not one
-    that this compiler takes.
+    `target` is one of the family's; any other is the host's own, which takes no arguments. With `retry` it
+    is the family's second attempt. Raises `InvalidRequest` when an option, a file name, the standard or the
+    stage is not one that this compiler takes.
     """
     if main not in files:
         raise InvalidRequest(f"The main file {main!r} is not among the files.")
@@ -62,21 +90,33 @@ def build_command(
     if problem is not None:
         raise InvalidRequest(problem)
 
-    spliced: dict[str, Sequence[str]] = {
-        "{stage}": family.stages[stage],
-        "{options}": [option for option in options if not follows_sources(family, option)],
-        "{options_after_sources}": [option for option in options if follows_sources(family, option)],
-        "{sources}": translation_units(language, files, main),
-    }
+    stages = {**family.stages, **(family.retry.stages if retry and family.retry else {})}
     texts = {
         "{standard}": compiler.spellings.get(standard, standard),
         "{input_language}": language.input_language,
         "{main}": main,
+    }
+    spliced: dict[str, Sequence[str]] = {
+        "{stage}": [_filled(argument, texts) for argument in stages[stage]],
+        "{target}": family.targets[target].arguments if target in family.targets else (),
+        "{options}": [option for option in options if not follows_sources(family, option)],
+        "{options_after_sources}": [option for option in options if follows_sources(family, option)],
+        "{sources}": translation_units(language, files, main),
     }
     command = list(compiler.command)
     for argument in family.arguments:
         if argument in spliced:
             command += spliced[argument]
         else:
-            command.append(_PLACEHOLDER.sub(lambda match: texts[match[0]], argument))
+            command.append(_filled(argument, texts))
     return tuple(command)
+
+
+def build_environment(family: Family, compiler: Compiler, target: str) -> dict[str, str]:
+    """The variables of a run besides those that the sandbox sets."""
+    of_target = family.targets[target].environment if target in family.targets else {}
+    return {**family.environment, **compiler.environment, **of_target}
+
+
+def _filled(argument: str, texts: Mapping[str, str]) -> str:
+    return _PLACEHOLDER.sub(lambda match: texts[match[0]], argument)

@@ -24,15 +24,25 @@ def parse_catalog(
         except tomllib.TOMLDecodeError as error:
             raise ValueError(f"catalogue file {name}: {error}") from error
 
+    messages = table(_LIMIT_MESSAGES, limit_messages)
+    like = messages.pop("like", {})
+    if not isinstance(like, dict):
+        raise ValueError(f"catalogue file {_LIMIT_MESSAGES}: [like] is no table")
+
+    def spoken_by(family: str) -> list[LimitMessage]:
+        names = [family, *_entries(like.get(family))]
+        entries = [entry for name in names for entry in _entries(messages.get(str(name)))]
+        return [LimitMessage.model_validate(entry) for entry in entries]
+
     return Catalog(
         languages=[Language.model_validate(table(name, text)) for name, text in sorted(languages.items())],
         families=[Family.model_validate(table(name, text)) for name, text in sorted(families.items())],
-        limit_messages={
-            family: [LimitMessage.model_validate(message) for message in messages]
-            for family, messages in table(_LIMIT_MESSAGES, limit_messages).items()
-            if isinstance(messages, list)
-        },
+        limit_messages={family: spoken_by(family) for family in {*messages, *like}},
     )
+
+
+def _entries(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
 
 
 @dataclass(frozen=True, slots=True)

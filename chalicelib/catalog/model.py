@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chalicelib.models import Reason, Stage
 
+# The shapes of messages, each with a parser in runner/diagnostics.
+Shape = Literal["gnu", "rustc", "javac", "go", "tsc", "gfortran", "python", "zig"]
+
 
 class Entry(BaseModel):
     """Base of all catalogue entries: immutable, and a misspelt key is an error at load time."""
@@ -32,8 +35,11 @@ class OptionRules(Entry):
     """The allow-list of a family. Patterns match whole options; a refusal wins over an allowance.
 
     Allowed options that match `after_sources` are given behind the file names. `switches` are
-    words by the letter before them: ``f = ["rtti"]`` allows ``-frtti`` and ``-fno-rtti``.
+    words by the letter before them: ``f = ["rtti"]`` allows ``-frtti`` and ``-fno-rtti``. `passed_on`
+    says in words which are allowed.
     """
+
+    passed_on: str = ""
 
     allow: tuple[str, ...] = ()
     after_sources: tuple[str, ...] = ()
@@ -42,8 +48,12 @@ class OptionRules(Entry):
 
 
 class VersionProbe(Entry):
-    """How a compiler of a family tells its version: the first group of `pattern` in what it prints."""
+    """How a compiler of a family tells its version: the first group of `pattern` in what it prints.
 
+    `command` stands in place of the compiler's own where a part of it must not be asked.
+    """
+
+    command: tuple[str, ...] = ()
     arguments: tuple[str, ...]
     pattern: str
 
@@ -55,20 +65,54 @@ class LimitMessage(Entry):
     pattern: str
 
 
+class Target(Entry):
+    """How compilers of a family are told to compile for one target: more arguments, more variables.
+
+    `requires` is a path without which it need not be tried, since trying would take long or fail anyway.
+    """
+
+    arguments: tuple[str, ...] = ()
+    environment: dict[str, str] = {}
+    requires: str = ""
+
+
+class Retry(Entry):
+    """What is tried once more, with the arguments of other stages, when an error has this code.
+
+    For compilers that must be told whether the source is a program or a library.
+    """
+
+    code: str
+    stages: dict[Stage, tuple[str, ...]]
+
+
 class Family(Entry):
     """How compilers of one kind are driven.
 
-    `arguments` is the command behind the executable. Whole elements ``{stage}``,
+    `arguments` is the command behind the executable. Whole elements ``{stage}``, ``{target}``,
     ``{options}``, ``{sources}`` and ``{options_after_sources}`` are replaced by any number of
     arguments; inside an element ``{standard}``, ``{main}`` and ``{input_language}`` are replaced by text.
+
+    `environment` holds variables that every run gets; the sandbox sets PATH, HOME, TMPDIR and LANG.
+    `targets` holds those that are not the host's own, and the host's where it must be named; they are tried
+    at the last stage, or at `targets_tried_at` where a compiler links by itself for all of them.
+    `refusal` is a pattern that finds the compiler's own errors about the source in what it prints; without
+    one, it is the shape that most compilers share (runner/verdict.py).
     """
 
     id: str
-    diagnostics: Literal["gnu"] = Field(description="The shape of its messages: a parser of the runner.")
+    diagnostics: Shape = Field(description="The shape of its messages: a parser of the runner.")
+    prints_to: Literal["stderr", "stdout", "both"] = Field("stderr", description="Where the messages are.")
     arguments: tuple[str, ...]
     stages: dict[Stage, tuple[str, ...]]
+    environment: dict[str, str] = {}
+    targets: dict[str, Target] = {}
+    targets_tried_at: Stage | None = Field(None, description="The stage that shows a target to work.")
+    retry: Retry | None = None
+    refusal: str | None = None
     version: VersionProbe
-    options: OptionRules
+    options: OptionRules = OptionRules()
+    options_like: str = Field("", description="Another family, whose option rules hold for this one.")
 
 
 class Standard(Entry):
@@ -95,15 +139,22 @@ class SelfTest(Entry):
 class Compiler(Entry):
     """One compiler of one language. It offers the standards up to `newest_standard`.
 
-    `command` is the executable's name, and arguments that always come first. `spellings`
-    holds standards that this version knows by an older name only.
+    `command` is the executable's name, and arguments that always come first; `environment` are variables
+    besides the family's. `spellings` holds standards that this version knows by an older name only.
+
+    Where a distribution has one version under a name without a number, `id` holds ``{version}``, which
+    becomes as many parts of the version that the compiler tells as `id_parts` says. A standard may then
+    depend on it: a table from the least version to the standard, ``{ "1.85" = "2024", "1.56" = "2021" }``.
     """
 
     id: str
     family: str
     command: tuple[str, ...] = Field(min_length=1)
-    default_standard: str
-    newest_standard: str
+    id_parts: int = 2
+    environment: dict[str, str] = {}
+    default_standard: str | dict[str, str]
+    newest_standard: str | dict[str, str]
+    oldest_standard: str | dict[str, str] | None = None
     spellings: dict[str, str] = {}
 
     @property
@@ -111,17 +162,73 @@ class Compiler(Entry):
         """The name to look for on a machine."""
         return self.command[0]
 
+    def at(self, version: tuple[int, ...]) -> "Compiler":
+        """This entry for a compiler of that version: id and standards without anything left open.
+
+        Raises `ValueError` for a version that is older than the entry knows.
+        """
+        parts = ".".join(str(part) for part in version[: self.id_parts])
+        oldest = self.oldest_standard
+        return self.model_copy(
+            update={
+                "id": self.id.replace("{version}", parts),
+                "default_standard": _at(self.default_standard, version),
+                "newest_standard": _at(self.newest_standard, version),
+                "oldest_standard": None if oldest is None else _at(oldest, version),
+            }
+        )
+
+
+def _at(standard: str | dict[str, str], version: tuple[int, ...]) -> str:
+    if isinstance(standard, str):
+        return standard
+    since = sorted((version_key(least), name) for least, name in standard.items())
+    known = [name for least, name in since if least <= version]
+    if not known:
+        raise ValueError(f"version {'.'.join(map(str, version))} is older than the catalogue knows.")
+    return known[-1]
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """A version such as ``12.2.0`` as numbers that compare."""
+    return tuple(int(part) for part in version.split("."))
+
+
+class Order(Entry):
+    """What must be compiled before what: the first group of each pattern is a name in a file's text."""
+
+    defines: str
+    uses: str
+
+
+class Project(Entry):
+    """A file that makes a request a project, and what the compiler is given then instead of file names."""
+
+    file: str
+    arguments: tuple[str, ...]
+
 
 class Language(Entry):
-    """A language: its names, file names, standards in order, and compilers."""
+    """A language: its names, file names, standards in order, and compilers.
+
+    `sources` says which files the compiler is given: every translation unit; those of the top folder; or the
+    main file alone, which names the others itself. `main_is` says where the main file stands among them. With
+    `order`, files come after those that they use. With `project`, a request that has such a file is given to
+    the compiler as a whole.
+    """
 
     id: str
     name: str
     aliases: tuple[str, ...] = ()
     default_main: str
     source_extensions: tuple[str, ...]
+    not_sources: tuple[str, ...] = Field((), description="Ends of names that are no sources after all.")
     header_extensions: tuple[str, ...] = ()
-    input_language: str = Field(description="What compilers of several languages call this one.")
+    input_language: str = Field(default="", description="What compilers of several languages call this one.")
+    sources: Literal["all", "top", "main"] = "all"
+    main_is: Literal["first", "last"] = "first"
+    order: Order | None = None
+    project: Project | None = None
     standards: tuple[Standard, ...]
     self_test: SelfTest
     compilers: tuple[Compiler, ...]
@@ -139,10 +246,14 @@ class Language(Entry):
         return next((compiler for compiler in self.compilers if compiler.id == compiler_id), None)
 
     def standards_of(self, compiler: Compiler) -> tuple[str, ...]:
-        """Ids of the standards that `compiler` offers, oldest first."""
-        newest = next(each.order for each in self.standards if each.id == compiler.newest_standard)
-        return tuple(each.id for each in self.standards if each.order <= newest)
+        """Ids of the standards that `compiler` offers, oldest first; none while its version is open."""
+        orders = {each.id: each.order for each in self.standards}
+        newest, oldest = compiler.newest_standard, compiler.oldest_standard
+        if isinstance(newest, dict) or isinstance(oldest, dict):
+            return ()
+        first = min(orders.values()) if oldest is None else orders[oldest]
+        return tuple(each.id for each in self.standards if first <= each.order <= orders[newest])
 
     def is_source(self, file_name: str) -> bool:
         """True for a file that is a translation unit by its name; others are there to be included."""
-        return file_name.endswith(self.source_extensions)
+        return file_name.endswith(self.source_extensions) and not file_name.endswith(self.not_sources)

@@ -46,11 +46,8 @@ def refuse_option(family: Family, option: str) -> str | None:
         return None
     if option[2:].removeprefix("no-") in family.options.switches.get(option[1:2], ()):
         return None
-    return (
-        f"The option {option!r} is not among those that this service passes on to {family.id}: "
-        "warnings (-W…), optimisation (-O…), language features (-f…), macros (-D…, -U…) and "
-        "instruction sets (-m…) are."
-    )
+    passed_on = f": {family.options.passed_on} are" if family.options.passed_on else ""
+    return f"The option {option!r} is not among those that this service passes on to {family.id}{passed_on}."
 
 
 def follows_sources(family: Family, option: str) -> bool:

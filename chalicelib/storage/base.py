@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from chalicelib.matrix.model import Matrix
 from chalicelib.models import Environment, Job, Result, RunnerInfo, Status, Totals
 
 # The consumer group of all runners on `job:stream` (design, data model).
@@ -100,8 +101,24 @@ class JobStore(Protocol):
         """The result, once there is one."""
         ...
 
+    def get_outlines(self, job_ids: Sequence[str]) -> tuple[Result | None, ...]:
+        """The results of several jobs, without `stdout` and `stderr`; None where there is none."""
+        ...
+
     def submit(self, job: Job) -> None:
         """Stores and queues a job. Raises `QueueFull` and stores nothing when too many wait."""
+        ...
+
+    def submit_matrix(self, matrix: Matrix, jobs: Sequence[Job]) -> None:
+        """Stores a matrix and queues its jobs, all of them or none; idempotent by their ids.
+
+        Raises `QueueFull` when there is no room for all of them, and `InvalidRequest` when there could
+        never be; then neither the matrix nor one of the jobs is stored.
+        """
+        ...
+
+    def get_matrix(self, matrix_id: str) -> Matrix | None:
+        """The matrix, until `job TTL` after it was submitted; its jobs live no shorter."""
         ...
 
     def claim(self, runner: str, block_seconds: float) -> Claim | None:
@@ -136,6 +153,13 @@ class JobStore(Protocol):
 
     def wait(self, job_id: str, seconds: float) -> Job | None:
         """Like `get`, but waits up to `seconds` for the job to end; no busy loop."""
+        ...
+
+    def wait_all(self, job_ids: Sequence[str], wanted: int, seconds: float) -> tuple[Status | None, ...]:
+        """The statuses of several jobs (None: unknown), once `wanted` of them are at an end.
+
+        Waits up to `seconds` for that. A job that is unknown counts as one that is at an end.
+        """
         ...
 
     def counts(self) -> Counts:

@@ -73,7 +73,7 @@ def result_from_fields(fields: Mapping[str, str]) -> Result:
     """The inverse of `result_to_fields`."""
     values: dict[str, object] = {}
     for name, text in fields.items():
-        if name in ("diagnostics", "environment", "command"):
+        if name in ("diagnostics", "environment", "command", "command_environment"):
             values[name] = json.loads(text) if text else None
         elif name in ("reason", "exit_code"):
             values[name] = text or None

@@ -2,7 +2,7 @@
 
 On a single node the names are those of the data model. In a cluster the coordination keys
 get the prefix ``{job}:``, so that they share one slot and a script can touch them together;
-`job:<id>` and `result:<id>` never do, so that sources and results spread over the slots.
+`job:<id>`, `result:<id>` and `matrix:<id>` never do, so that sources and results spread over the slots.
 """
 
 from dataclasses import dataclass
@@ -20,6 +20,11 @@ def job(job_id: str) -> str:
 def result(job_id: str) -> str:
     """Hash: the job's result."""
     return f"result:{job_id}"
+
+
+def matrix(matrix_id: str) -> str:
+    """String: which jobs a matrix is made of, as JSON."""
+    return f"matrix:{matrix_id}"
 
 
 def events(job_id: str) -> str:

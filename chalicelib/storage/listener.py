@@ -19,11 +19,11 @@ logger = logging.getLogger("will_it_compile")
 
 
 class Listener:
-    """Subscribed to one channel within its `with` block, if that can be."""
+    """Subscribed to some channels within its `with` block, if that can be."""
 
-    def __init__(self, link: RedisLink, channel: str) -> None:
+    def __init__(self, link: RedisLink, *channels: str) -> None:
         self._link = link
-        self._channel = channel
+        self._channels = channels
         self._subscription: Any = None
 
     def wait(self, seconds: float) -> None:
@@ -38,7 +38,7 @@ class Listener:
         time.sleep(seconds)
 
     def _give_up(self, error: Exception) -> None:
-        logger.debug("channel %s: %s; polling instead", self._channel, error)
+        logger.debug("channels %s: %s; polling instead", self._channels, error)
         self._close()
 
     def _close(self) -> None:
@@ -50,9 +50,10 @@ class Listener:
     def __enter__(self) -> Self:
         try:
             self._subscription = self._link.subscriber.pubsub()
-            self._subscription.subscribe(self._channel)
-            # The subscription's own answer; only then is no hint missed.
-            self._subscription.get_message(timeout=LONGEST_BLOCK_SECONDS)
+            self._subscription.subscribe(*self._channels)
+            # The subscription's own answers, one for each; only then is no hint missed.
+            for _ in self._channels:
+                self._subscription.get_message(timeout=LONGEST_BLOCK_SECONDS)
         except (RedisError, OSError) as error:
             self._give_up(error)
         return self

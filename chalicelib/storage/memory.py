@@ -10,10 +10,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from chalicelib.matrix.model import Matrix
 from chalicelib.models import Environment, Job, Result, RunnerInfo, Status, Totals, utc_now
 from chalicelib.settings import Settings
 from chalicelib.storage.base import Claim, Counts, SweepReport
-from chalicelib.storage.endings import attempts_used_up, cancelled, queue_full
+from chalicelib.storage.endings import attempts_used_up, cancelled, ended_among, never_fits, queue_full
+from chalicelib.storage.memory_runners import MemoryRunners
 
 
 @dataclass(slots=True)
@@ -32,13 +34,6 @@ class _Record:
         return self.token - self.returned
 
 
-@dataclass(slots=True)
-class _Announcement:
-    runner: RunnerInfo
-    environments: tuple[Environment, ...]
-    expires_at: float
-
-
 class MemoryStore:
     """`JobStore` in this process. `clock` gives seconds that never go back."""
 
@@ -53,8 +48,9 @@ class MemoryStore:
         self._queue: OrderedDict[str, None] = OrderedDict()
         self._processing: set[str] = set()
         self._totals: dict[str, int] = {}
-        self._announcements: dict[str, _Announcement] = {}
-        self._last_environments: tuple[Environment, ...] = ()
+        # (matrix, expires at), in order of expiry.
+        self._matrices: OrderedDict[str, tuple[Matrix, float]] = OrderedDict()
+        self._runners = MemoryRunners(clock)
 
     def ping(self) -> None:
         """Memory is always there."""
@@ -97,6 +93,10 @@ class MemoryStore:
             self._queue.pop(job_id, None)
             self._processing.discard(job_id)
 
+    def _expire_matrices(self) -> None:
+        while self._matrices and next(iter(self._matrices.values()))[1] <= self._clock():
+            self._matrices.popitem(last=False)
+
     def _find(self, job_id: str) -> _Record | None:
         self._expire()
         return self._records.get(job_id)
@@ -115,19 +115,47 @@ class MemoryStore:
             self._expire()
             return self._results.get(job_id)
 
+    def get_outlines(self, job_ids: Sequence[str]) -> tuple[Result | None, ...]:
+        found = (self.get_result(job_id) for job_id in job_ids)
+        return tuple(result and result.model_copy(update={"stdout": "", "stderr": ""}) for result in found)
+
     # -- queue
 
     def submit(self, job: Job) -> None:
         with self._changed:
-            known = self._find(job.id)
-            if known and (job.id in self._queue or job.id in self._processing or known.job.status.terminal):
-                return
-            waiting = len(self._queue)
-            if waiting >= self._settings.queue_size:
-                raise queue_full(waiting, self._settings.queue_size, self._living(), Totals.of(self._totals))
+            self._admit([job])
+
+    def submit_matrix(self, matrix: Matrix, jobs: Sequence[Job]) -> None:
+        if len(jobs) > self._settings.queue_size:
+            raise never_fits(len(jobs), self._settings.queue_size)
+        with self._changed:
+            self._admit(jobs)
+            self._expire_matrices()
+            self._matrices[matrix.id] = matrix, self._clock() + self._settings.job_ttl_seconds
+
+    def _admit(self, jobs: Sequence[Job]) -> None:
+        """Queues those of the jobs that are not known yet: all of them or none."""
+        self._expire()
+        new = [job for job in jobs if not self._in_a_status(job.id)]
+        waiting, queue_size = len(self._queue), self._settings.queue_size
+        if len(new) == len(jobs) and waiting + len(new) > queue_size:
+            totals = Totals.of(self._totals)
+            raise queue_full(waiting, queue_size, self._runners.living(), totals, wanted=len(new))
+        for job in new:
             self._put(job)
             self._queue[job.id] = None
-            self._changed.notify_all()
+        self._changed.notify_all()
+
+    def _in_a_status(self, job_id: str) -> bool:
+        record = self._records.get(job_id)
+        ended = record is not None and record.job.status.terminal
+        return ended or job_id in self._queue or job_id in self._processing
+
+    def get_matrix(self, matrix_id: str) -> Matrix | None:
+        with self._changed:
+            self._expire_matrices()
+            found = self._matrices.get(matrix_id)
+            return found[0] if found else None
 
     def claim(self, runner: str, block_seconds: float) -> Claim | None:
         deadline = time.monotonic() + block_seconds
@@ -223,6 +251,17 @@ class MemoryStore:
                     return record.job if record else None
                 self._changed.wait(remaining)
 
+    def wait_all(self, job_ids: Sequence[str], wanted: int, seconds: float) -> tuple[Status | None, ...]:
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            while True:
+                records = [self._find(job_id) for job_id in job_ids]
+                statuses = tuple(record.job.status if record else None for record in records)
+                remaining = deadline - time.monotonic()
+                if ended_among(statuses) >= wanted or remaining <= 0:
+                    return statuses
+                self._changed.wait(remaining)
+
     # -- runners
 
     def counts(self) -> Counts:
@@ -235,34 +274,20 @@ class MemoryStore:
 
     def announce(self, runner: RunnerInfo, environments: Sequence[Environment], ttl_seconds: float) -> None:
         with self._changed:
-            self._last_environments = tuple(environments)
-            self._announcements[runner.id] = _Announcement(
-                runner, tuple(environments), self._clock() + ttl_seconds
-            )
+            self._runners.announce(runner, environments, ttl_seconds)
             self._changed.notify_all()
 
     def withdraw(self, runner_id: str) -> None:
         with self._changed:
-            self._announcements.pop(runner_id, None)
-
-    def _living(self) -> tuple[RunnerInfo, ...]:
-        now = self._clock()
-        for runner_id, announcement in list(self._announcements.items()):
-            if announcement.expires_at <= now:
-                del self._announcements[runner_id]
-        return tuple(self._announcements[runner_id].runner for runner_id in sorted(self._announcements))
+            self._runners.withdraw(runner_id)
 
     def runners(self) -> tuple[RunnerInfo, ...]:
         with self._changed:
-            return self._living()
+            return self._runners.living()
 
     def environments(self) -> tuple[Environment, ...]:
         with self._changed:
-            self._living()
-            offers = [announcement.environments for announcement in self._announcements.values()]
-            listings = offers or [self._last_environments]
-            known = {(item.language, item.id): item for listing in listings for item in listing}
-            return tuple(known[identity] for identity in sorted(known))
+            return self._runners.environments()
 
     # -- repair
 

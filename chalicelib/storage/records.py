@@ -19,6 +19,11 @@ from chalicelib.storage.codec import (
 from chalicelib.storage.connection import translated
 from chalicelib.storage.link import RedisLink, flattened
 
+# A record holds up to 1 MiB of source: so many of them are sent well within the time-out of a socket.
+CHUNK = 8
+
+_OUTLINE = [name for name in Result.model_fields if name not in ("stdout", "stderr")]
+
 
 class Records:
     """Reads and writes single jobs and results; knows nothing of queues."""
@@ -26,13 +31,15 @@ class Records:
     def __init__(self, link: RedisLink) -> None:
         self._link = link
 
-    def write(self, job: Job) -> None:
-        """Writes a record as it is."""
-        with translated(self._link.settings):
-            pipe = self._link.client.pipeline(transaction=False)
-            pipe.hset(keys.job(job.id), mapping=job_to_fields(job))
-            pipe.pexpire(keys.job(job.id), self._link.ttl_ms)
-            pipe.execute()
+    def write(self, jobs: Sequence[Job]) -> None:
+        """Writes records as they are."""
+        for start in range(0, len(jobs), CHUNK):
+            with translated(self._link.settings):
+                pipe = self._link.client.pipeline(transaction=False)
+                for job in jobs[start : start + CHUNK]:
+                    pipe.hset(keys.job(job.id), mapping=job_to_fields(job))
+                    pipe.pexpire(keys.job(job.id), self._link.ttl_ms)
+                pipe.execute()
 
     def read(self, job_id: str) -> Job | None:
         """A record as it is; its status may lag behind the sets."""
@@ -40,10 +47,13 @@ class Records:
             fields = self._link.client.hgetall(keys.job(job_id))
         return job_from_fields(fields) if fields else None
 
-    def delete(self, job_id: str) -> None:
-        """Removes a record that was never queued."""
+    def delete(self, job_ids: Sequence[str]) -> None:
+        """Removes records that were never queued."""
         with translated(self._link.settings):
-            self._link.client.delete(keys.job(job_id))
+            pipe = self._link.client.pipeline(transaction=False)
+            for job_id in job_ids:
+                pipe.delete(keys.job(job_id))
+            pipe.execute()
 
     def change(self, job_id: str, token: int, status: Status, **changes: Any) -> Job | None:
         """Writes what became of a job and wakes who waits for it; see `record.lua` for what is refused.
@@ -64,6 +74,21 @@ class Records:
         with translated(self._link.settings):
             fields = self._link.client.hgetall(keys.result(job_id))
         return (result_from_fields(fields), int(fields.get("token", 0))) if fields else None
+
+    def read_outlines(self, job_ids: Sequence[str]) -> list[Result | None]:
+        """Results without what the compilers wrote, which may be long."""
+        if not job_ids:
+            return []
+        with translated(self._link.settings):
+            pipe = self._link.client.pipeline(transaction=False)
+            for job_id in job_ids:
+                pipe.hmget(keys.result(job_id), _OUTLINE)
+            answers = pipe.execute()
+        found = [
+            {name: text for name, text in zip(_OUTLINE, texts, strict=True) if text is not None}
+            for texts in answers
+        ]
+        return [result_from_fields(fields) if fields else None for fields in found]
 
     def write_result(self, result: Result, token: int) -> bool:
         """Writes a result; False when one of a newer claim is there."""

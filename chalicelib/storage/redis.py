@@ -11,26 +11,29 @@ the hash `job:live` hold what must change together, in one slot, by the scripts 
     cancel    the same four steps, from the API
     sweep     `recover` requeues what is idle for longer than the lease
 
-The parts: `link.py` (client, keys, scripts), `records.py` (single hashes), `finisher.py` (ends and
-repair), `announcements.py` (runners); this module is the queue, and the whole.
+The parts: `link.py` (client, keys, scripts), `records.py` (single hashes), `admission.py` (into the queue),
+`finisher.py` (ends and repair), `announcements.py` (runners); this module is the queue, and the whole.
 
 What it must never do: KEYS, SCAN or MULTI; a script over two slots; a wait without bound.
 """
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from redis.exceptions import ResponseError
 
+from chalicelib.errors import QueueFull
+from chalicelib.matrix.model import Matrix
 from chalicelib.models import Environment, Job, Result, RunnerInfo, Status, Totals, utc_now
 from chalicelib.settings import Settings
 from chalicelib.storage import keys
+from chalicelib.storage.admission import Admission
 from chalicelib.storage.announcements import Announcements
 from chalicelib.storage.base import GROUP, Claim, Counts, SweepReport
 from chalicelib.storage.connection import LONGEST_BLOCK_SECONDS, translated
-from chalicelib.storage.endings import cancelled, queue_full
+from chalicelib.storage.endings import cancelled, ended_among, never_fits, queue_full
 from chalicelib.storage.finisher import Finisher
 from chalicelib.storage.link import RedisLink, flattened, paired
 from chalicelib.storage.listener import Listener
@@ -38,9 +41,6 @@ from chalicelib.storage.records import Records
 
 # Polling is the fallback for a lost pub/sub message: rare, so a second is soon enough.
 POLL_SECONDS = 1.0
-# A queue that is full may be full of ids whose jobs expired, when no runner was there for a day: so
-# many are looked at before a job is refused.
-FULL_QUEUE_SAMPLE = 20
 
 
 class RedisStore:
@@ -51,6 +51,7 @@ class RedisStore:
         self._link = RedisLink(settings, client)
         self._records = Records(self._link)
         self._finisher = Finisher(self._link, self._records)
+        self._admission = Admission(self._link, self._records, self._finisher)
         self._announcements = Announcements(self._link)
         self._keys, self._scripts = self._link.keys, self._link.scripts
         self._coordinate = self._link.coordinate
@@ -66,7 +67,7 @@ class RedisStore:
     # -- records and results
 
     def store(self, job: Job) -> None:
-        self._records.write(job)
+        self._records.write([job])
 
     def get(self, job_id: str) -> Job | None:
         job = self._records.read(job_id)
@@ -97,35 +98,27 @@ class RedisStore:
         found = self._records.read_result(job_id)
         return found[0] if found else None
 
+    def get_outlines(self, job_ids: Sequence[str]) -> tuple[Result | None, ...]:
+        return tuple(self._records.read_outlines(job_ids))
+
     # -- queue
 
     def submit(self, job: Job) -> None:
-        if self._try_to_queue(job):
-            return
-        with translated(self._settings):
-            sample = self._link.client.srandmember(self._keys.index(Status.QUEUED), FULL_QUEUE_SAMPLE)
-        if self._finisher.discard_expired(sample) and self._try_to_queue(job):
-            return
-        waiting = self._waiting()
-        raise queue_full(waiting, self._settings.queue_size, self.runners(), self.counts().totals)
+        if not self._admission.admit([job]):
+            raise self._full(1)
 
-    def _try_to_queue(self, job: Job) -> bool:
-        """Stores and queues a job; False, and nothing is stored, when the queue is full."""
-        full = self._waiting() >= self._settings.queue_size
-        # Known before anything is written; a retry of a job that is queued already is let through.
-        if full and not self._coordinate(self._scripts.locate, job.id)[0]:
-            return False
-        self._records.write(job)
-        answer, _ = self._coordinate(
-            self._scripts.enqueue, job.id, self._settings.queue_size, self._link.ttl_ms
-        )
-        if answer == "full":
-            self._records.delete(job.id)
-        return bool(answer != "full")
+    def submit_matrix(self, matrix: Matrix, jobs: Sequence[Job]) -> None:
+        if len(jobs) > self._settings.queue_size:
+            raise never_fits(len(jobs), self._settings.queue_size)
+        if not self._admission.admit(jobs, matrix):
+            raise self._full(len(jobs))
 
-    def _waiting(self) -> int:
-        with translated(self._settings):
-            return int(self._link.client.scard(self._keys.index(Status.QUEUED)))
+    def get_matrix(self, matrix_id: str) -> Matrix | None:
+        return self._admission.matrix(matrix_id)
+
+    def _full(self, wanted: int) -> QueueFull:
+        waiting, totals = self._admission.waiting(), self.counts().totals
+        return queue_full(waiting, self._settings.queue_size, self.runners(), totals, wanted=wanted)
 
     def claim(self, runner: str, block_seconds: float) -> Claim | None:
         delivery = self._read(runner, block_seconds)
@@ -240,6 +233,34 @@ class RedisStore:
                 if job is None or job.status.terminal or remaining <= 0:
                     return job
                 listener.wait(min(remaining, POLL_SECONDS))
+
+    def wait_all(self, job_ids: Sequence[str], wanted: int, seconds: float) -> tuple[Status | None, ...]:
+        deadline = time.monotonic() + seconds
+        found = self._statuses(job_ids, {})
+        if seconds <= 0 or ended_among(found.values()) >= wanted:
+            return tuple(found[job_id] for job_id in job_ids)
+        with Listener(self._link, *(keys.events(job_id) for job_id in job_ids)) as listener:
+            while True:
+                found = self._statuses(job_ids, found)
+                remaining = deadline - time.monotonic()
+                if ended_among(found.values()) >= wanted or remaining <= 0:
+                    return tuple(found[job_id] for job_id in job_ids)
+                listener.wait(min(remaining, POLL_SECONDS))
+
+    def _statuses(
+        self, job_ids: Sequence[str], before: Mapping[str, Status | None]
+    ) -> dict[str, Status | None]:
+        """The status of each job; what had ended before is not asked again."""
+        ended = {job_id: status for job_id, status in before.items() if status is None or status.terminal}
+        asked = [job_id for job_id in job_ids if job_id not in ended]
+        texts = self._coordinate(self._scripts.statuses, *asked) if asked else []
+        for job_id, text in zip(asked, texts, strict=True):
+            if text:
+                ended[job_id] = Status(text)
+            else:  # in no set: expired, or lost and to be mended
+                job = self.get(job_id)
+                ended[job_id] = job.status if job else None
+        return ended
 
     # -- runners
 

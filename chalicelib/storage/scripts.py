@@ -42,6 +42,7 @@ class Scripts:
     def __init__(self) -> None:
         prelude = _read("prelude.lua")
         self.enqueue = Script(prelude + _read("enqueue.lua"))
+        self.enqueue_all = Script(prelude + _read("enqueue_all.lua"))
         self.claim = Script(prelude + _read("claim.lua"))
         self.renew = Script(prelude + _read("renew.lua"))
         self.seal = Script(prelude + _read("seal.lua"))
@@ -50,6 +51,7 @@ class Scripts:
         self.recover = Script(prelude + _read("recover.lua"))
         self.discard = Script(prelude + _read("discard.lua"))
         self.locate = Script(prelude + _read("locate.lua"))
+        self.statuses = Script(prelude + _read("statuses.lua"))
         self.counts = Script(prelude + _read("counts.lua"))
         self.record = Script(_read("record.lua"))
         self.result = Script(_read("result.lua"))

@@ -6,24 +6,41 @@ is as hostile as the source that caused it (`#error` prints what it is told), so
 works in linear time, keeps to the bounds in `bounds.py`, and never raises.
 
 To add a shape: a module with a ``parse(text, files, folder)``, its name in `_PARSERS` here
-and in the field `diagnostics` of the catalogue's family model.
+and among the shapes of `chalicelib/catalog/model.py`. Where the compiler is asked to print more
+than a person would see, a ``shown(text)`` that takes it away again, in `_SHOWN`.
 """
 
 from collections.abc import Callable, Mapping
 
-from chalicelib.catalog import Family
 from chalicelib.models import Diagnostic
-from runner.diagnostics import gnu
+from runner.diagnostics import gfortran, gnu, go, javac, python, rustc, tsc, zig
 
 _PARSERS: dict[str, Callable[[str, Mapping[str, str], str], tuple[Diagnostic, ...]]] = {
+    "gfortran": gfortran.parse,
     "gnu": gnu.parse,
+    "go": go.parse,
+    "javac": javac.parse,
+    "python": python.parse,
+    "rustc": rustc.parse,
+    "tsc": tsc.parse,
+    "zig": zig.parse,
+}
+_SHOWN: dict[str, Callable[[str], str]] = {
+    "gnu": gnu.shown,
+    "rustc": rustc.shown,
 }
 
 
-def parse(family: Family, text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic, ...]:
-    """The diagnostics in `text`, which a compiler of `family` wrote to stderr.
+def parse(shape: str, text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic, ...]:
+    """The diagnostics in `text`, which a compiler with messages of that shape wrote.
 
     `files` are the request's (name → text), `folder` is the absolute path where the
-    compiler saw them: a name below it is given back as the request wrote it.
+    compiler saw them: a name below it is given back as the request wrote it. Lines and columns
+    count from 1, columns are bytes, an end is exclusive and there only where the text leaves no doubt.
     """
-    return _PARSERS[family.diagnostics](text, files, folder)
+    return _PARSERS[shape](text, files, folder)
+
+
+def shown(shape: str, text: str) -> str:
+    """`text` as the compiler prints it to a person, without what it was asked to add for this parser."""
+    return _SHOWN[shape](text) if shape in _SHOWN else text

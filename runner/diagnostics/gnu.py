@@ -8,16 +8,17 @@ Source text reaches this output in two ways, and neither must be taken for a mes
 - in snippets, which are known by their number or by the caret line below them;
 - in messages that quote a string with a newline (`static_assert`, `[[deprecated]]`). Where
   lines stand between a message and the snippet of its own source line, they belong to the
-  message. One that also forges the snippet misleads nobody but its author.
+  message. One that also forges the place of the message, or the snippet, misleads nobody but its author.
 """
 
-import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from chalicelib.models import Diagnostic, Severity
 from runner.diagnostics import linker
-from runner.diagnostics.bounds import MAX_LINE_CHARACTERS, Collector, Found
+from runner.diagnostics.bounds import MAX_LINE_CHARACTERS, MAX_MESSAGE_LINES, Collector, Found, lines_of
+from runner.diagnostics.fixits import is_fix, read_fix
+from runner.diagnostics.sources import Sources, squeezed
 
 _SEVERITIES = {
     "fatal error": Severity.FATAL,
@@ -39,33 +40,59 @@ _LOCATION = re.compile(r"(.*?)(?::([0-9]{1,9}))?(?::([0-9]{1,9}))?", re.DOTALL)
 _TOOL = re.compile(r"[A-Za-z0-9_.+/-]+")
 _GUTTER = re.compile(r" *([0-9]{1,9}|) \| ?")
 _CARETS = re.compile(r"[ \t]*[~^][~^ \t]*")
+_UNDERLINE = re.compile(r"\^~+")
 _CODE = re.compile(r"-[A-Za-z][^\s\[\]]*")
 
-# A quoted string of more lines than this keeps only its first line in the message; the bound
-# keeps the search for the snippet linear.
-_MAX_MESSAGE_LINES = 32
 # gcc prints `#pragma message` as a note, but it explains nothing that came before.
 _STANDALONE_NOTE = re.compile(r"['‘]#pragma message: ")
 
 
 def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic, ...]:
     """The diagnostics in `text`; see `runner.diagnostics.parse` for the arguments."""
-    lines = [line[:MAX_LINE_CHARACTERS].rstrip("\r") for line in text.split("\n")]
-    sources = _Sources(files, folder)
+    lines = lines_of(text)
+    sources = Sources(files, folder)
     collector = Collector()
+    for index, end, found in _walk(lines, sources):
+        if collector.full:
+            break
+        if found is None:
+            fix = read_fix(lines[index], sources)
+            if fix is not None:
+                collector.add_fix(fix)
+            continue
+        collector.add(found, explains_previous=not _STANDALONE_NOTE.match(found.message))
+        found.end_line, found.end_column = _end(found, lines, end)
+    return collector.finish()
+
+
+def shown(text: str) -> str:
+    """`text` without the lines that ``-fdiagnostics-parseable-fixits`` adds."""
+    if "fix-it:" not in text:
+        return text
+    lines = text.split("\n")
+    added = {index for index, _, found in _walk(lines_of(text), Sources({}, "/")) if found is None}
+    return "\n".join(line for index, line in enumerate(lines) if index not in added)
+
+
+def _walk(lines: Sequence[str], sources: Sources) -> Iterator[tuple[int, int, Found | None]]:
+    """The messages in order: where each starts, the line after it, and itself; None is for an edit's line."""
     linking = False
     index = 0
-    while index < len(lines) and not collector.full:
+    while index < len(lines):
+        start = index
         line = lines[index]
         index += 1
         if index < len(lines) and _CARETS.fullmatch(lines[index]):
+            continue
+        if is_fix(line):
+            yield start, index, None
             continue
         linked = linker.parse_line(line, linking=linking, rename=sources.rename)
         if linked is not linker.NOT_LINKER:
             linking = True
             if isinstance(linked, Found):
                 linked.message = sources.without_folder(linked.message)
-                collector.add(linked)
+                yield start, index, linked
             continue
         found = _header(line, sources)
         if found is None:
@@ -73,43 +100,11 @@ def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic,
         message_lines = _rest_of_message(found, lines, index, sources)
         index += len(message_lines)
         found.message = "\n".join((found.message, *message_lines))
-        found.message, found.code = _split_code(found.message)
-        collector.add(found, explains_previous=not _STANDALONE_NOTE.match(found.message))
-    return collector.finish()
+        found.message, found.code = split_code(found.message)
+        yield start, index, found
 
 
-class _Sources:
-    """The request's files: their names as the compiler may write them, and their lines."""
-
-    def __init__(self, files: Mapping[str, str], folder: str) -> None:
-        self._files = files
-        self._folder = folder.rstrip("/") + "/"
-        self._lines: dict[str, list[str]] = {}
-
-    def known(self, name: str) -> bool:
-        return name in self._files
-
-    def rename(self, path: str) -> str:
-        """The request's own name for `path`; a path of the system stays as it is."""
-        inside = path.removeprefix(self._folder)
-        normal = posixpath.normpath(inside) if inside else inside
-        return normal if normal in self._files else inside
-
-    def without_folder(self, text: str) -> str:
-        """`text` with names below the folder as the request wrote them."""
-        return text.replace(self._folder, "")
-
-    def line(self, name: str | None, number: int | None) -> str | None:
-        """That line of that file without white space; None when there is none."""
-        if name is None or number is None or name not in self._files:
-            return None
-        if name not in self._lines:
-            self._lines[name] = self._files[name].split("\n")
-        lines = self._lines[name]
-        return _squeezed(lines[number - 1]) if number <= len(lines) else None
-
-
-def _header(line: str, sources: _Sources) -> Found | None:
+def _header(line: str, sources: Sources) -> Found | None:
     """The message that starts with `line`, or None when none does."""
     if not line or line[0] in " \t" or _GUTTER.match(line):
         return None
@@ -136,26 +131,34 @@ def _header(line: str, sources: _Sources) -> Found | None:
     return found if _TOOL.fullmatch(prefix) else None
 
 
-def _rest_of_message(found: Found, lines: Sequence[str], index: int, sources: _Sources) -> Sequence[str]:
+def _rest_of_message(found: Found, lines: Sequence[str], index: int, sources: Sources) -> Sequence[str]:
     """The lines from `index` on that still belong to the message: those before its own snippet."""
     if found.line is None:
         return ()
-    others = False
-    for end in range(index, min(index + _MAX_MESSAGE_LINES, len(lines))):
-        shown = _snippet(lines, end)
-        if shown is not None:
-            number, text = shown
-            expected = sources.line(found.file, found.line)
-            own = number in (None, found.line) and (expected is None or expected == _squeezed(text))
-            # Where the source is not known, a line that looks like a message is taken for one.
-            return lines[index:end] if own and not (others and expected is None) else ()
-        other = _header(lines[end], sources)
-        if other is not None:
-            others = True
-            # Another message about the same line may be the one that the snippet is for.
-            if other.line == found.line:
-                return ()
+    rivals: list[Found] = []
+    for end in range(index, min(index + MAX_MESSAGE_LINES, len(lines))):
+        snippet = _snippet(lines, end)
+        if snippet is None:
+            other = _header(lines[end], sources)
+            if other is not None:
+                rivals.append(other)
+            continue
+        number, text = snippet
+        expected = sources.line(found.file, found.line)
+        own = number in (None, found.line) and (expected is None or _same(expected, text))
+        # Another message about the same line may be the one that the snippet is for, and any other
+        # where the source is not known; then the caret must be at our column and at nobody else's.
+        if own and any(expected is None or other.line == found.line for other in rivals):
+            own = found.column is not None and _caret(lines[end + 1], lines[end], text) == found.column
+            own = own and all(other.column != found.column for other in rivals)
+        return lines[index:end] if own else ()
     return ()
+
+
+def _caret(marks: str, line: str, text: str) -> int | None:
+    """Column of the caret below a snippet's `line`, which shows `text`; None where that is not bytes."""
+    column = marks.find("^") - (len(line) - len(text))
+    return column + 1 if column >= 0 and text.isascii() and "\t" not in text else None
 
 
 def _snippet(lines: Sequence[str], index: int) -> tuple[int | None, str] | None:
@@ -163,18 +166,52 @@ def _snippet(lines: Sequence[str], index: int) -> tuple[int | None, str] | None:
     line = lines[index]
     gutter = _GUTTER.match(line)
     if gutter:
-        return (int(gutter[1]), line[gutter.end() :]) if gutter[1] else None
+        shows = gutter[1] and index + 1 < len(lines)
+        return (int(gutter[1]), line[gutter.end() :]) if shows else None
     if index + 1 < len(lines) and _CARETS.fullmatch(lines[index + 1]) and not _CARETS.fullmatch(line):
         return None, line
     return None
 
 
-def _squeezed(line: str) -> str:
-    """A line without its white space: compilers widen tabs in snippets."""
-    return "".join(line.split())
+def _same(source: str, shown_line: str) -> bool:
+    """Whether a snippet shows that source line. A very long one is compared as far as it was read."""
+    if len(source) > MAX_LINE_CHARACTERS:
+        return squeezed(source[:MAX_LINE_CHARACTERS]).startswith(squeezed(shown_line))
+    return squeezed(source) == squeezed(shown_line)
 
 
-def _split_code(message: str) -> tuple[str, str | None]:
+def _end(found: Found, lines: Sequence[str], index: int) -> tuple[int | None, int | None]:
+    """Line and column (exclusive) where the underlined range ends, if the snippet at `index` leaves no doubt.
+
+    None where the message has no column, its line has tabs or letters beyond ASCII (columns of the screen
+    are then not bytes), the mark is a single caret (a point) or in the middle of a range: clang draws
+    several ranges side by side, and they cannot be told apart.
+    """
+    nothing = (None, None)
+    if found.line is None or found.column is None:
+        return nothing
+    # Ranges of several lines show a few before the one with the caret.
+    for at in range(index, min(index + MAX_MESSAGE_LINES, len(lines) - 1)):
+        snippet = _snippet(lines, at)
+        if snippet is None:
+            if _GUTTER.match(lines[at]):
+                continue
+            return nothing
+        number, text = snippet
+        if number not in (None, found.line):
+            continue
+        prefix = len(lines[at]) - len(text)
+        marks = lines[at + 1][prefix:]
+        if not text.isascii() or "\t" in text or (number is not None and not _GUTTER.match(lines[at + 1])):
+            return nothing
+        match = _UNDERLINE.match(marks, found.column - 1)
+        if match is None or marks[: found.column - 1].endswith(("~", "^")):
+            return nothing
+        return found.line, match.end() + 1
+    return nothing
+
+
+def split_code(message: str) -> tuple[str, str | None]:
     """The message without the flag in brackets at its end, and the flag; ``-Werror=x`` becomes ``-Wx``."""
     if not message.endswith("]"):
         return message, None

@@ -18,7 +18,7 @@ KINDS = ("memory", "fakeredis", "redis", "tls", "sentinel", "cluster")
 # A user for the service and nothing else: its keys, its channels, the commands that it uses.
 # The same line stands in docs/operations.md.
 SERVICE_USER = (
-    "wic on >s3cret ~job:* ~result:* ~runner:* ~runners ~environments ~stats &job:events:* "
+    "wic on >s3cret ~job:* ~result:* ~matrix:* ~runner:* ~runners ~environments ~stats &job:events:* "
     "-@all +@read +@write +@connection +@pubsub +@scripting +time "
     "-keys -scan -randomkey -flushall -flushdb"
 )

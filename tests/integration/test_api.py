@@ -2,6 +2,7 @@
 
 import base64
 import http.client
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -118,7 +119,8 @@ def test_the_figures_count_what_was_done(api: ApiProcess) -> None:
     for name in ("total_successful", "total_failed"):
         assert after[name] == before[name] + 1
     assert after["total_processed"] == before["total_processed"] + 2
-    assert (after["max_workers"], after["queued_jobs"], after["runners"]) == (5, 0, 1)
+    workers = min(5, len(os.sched_getaffinity(0)))
+    assert (after["max_workers"], after["queued_jobs"], after["runners"]) == (workers, 0, 1)
 
 
 def test_it_is_alive_and_ready(api: ApiProcess) -> None:

@@ -97,6 +97,36 @@ def test_an_id_that_is_none_of_ours_is_404(method: str, job_id: str, api: ApiPro
     assert len(reply.body) < 500
 
 
+@pytest.mark.parametrize(
+    ("change", "status", "words"),
+    [
+        ({"compilers": ["rust-*"]}, 400, "matches no compiler for C++ here"),
+        ({"compilers": ["msvc"]}, 400, "available are clang-16, gcc-12"),
+        ({"compilers": []}, 400, "is empty"),
+        ({"compilers": {"gcc": 1}}, 400, "list"),
+        ({"standards": ["c17"]}, 400, "available are c++17, c++20"),
+        ({"targets": ["windows/x86_64"]}, 400, "available are x86_64-linux"),
+        ({"targets": [{"os": "linux"}]}, 400, "string"),
+        ({"stage": "run"}, 400, "not a stage"),
+        ({"options": ["-o/etc/passwd"]}, 400, "-o"),
+        ({"architecture": "x86_64"}, 400, "known are source_code"),
+        ({"files": {"../x.cpp": ""}, "source_code": None}, 400, "../x.cpp"),
+        ({"expect": {"verdict": "no"}}, 400, "compiles, rejected, inconclusive"),
+        ({"expect": {"diagnostics": [{}]}}, 400, "is empty"),
+        ({"source_code": "x" * (1024 * 1024 + 1)}, 413, "1 MiB"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+@pytest.mark.usefixtures("nothing_stored")
+def test_a_bad_matrix_is_refused_with_a_sentence_and_leaves_nothing(
+    change: dict[str, object], status: int, words: str, api: ApiProcess
+) -> None:
+    """As a bad request is: what is wrong, what is allowed, and no key in Redis."""
+    reply = api.call("POST", "/api/v1/matrix", GOOD | change)
+    assert reply.status == status, reply.body
+    assert words in error_of(reply)["message"]
+
+
 @pytest.mark.parametrize("wait", ["-1", "26", "nan", "", "1&wait=2"])
 @pytest.mark.usefixtures("nothing_stored")
 def test_a_bad_wait_is_refused_by_get_as_well(wait: str, api: ApiProcess) -> None:

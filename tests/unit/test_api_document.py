@@ -1,17 +1,37 @@
 """docs/api.md against the code: routes, errors, fields, values and limits, in both directions."""
 
+import json
 import re
 from typing import Any
 
 import pytest
 
 from app import app
-from chalicelib import errors, http, requests, responses, service
-from chalicelib.catalog import MAX_FILE_NAME_BYTES, MAX_FILE_NAME_LEVELS, MAX_OPTION_CHARACTERS, MAX_OPTIONS
-from chalicelib.models import Diagnostic, Reason, Severity, Status, Totals, Verdict, utc_now
+from chalicelib import bodies, errors, expectations, formats, http, requests, responses, service, sources
+from chalicelib.catalog import (
+    MAX_FILE_NAME_BYTES,
+    MAX_FILE_NAME_LEVELS,
+    MAX_OPTION_CHARACTERS,
+    MAX_OPTIONS,
+    load_catalog,
+)
+from chalicelib.matrix import groups, plan
+from chalicelib.matrix.report import Report
+from chalicelib.models import (
+    Diagnostic,
+    ExpectedDiagnostic,
+    Fix,
+    Reason,
+    Severity,
+    Status,
+    Totals,
+    Verdict,
+    utc_now,
+)
 from chalicelib.storage import endings
 from chalicelib.storage.base import Counts
 from runner.diagnostics import bounds
+from tests.contract.test_matrices import make_matrix
 from tests.documents import cells, names_in, quoted, table, text_of
 from tests.factories import make_environment, make_job, make_result, make_runner
 
@@ -69,12 +89,68 @@ def test_the_api_page_has_every_request_field() -> None:
     assert (shown["stage"], shown["options"], shown["cache"]) == ("`compile`", "`[]`", "`true`")
 
 
+def test_the_api_page_has_every_field_of_a_matrix() -> None:
+    """What it has beside a request's fields, what its answer has, and every field inside that."""
+    asked, told = _field_tables()[1:3]
+    assert names_in(asked) == set(plan.ClientMatrix.model_fields) - set(requests.ClientRequest.model_fields)
+    missing = set(requests.ClientRequest.model_fields) - set(plan.ClientMatrix.model_fields)
+    page = text_of("docs/api.md")
+    [sentence] = re.findall(r"fields of a \[request\]\(#request\), but for (.*?)\. It has", page, re.DOTALL)
+    assert set(quoted(sentence)) == missing
+    matrix = make_matrix([make_job()])
+    report = Report(matrix, [Status.COMPLETED])
+    report.add(
+        0, make_result(matrix.cells[0].job_id, diagnostics=[Diagnostic(severity=Severity.ERROR, message="")])
+    )
+    language = load_catalog().language("cpp")
+    answer = report.to_json(language)
+    assert names_in(told) == set(answer)
+    [section] = re.findall(r"^## Matrix$(.*?)^## Formats$", page, re.MULTILINE | re.DOTALL)
+    named = {name for text in quoted(section) for name in re.findall(r"\w+", text)}
+    parts = [answer["summary"], answer["cells"][0], answer["minimum_standard"][0], answer["groups"][0]]
+    assert {name for part in parts for name in part} - named == set()
+
+
+def test_the_api_page_has_every_language_with_its_usual_file() -> None:
+    """Those of the catalogue, with the name that a single source gets."""
+    rows = table("docs/api.md", "language", "usual name")
+    shown = {row[0].strip("`"): row[1].strip("`") for row in rows}
+    assert shown == {each.id: each.default_main for each in load_catalog().languages}
+
+
+def test_the_api_page_has_every_format() -> None:
+    """With its Content-Type."""
+    rows = table("docs/api.md", "format", "Content-Type")
+    shown = {row[0].strip("`"): row[1].strip("`") for row in rows}
+    assert shown == {form.value: form.media_type for form in formats.Format}
+
+
+def test_the_api_page_has_every_field_of_an_expectation_and_a_fix() -> None:
+    """What may be expected of a diagnostic, and what an edit consists of."""
+    page = text_of("docs/api.md")
+    [sentence] = re.findall(r"An expected diagnostic has at least one of (.*?), and is met", page, re.DOTALL)
+    assert set(quoted(sentence)) == set(ExpectedDiagnostic.model_fields)
+    [sentence] = re.findall(r"A fix is one edit: (.*?);", page, re.DOTALL)
+    assert set(quoted(sentence)) == set(Fix.model_fields)
+
+
+def test_the_examples_on_the_api_page_are_taken() -> None:
+    """The expectation by a request, and the matrix by a matrix."""
+    examples = re.findall(r"^```json\n(.*?)^```$", text_of("docs/api.md"), re.MULTILINE | re.DOTALL)
+    expect, matrix = (json.loads(example) for example in examples)
+    body = {"source_code": "int x;", "language": "cpp", "expect": expect}
+    offered = [make_environment(), make_environment(id="clang-16", family="clang")]
+    assert requests.resolve(requests.parse(json.dumps(body).encode()), load_catalog(), offered).expect
+    made = plan.make(plan.parse(json.dumps(matrix).encode()), load_catalog(), offered)
+    assert len(made.requests) == 4
+
+
 def test_the_api_page_has_every_field_of_an_answer() -> None:
     """Fields of an ended job, of one that waits, of a diagnostic, of an environment and of the statistics."""
     job, moment = make_job(), utc_now()
     result = make_result(job.id, environment=make_environment())
     page = text_of("docs/api.md")
-    assert names_in(_field_tables()[1]) == set(responses.ended(job, result))
+    assert names_in(_field_tables()[3]) == set(responses.ended(job, result))
     listed = set(quoted(page))
     counts = Counts(by_status=dict.fromkeys(Status, 0), totals=Totals())
     for answer in (
@@ -93,11 +169,11 @@ def test_the_api_page_has_every_field_of_an_answer() -> None:
 
 
 def _field_tables() -> list[list[list[str]]]:
-    """The tables of fields, request first, then the ended job."""
+    """The tables of fields: request, matrix, its answer, the ended job."""
     blocks = re.findall(r"(?:^\|.*\n)+", text_of("docs/api.md"), re.MULTILINE)
     tables = [[cells(line) for line in block.splitlines()] for block in blocks]
     found = [rows[2:] for rows in tables if rows[0][:2] == ["field", "type"]]
-    assert len(found) == 2
+    assert len(found) == 4
     return found
 
 
@@ -114,16 +190,21 @@ def test_the_api_page_explains_every_value(head: str, values: Any) -> None:
 def test_the_limits_on_the_api_page_are_the_codes_own() -> None:
     """Every limit of a request and of a result, in its unit."""
     limits = {
-        "source, all files together, decoded": f"{requests.MAX_SOURCE_BYTES} bytes",
-        "body": f"{requests.MAX_BODY_BYTES} bytes",
-        "files": f"{requests.MAX_FILES}",
+        "source, all files together, decoded": f"{sources.MAX_SOURCE_BYTES} bytes",
+        "body": f"{bodies.MAX_BODY_BYTES} bytes",
+        "files": f"{sources.MAX_FILES}",
         "file name": f"{MAX_FILE_NAME_BYTES} bytes",
         "parts of a file name": f"{MAX_FILE_NAME_LEVELS}",
         "options": f"{MAX_OPTIONS}",
         "option": f"{MAX_OPTION_CHARACTERS} characters",
+        "expected diagnostics": f"{expectations.MAX_EXPECTED_DIAGNOSTICS}",
         "`wait`": f"{service.MAX_WAIT_SECONDS:g} seconds",
-        "details in an error": f"{requests.MAX_DETAILS}",
+        "cells of a matrix": f"{plan.MAX_CELLS}",
+        "source of a matrix, times its cells": f"{plan.MAX_MATRIX_BYTES} bytes",
+        "names and globs in a list of a matrix": f"{plan.MAX_PATTERNS}",
+        "details in an error": f"{bodies.MAX_DETAILS}",
         "diagnostics in a result, children included": f"{bounds.MAX_DIAGNOSTICS}",
         "message of a diagnostic": f"{bounds.MAX_MESSAGE_CHARACTERS} characters",
+        "diagnostics in `groups` of a matrix, or in its SARIF, as JSON": f"{groups.MAX_GROUPS_BYTES} bytes",
     }
     assert {row[0]: row[1] for row in table("docs/api.md", "limit", "value")} == limits

@@ -28,8 +28,10 @@ def _build(catalog: Catalog, **changes: Any) -> tuple[str, ...]:
         "options": (),
         "files": ("main.cpp",),
         "main": "main.cpp",
-    }
-    return catalog.build_command(**(values | changes))
+    } | changes
+    if not isinstance(values["files"], dict):
+        values["files"] = dict.fromkeys(values["files"], "")
+    return catalog.build_command(**values)
 
 
 # --- names ------------------------------------------------------------------------------
@@ -42,7 +44,7 @@ def test_a_language_is_found_by_any_of_its_names(name: str) -> None:
     assert language is not None and language.id == "cpp"
 
 
-@pytest.mark.parametrize("name", ["", "c+", "java", "cpp\0", "C#"])
+@pytest.mark.parametrize("name", ["", "c+", "jav", "cpp\0", "C#"])
 def test_an_unknown_language_is_not_found(name: str) -> None:
     """A name that no language has leads nowhere."""
     assert load_catalog().language(name) is None
@@ -88,11 +90,16 @@ def test_a_dialect_is_as_old_as_its_base() -> None:
 
 
 def test_the_catalogue_lists_the_compilers_it_promises() -> None:
-    """gcc 11 to 14 and clang 13 to 19, for both languages, under the same ids."""
+    """For C and C++ gcc 11 to 14, clang 13 to 19 and 22, and zig, under the same ids; and more languages."""
     promised = [f"gcc-{version}" for version in range(11, 15)]
-    promised += [f"clang-{version}" for version in range(13, 20)]
-    for language in load_catalog().languages:
-        assert [compiler.id for compiler in language.compilers] == promised
+    promised += [f"clang-{version}" for version in (*range(13, 20), 22)]
+    promised += ["zig-cc-{version}"]
+    languages = {language.id: language for language in load_catalog().languages}
+    for name in ("c", "cpp"):
+        assert [compiler.id for compiler in languages[name].compilers] == promised
+    others = {"fortran", "go", "java", "python", "rust", "typescript", "zig"}
+    assert set(languages) == {"c", "cpp", *others}
+    assert all(languages[name].compilers for name in others)
 
 
 def test_an_older_compiler_offers_fewer_standards() -> None:
@@ -117,6 +124,17 @@ def test_a_source_of_another_language_is_recognised() -> None:
     assert catalog.foreign_source(c, "notes.txt") is None
 
 
+def test_a_source_in_a_folder_is_compiled_or_named() -> None:
+    """Go takes folders only with a go.mod: without one, what would silently not be compiled is found."""
+    catalog = load_catalog()
+    go, cpp = catalog.language("go"), catalog.language("cpp")
+    assert go is not None and cpp is not None
+    assert catalog.left_out(go, ["main.go", "lib/a.go"]) == "lib/a.go"
+    assert catalog.left_out(go, ["main.go", "lib/a.go", "go.mod"]) is None
+    assert catalog.left_out(go, ["main.go", "lib/a_test.go", "lib/notes.txt"]) is None
+    assert catalog.left_out(cpp, ["main.cpp", "lib/a.cpp"]) is None
+
+
 # --- commands ---------------------------------------------------------------------------
 
 
@@ -127,6 +145,7 @@ def test_a_command_is_what_a_person_would_type() -> None:
         "-std=c++20",
         "-fdiagnostics-color=never",
         "-fdiagnostics-column-unit=byte",
+        "-fdiagnostics-parseable-fixits",
         "-I.",
         "-c",
         "-Wall",
@@ -171,7 +190,7 @@ def test_a_standard_is_spelled_as_the_version_knows_it() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"language": "java"},
+        {"language": "cobol"},
         {"compiler": "gcc-99"},
         {"standard": "c17"},
         {"standard": "c++2a"},  # canonical form only: aliases are resolved at the API
@@ -189,6 +208,78 @@ def test_a_command_is_not_built_from_what_was_not_allowed(changes: dict[str, Any
     """Whoever wrote the request into the store, names and options are checked again."""
     with pytest.raises(InvalidRequest):
         _build(load_catalog(), **changes)
+
+
+def test_each_target_has_its_own_arguments() -> None:
+    """A target of the family is named to the compiler, and its variables are set; the host's own is not."""
+    catalog = load_catalog()
+    assert "--target=aarch64-linux-gnu" in _build(catalog, compiler="clang-19", target="arm64-linux")
+    assert not any("target" in argument for argument in _build(catalog, compiler="clang-19", target="x"))
+    go = catalog.language("go")
+    entry = go.compiler("go-1.24") if go else None
+    assert entry is not None
+    variables = catalog.build_environment(entry, "x86_64-windows")
+    assert (variables["GOOS"], variables["GOARCH"]) == ("windows", "amd64")
+    assert variables["GOROOT"] == "/usr/lib/go-1.24" and variables["GOPROXY"] == "off"
+    assert "GOOS" not in catalog.build_environment(entry, "x86_64-linux")
+
+
+def test_an_entry_without_a_version_gets_it_from_the_compiler() -> None:
+    """The id and the newest standard follow from the version found; one that is too old is refused."""
+    rust = load_catalog().language("rust")
+    entry = rust.compilers[0] if rust else None
+    assert rust is not None and entry is not None
+    assert rust.standards_of(entry) == ()
+    new, old = entry.at((1, 85, 0)), entry.at((1, 63, 0))
+    assert (new.id, old.id) == ("rustc-1.85", "rustc-1.63")
+    assert set(rust.standards_of(new)) - set(rust.standards_of(old)) == {"2024"}
+    with pytest.raises(ValueError, match="older than the catalogue knows"):
+        entry.at((1, 40, 0))
+    files = ("main.rs", "a.rs")
+    command = _build(
+        load_catalog(), language="rust", compiler=new, standard="2024", files=files, main="main.rs"
+    )
+    assert command[-1] == "main.rs" and "a.rs" not in command
+    again = load_catalog().build_command(
+        "rust", new, "2024", Stage.COMPILE, (), {"main.rs": ""}, "main.rs", retry=True
+    )
+    assert again[again.index("--crate-type") + 1] == "lib" and "bin" in command
+
+
+def test_a_project_is_compiled_as_a_whole() -> None:
+    """With a go.mod the packages of the module are compiled, without one the files of the top folder."""
+    go: dict[str, Any] = {
+        "language": "go", "compiler": "go-1.24", "standard": "go1.22", "main": "main.go",
+    }  # fmt: skip
+    loose = _build(load_catalog(), files=("main.go", "b.go", "b_test.go", "lib/c.go"), **go)
+    assert loose[-2:] == ("main.go", "b.go")
+    assert _build(load_catalog(), files=("main.go", "go.mod", "lib/c.go"), **go)[-1] == "./..."
+
+
+def test_fortran_files_come_after_the_modules_that_they_use() -> None:
+    """Whatever the names: modules first, the main file last, a circle as it stands."""
+    files = {
+        "main.f90": "program p\n use b\n use, intrinsic :: iso_c_binding\nend program\n",
+        "a.f90": "module one ! first\n use :: two\nend module one\n",
+        "z.f90": "MODULE TWO\nend module\n",
+        "b.f90": "module b\n use one, only: x\ncontains\n module procedure q\nend module\n",
+        "s.f90": "submodule (b) s\nend submodule\n",
+        "x.f90": "module x\n use y\nend module\n",
+        "y.f90": "module y\n use x\nend module\n",
+    }
+    command = _build(
+        load_catalog(),
+        language="fortran",
+        compiler="gfortran-12",
+        standard="gnu",
+        files=files,
+        main="main.f90",
+    )
+    order = [argument for argument in command if argument.endswith(".f90")]
+    assert sorted(order) == sorted(files)
+    position = {name: order.index(name) for name in files}
+    assert position["z.f90"] < position["a.f90"] < position["b.f90"] < position["main.f90"]
+    assert position["b.f90"] < position["s.f90"]
 
 
 # --- the files themselves ---------------------------------------------------------------
@@ -216,7 +307,8 @@ def test_the_catalogue_loads_from_a_plain_copy_of_the_folder(tmp_path: Path) -> 
         timeout=60,
     )
     assert ran.stdout.startswith(str(tmp_path))
-    assert "[('c', 11), ('cpp', 11)]" in ran.stdout
+    expected = [(language.id, len(language.compilers)) for language in load_catalog().languages]
+    assert ran.stdout.endswith(f"{expected}\n")
 
 
 def test_a_new_language_is_one_file() -> None:

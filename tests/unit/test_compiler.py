@@ -55,7 +55,7 @@ class _Sandbox:
         environment: Mapping[str, str] | None = None,
         cancel: threading.Event | None = None,
     ) -> SandboxResult:
-        assert limits == default_limits() and environment is None
+        assert limits == default_limits() and not environment
         self.asked.append(tuple(argv))
         self.seen = {
             path.relative_to(workspace.path).as_posix(): path.read_text(encoding="utf-8")
@@ -73,7 +73,10 @@ def _sandbox(**changes: Any) -> _Sandbox:
 
 
 def _compile(sandbox: _Sandbox, *, cancel: threading.Event | None = None, **changes: Any) -> Result:
-    toolchains = Toolchains((make_environment(),))
+    language = load_catalog().language("cpp")
+    entry = language.compiler("gcc-12") if language else None
+    assert entry is not None
+    toolchains = Toolchains((make_environment(),), entries={("cpp", "gcc-12"): entry})
     compiler = Compiler(sandbox, load_catalog(), toolchains, default_limits())
     return compiler.compile("job-1", make_request(**changes), attempts=2, cancel=cancel)
 

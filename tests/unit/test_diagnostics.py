@@ -6,17 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.catalog import load_catalog
 from chalicelib.models import Diagnostic, Severity
 from runner.diagnostics import bounds, parse
 
-_GCC = load_catalog().family("gcc")
 _FOLDER = "/work"
 
 
 def _parse(text: str, **files: str) -> tuple[Diagnostic, ...]:
     """Diagnostics of `text`; ``a="…"`` is the file a.cpp."""
-    return parse(_GCC, text, {f"{name}.cpp": source for name, source in files.items()}, _FOLDER)
+    return parse("gnu", text, {f"{name}.cpp": source for name, source in files.items()}, _FOLDER)
 
 
 def _brief(diagnostic: Diagnostic) -> tuple[object, ...]:
@@ -208,7 +206,7 @@ collect2: error: ld returned 1 exit status
 def test_a_linkers_messages_are_errors_in_the_users_files() -> None:
     """Undefined and doubled names have a file, a line where one is known, and no random object."""
     files = {"main.cpp": "", "second.cpp": ""}
-    found = parse(_GCC, _LINKER, files, _FOLDER)
+    found = parse("gnu", _LINKER, files, _FOLDER)
     assert [(each.severity.value, each.file, each.line, each.message) for each in found] == [
         ("error", "main.cpp", None, "undefined reference to `miss()'"),
         ("warning", "main.cpp", None, "the use of `tmpnam' is dangerous, better use `mkstemp'"),

@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib import requests
+from chalicelib.bodies import MAX_BODY_BYTES, MAX_DETAILS
 from chalicelib.catalog import load_catalog
 from chalicelib.errors import InvalidRequest, RequestError, SourceTooLarge
-from chalicelib.models import CompileRequest, Stage
-from chalicelib.requests import MAX_BODY_BYTES, MAX_DETAILS, MAX_FILES, MAX_SOURCE_BYTES
+from chalicelib.models import CompileRequest, Expectation, Stage, Verdict
+from chalicelib.sources import MAX_FILES, MAX_SOURCE_BYTES
 from tests.factories import make_environment, make_request
 
 CATALOG = load_catalog()
@@ -50,6 +51,19 @@ near_values: dict[str, st.SearchStrategy[Any]] = {
     "stage": st.sampled_from(["syntax", "compile", "link", "run"]) | st.text(),
     "options": st.lists(st.sampled_from(["-Wall", "-O2", "@x", "-o/x"]) | st.text(), max_size=4),
     "cache": st.booleans(),
+    "expect": st.fixed_dictionaries(
+        {},
+        optional={
+            "verdict": st.sampled_from(["compiles", "rejected", "no"]) | json_values,
+            "diagnostics": st.lists(
+                st.fixed_dictionaries(
+                    {}, optional={"line": st.integers(), "severity": st.text(), "message": json_values}
+                ),
+                max_size=3,
+            )
+            | json_values,
+        },
+    ),
 }
 near_requests = st.fixed_dictionaries(
     {}, optional={name: values | json_values for name, values in near_values.items()}
@@ -264,8 +278,9 @@ def test_equal_requests_have_equal_fingerprints(request: CompileRequest, random:
 def test_requests_that_differ_have_different_fingerprints(
     first: CompileRequest, second: CompileRequest
 ) -> None:
-    """Two fingerprints are equal when everything but `cache` is."""
-    same = first.model_dump(exclude={"cache"}) == second.model_dump(exclude={"cache"})
+    """Two fingerprints are equal when everything but `cache` and `expect` is."""
+    besides = {"cache", "expect"}
+    same = first.model_dump(exclude=besides) == second.model_dump(exclude=besides)
     assert (requests.fingerprint(first) == requests.fingerprint(second)) == same
 
 
@@ -280,6 +295,7 @@ CHANGES: dict[str, Any] = {
     "stage": Stage.LINK,
     "options": ("-Wall",),
     "cache": False,
+    "expect": Expectation(verdict=Verdict.REJECTED),
 }
 
 
@@ -289,11 +305,11 @@ def test_every_field_of_a_request_is_in_the_table_of_changes() -> None:
 
 
 @pytest.mark.parametrize("field", CHANGES)
-def test_every_field_but_cache_changes_the_fingerprint(field: str) -> None:
-    """Whatever could change the verdict does; `cache` cannot."""
+def test_every_field_but_cache_and_expect_changes_the_fingerprint(field: str) -> None:
+    """Whatever could change the verdict does; `cache` and `expect` cannot."""
     before = requests.fingerprint(make_request())
     after = requests.fingerprint(make_request(**{field: CHANGES[field]}))
-    assert (before == after) == (field == "cache")
+    assert (before == after) == (field in ("cache", "expect"))
 
 
 def test_neighbouring_parts_do_not_run_into_each_other() -> None:

@@ -83,7 +83,7 @@ def runner(store: MemoryStore) -> Iterator[Callable[[Callable[[Job], Result]], N
 
 
 def _stored(store: MemoryStore, service: CompileService, **fields: Any) -> Job:
-    job = store.get(service.submit(_body(**fields)).job_id)
+    job = store.get(service.submit(_body(**fields)).id)
     assert job is not None
     return job
 
@@ -134,10 +134,10 @@ def test_an_accepted_job_is_queued_under_the_id_that_is_told(
 ) -> None:
     """The answer is the id and `queued`, and that very job can be claimed."""
     answer = service.submit(_body())
-    assert answer.body == {"job_id": answer.job_id, "status": "queued"}
+    assert answer.body == {"job_id": answer.id, "status": "queued"}
     assert not answer.ended
     claim = store.claim("runner", 0)
-    assert claim is not None and claim.job.id == answer.job_id
+    assert claim is not None and claim.job.id == answer.id
 
 
 def test_a_refused_request_stores_nothing(store: MemoryStore, service: CompileService) -> None:
@@ -172,11 +172,11 @@ def test_a_job_that_ends_within_the_wait_is_answered_with_its_result(
     assert set(answer.body) == {
         "job_id", "status", "verdict", "reason", "success", "compiled", "stdout", "stderr", "exit_code",
         "duration", "error", "diagnostics", "truncated", "environment", "command", "attempts", "cached",
-        "created_at", "started_at", "completed_at",
+        "command_environment", "receipt", "expectation", "created_at", "started_at", "completed_at",
     }  # fmt: skip
     assert (answer.body["status"], answer.body["verdict"]) == ("completed", "compiles")
     assert (answer.body["stdout"], answer.body["stderr"], answer.body["attempts"]) == ("out", "err", 1)
-    assert service.fetch(answer.job_id).body == answer.body
+    assert service.fetch(answer.id).body == answer.body
 
 
 def test_a_wait_ends_when_its_time_is_over(service: CompileService) -> None:
@@ -244,8 +244,8 @@ def test_a_job_that_was_stored_is_told_as_accepted_although_the_store_left() -> 
     store = _LeavesAfterSubmit(make_settings())
     store.announce(make_runner(), OFFERED, ttl_seconds=60)
     answer = _service(store).submit(_body(), wait_seconds=5)
-    assert answer.body == {"job_id": answer.job_id, "status": "queued"}
-    assert store.get(answer.job_id) is not None
+    assert answer.body == {"job_id": answer.id, "status": "queued"}
+    assert store.get(answer.id) is not None
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_a_job_is_not_found_after_its_time_to_live() -> None:
     store = MemoryStore(make_settings(redis_job_ttl_hours=1), clock=lambda: now[0])
     store.announce(make_runner(), OFFERED, ttl_seconds=60)
     service = _service(store)
-    job_id = service.submit(_body()).job_id
+    job_id = service.submit(_body()).id
     now[0] = 3599
     assert service.fetch(job_id).body["status"] == "queued"
     now[0] = 3601
@@ -312,7 +312,7 @@ def test_a_job_is_not_found_after_its_time_to_live() -> None:
 
 def test_a_running_job_tells_how_far_it_is(store: MemoryStore, service: CompileService) -> None:
     """Claimed is `processing`, with the attempt and when it began."""
-    job_id = service.submit(_body()).job_id
+    job_id = service.submit(_body()).id
     assert store.claim("runner", 0) is not None
     body = service.fetch(job_id).body
     assert set(body) == {"job_id", "status", "attempts", "created_at", "started_at", "completed_at"}
@@ -325,7 +325,7 @@ def test_a_job_that_has_not_ended_is_cancelled(
     claimed: bool, store: MemoryStore, service: CompileService
 ) -> None:
     """Queued or running; to cancel it again changes nothing, and its result says so."""
-    job_id = service.submit(_body()).job_id
+    job_id = service.submit(_body()).id
     if claimed:
         assert store.claim("runner", 0) is not None
     for _ in range(2):
@@ -336,7 +336,7 @@ def test_a_job_that_has_not_ended_is_cancelled(
 
 def test_a_job_that_has_ended_is_not_cancelled(store: MemoryStore, service: CompileService) -> None:
     """It is a conflict that names the status, and the result stays."""
-    job_id = service.submit(_body()).job_id
+    job_id = service.submit(_body()).id
     claim = store.claim("runner", 0)
     assert claim is not None and store.complete(claim, make_result(job_id))
     with pytest.raises(JobEnded, match="completed"):

@@ -92,6 +92,18 @@ CASES = {
     "SANDBOX": Case(
         "sandbox", "auto", (("bubblewrap", "bubblewrap"), ("Docker", "docker")), ("none", "bwrap", "off")
     ),
+    "RUNNER_IMAGE": Case(
+        "runner_image",
+        "",
+        (("runner:1", "runner:1"), ("example.org:50/a/b@sha256:0", "example.org:50/a/b@sha256:0")),
+        ("-v", "a b", "$(x)"),
+    ),
+    "COMPILERS": Case(
+        "compilers",
+        ("*",),
+        (("gcc-*, cpp/clang-19", ("gcc-*", "cpp/clang-19")), ("go-1.24", ("go-1.24",))),
+        ("gcc-12,", "[a-z]", "a b", "../x"),
+    ),
     "COMPILE_TIMEOUT_SECONDS": Case(
         "compile_timeout_seconds", 30.0, (("0.5", 0.5), ("60", 60.0)), (*_NOT_A_NUMBER, "0", "3601")
     ),
@@ -127,7 +139,9 @@ def _refusal(environ: Mapping[str, str]) -> str:
 def test_every_variable_has_a_case() -> None:
     """A new setting cannot come without a row here."""
     assert list(CASES) == [variable.name for variable in variables()]
-    assert [case.attribute for case in CASES.values()] == [item.name for item in fields(Settings)]
+    assert [case.attribute for case in CASES.values()] == [
+        item.name for item in fields(Settings) if item.metadata
+    ]
 
 
 def test_every_variable_is_explained() -> None:
@@ -224,6 +238,15 @@ def test_settings_cannot_be_changed() -> None:
 def test_the_time_to_live_is_given_in_seconds_as_well() -> None:
     """REDIS_JOB_TTL_HOURS counts hours; the stores count seconds."""
     assert Settings.from_env({"REDIS_JOB_TTL_HOURS": "0.5"}).job_ttl_seconds == 1800
+
+
+@pytest.mark.parametrize(
+    ("environ", "cores", "workers"),
+    [({}, 2, 2), ({}, 64, 5), ({"MAX_WORKERS": " "}, 2, 2), ({"MAX_WORKERS": "5"}, 2, 5), ({}, 0, 1)],
+)
+def test_workers_default_to_no_more_than_the_cores(environ: dict[str, str], cores: int, workers: int) -> None:
+    """Who asks for more workers than cores gets them; nobody gets them by default."""
+    assert Settings.from_env(environ).workers_on(cores) == workers
 
 
 # Start-up: the same line on the terminal, and the exit code.

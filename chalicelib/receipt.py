@@ -1,0 +1,47 @@
+"""The receipt of a result: what ran, in which version and image, and one line that runs it again."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chalicelib.models import Result
+
+# Given for the service's parser alone: without them a compiler prints what `stdout` and `stderr` show.
+FOR_THE_PARSER = frozenset({"-fdiagnostics-parseable-fixits", "--error-format=json"})
+# Where the folder with the files is seen in a container.
+_FOLDER = "/src"
+
+
+def receipt(result: Result) -> dict[str, Any] | None:
+    """``{"argv", "version", "image", "reproduce"}``; None when no compiler ran."""
+    environment = result.environment
+    if environment is None or not result.command:
+        return None
+    return {
+        "argv": list(result.command),
+        # What an older runner announced has no line of its own.
+        "version": environment.version_text or f"{environment.family} {environment.version}",
+        "image": environment.image,
+        "reproduce": reproduce(result.command, result.command_environment, environment.image),
+    }
+
+
+def reproduce(command: Sequence[str], variables: Mapping[str, str], image: str) -> str:
+    """One line for a shell, to be run in a folder that holds the request's files under their names."""
+    command = [argument for argument in command if argument not in FOR_THE_PARSER]
+    if not image:
+        words = ["env", *_assignments(variables)] if variables else []
+        return shlex.join([*words, *command])
+    options = [word for assignment in _assignments(variables) for word in ("--env", assignment)]
+    executable, *arguments = command
+    # The image's own entry point may be anything; `$PWD` is the one word that the shell is to replace.
+    return " ".join(
+        [
+            f'docker run --rm --network none --volume "$PWD:{_FOLDER}" --workdir {_FOLDER}',
+            shlex.join([*options, "--entrypoint", executable, image, *arguments]),
+        ]
+    )
+
+
+def _assignments(variables: Mapping[str, str]) -> list[str]:
+    return [f"{name}={value}" for name, value in sorted(variables.items())]

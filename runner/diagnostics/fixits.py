@@ -1,0 +1,57 @@
+r"""The edits that gcc and clang propose, one to a line: ``fix-it:"main.c":{4:26-4:31}:"text"``.
+
+That is what ``-fdiagnostics-parseable-fixits`` adds: file and text are C strings (octal escapes are
+bytes of UTF-8), lines and columns count from 1, columns are bytes, the end is exclusive.
+"""
+
+import re
+
+from chalicelib.models import Fix
+from runner.diagnostics.bounds import MAX_MESSAGE_CHARACTERS
+from runner.diagnostics.sources import Sources
+from runner.output import clean_text
+
+_STRING = r'"((?:[^"\\]|\\.)*)"'
+_NUMBER = "([0-9]{1,9})"
+_LINE = re.compile(rf"fix-it:{_STRING}:\{{{_NUMBER}:{_NUMBER}-{_NUMBER}:{_NUMBER}\}}:{_STRING}")
+_ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
+_LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
+
+
+def is_fix(line: str) -> bool:
+    """Whether `line` is of that shape. A text beyond the bound of a line has none."""
+    return line.startswith("fix-it:") and _LINE.fullmatch(line) is not None
+
+
+def read_fix(line: str, sources: Sources) -> Fix | None:
+    """The edit in `line`; None when it is none, or when its place or its text is beyond what is kept."""
+    match = _LINE.fullmatch(line)
+    if match is None:
+        return None
+    start_line, start_column, end_line, end_column = (int(number) for number in match.groups()[1:5])
+    text = _unescaped(match[6])
+    if not start_line or not start_column or (end_line, end_column) < (start_line, start_column):
+        return None
+    if len(text) > MAX_MESSAGE_CHARACTERS:
+        return None
+    return Fix(
+        file=sources.rename(_unescaped(match[1])),
+        line=start_line,
+        column=start_column,
+        end_line=end_line,
+        end_column=end_column,
+        text=text,
+    )
+
+
+def _unescaped(text: str) -> str:
+    """A C string's value, made as safe as all output: an escape in it may stand for any byte."""
+    if "\\" not in text:
+        return text
+    return clean_text(_ESCAPE.sub(_byte, text.encode("utf-8", "surrogatepass")))
+
+
+def _byte(match: re.Match[bytes]) -> bytes:
+    if len(match[1]) == 3:
+        return bytes([int(match[1], 8) & 0xFF])
+    return _LETTERS.get(match[1], match[1])

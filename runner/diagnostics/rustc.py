@@ -1,0 +1,207 @@
+"""Messages of rustc, run with ``--error-format=json``: one JSON object to a line of stderr.
+
+What a job makes rustc say (`compile_error!`) is inside a JSON string, so no text can pass for a
+message of its own. Three things that rustc prints are no diagnostics: its summaries (`aborting due
+to 2 previous errors`, `1 warning emitted`: they have the level of an error or a warning, but say
+nothing about the source), and hints of the level `failure-note`.
+
+Columns in the JSON count code points; ours count bytes, so they are converted with the source line.
+A suggestion with several alternatives is one child for each: the edits of one child belong together.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from chalicelib.models import Diagnostic, Fix, Severity
+from runner.diagnostics.bounds import MAX_MESSAGE_CHARACTERS, MAX_NUMBER, Collector, Found
+from runner.diagnostics.sources import Sources, byte_column
+from runner.output import clean_text
+
+_SEVERITIES = {
+    "error": Severity.ERROR,
+    "warning": Severity.WARNING,
+    "note": Severity.NOTE,
+    "help": Severity.NOTE,
+    "error: internal compiler error": Severity.FATAL,
+}
+_SUMMARY = re.compile(
+    r"aborting due to (?:[0-9]+ )?previous errors?(?:; [0-9]+ warnings? emitted)?|[0-9]+ warnings? emitted"
+)
+# What rustc prints before it knows the format, and what LLVM prints beside it.
+_PLAIN = re.compile(r"(error: internal compiler error|error|warning|LLVM ERROR)(?:\[(E[0-9]{4})\])?: (.*)")
+# An object that was cut off is not shown: the truncation itself is said at the end of the text.
+_OBJECT: Final = '{"'
+# Macros within macros: rustc itself stops at 128 levels (`recursion_limit`).
+_MAX_EXPANSIONS = 128
+
+
+def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic, ...]:
+    """The diagnostics in `text`; see `runner.diagnostics.parse` for the arguments."""
+    sources = Sources(files, folder)
+    collector = Collector()
+    for line, message in _messages(text):
+        if collector.full:
+            break
+        found = _plain(line, sources) if message is None else _found(message, sources)
+        if found is not None:
+            collector.add(found, explains_previous=False)
+    return collector.finish()
+
+
+def shown(text: str) -> str:
+    """`text` as rustc prints it without ``--error-format=json``."""
+    pieces: list[str] = []
+    lines = text.split("\n")
+    for index, (line, message) in enumerate(_messages(text)):
+        if message is not None:
+            # Made safe here, because JSON hides control characters from whoever cleaned `text`.
+            rendered = message.get("rendered")
+            pieces.append(_clean(rendered) if isinstance(rendered, str) else "")
+        elif not line.startswith(_OBJECT):
+            pieces.append(line + ("\n" if index + 1 < len(lines) else ""))
+    return "".join(pieces)
+
+
+def _messages(text: str) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """Every line, with its object where it is one."""
+    for line in text.split("\n"):
+        yield line, _decoded(line)
+
+
+def _decoded(line: str) -> dict[str, Any] | None:
+    if not line.startswith(_OBJECT):
+        return None
+    try:
+        value = json.loads(line)
+    # Too deep a nesting is a RecursionError, a number of thousands of digits a ValueError.
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) and isinstance(value.get("message"), str) else None
+
+
+def _plain(line: str, sources: Sources) -> Found | None:
+    match = _PLAIN.match(line[:MAX_MESSAGE_CHARACTERS])
+    if match is None or _SUMMARY.fullmatch(match[3]):
+        return None
+    severity = _SEVERITIES.get(match[1], Severity.FATAL)
+    return Found(severity=severity, message=sources.without_folder(match[3]), code=match[2])
+
+
+def _found(message: Mapping[str, Any], sources: Sources) -> Found | None:
+    """The diagnostic of a message at the top, with its children."""
+    found = _located(message, sources)
+    if found is None or (not message.get("spans") and _SUMMARY.fullmatch(found.message)):
+        return None
+    found.fixes = next(iter(_suggestions(message, sources)), [])
+    for child in _list(message, "children"):
+        found.children += _children(child, sources)
+    return found
+
+
+def _children(message: Any, sources: Sources) -> Iterator[Found]:
+    """A note or a help, once for each alternative of what it suggests."""
+    if not isinstance(message, dict):
+        return
+    for fixes in _suggestions(message, sources) or [[]]:
+        found = _located(message, sources)
+        if found is not None:
+            found.fixes = fixes
+            yield found
+
+
+def _located(message: Mapping[str, Any], sources: Sources) -> Found | None:
+    """Severity, text, code and place of a message; None for a hint about rustc itself."""
+    severity = _SEVERITIES.get(str(message.get("level")))
+    text = message.get("message")
+    if severity is None or not isinstance(text, str):
+        return None
+    found = Found(severity=severity, message=sources.without_folder(_clean(text)))
+    code = message.get("code")
+    if isinstance(code, dict) and isinstance(code.get("code"), str):
+        found.code = _clean(code["code"])
+    primary = [span for span in _list(message, "spans") if isinstance(span, dict) and span.get("is_primary")]
+    if primary:
+        span = _users_own(primary[0], sources)
+        place = _place(span, sources)
+        if place is not None:
+            found.file, found.line, found.column, found.end_line, found.end_column = place
+        elif isinstance(span, dict) and isinstance(span.get("file_name"), str):
+            found.file = sources.rename(_clean(span["file_name"]))
+            found.line = _number(span, "line_start") or None
+    return found
+
+
+def _suggestions(message: Mapping[str, Any], sources: Sources) -> list[list[Fix]]:
+    """The edits that a message proposes, grouped: a group is applied as a whole, groups exclude each other.
+
+    rustc writes the parts of all alternatives in one row; parts of one never overlap.
+    """
+    groups: list[list[Fix]] = []
+    for span in _list(message, "spans"):
+        if not isinstance(span, dict) or not isinstance(span.get("suggested_replacement"), str):
+            continue
+        place = _place(span, sources)
+        if place is None:
+            continue
+        file, line, column, end_line, end_column = place
+        text = _clean(span["suggested_replacement"])[:MAX_MESSAGE_CHARACTERS]
+        fix = Fix(file=file, line=line, column=column, end_line=end_line, end_column=end_column, text=text)
+        if not groups or _overlaps(groups[-1][-1], fix):
+            groups.append([])
+        groups[-1].append(fix)
+    return groups
+
+
+def _overlaps(last: Fix, fix: Fix) -> bool:
+    """Whether `fix` starts again at or before `last`: parts of one alternative are in ascending order."""
+    return (fix.file, fix.line, fix.column) <= (last.file, last.line, last.column)
+
+
+def _users_own(span: Any, sources: Sources) -> Any:
+    """The place in the request's files where the macro was used that led to `span`, if one was."""
+    at = span
+    for _ in range(_MAX_EXPANSIONS):
+        if not isinstance(at, dict):
+            break
+        if sources.known(sources.rename(str(at.get("file_name")))):
+            return at
+        expansion = at.get("expansion")
+        at = expansion.get("span") if isinstance(expansion, dict) else None
+    return span
+
+
+def _place(span: Any, sources: Sources) -> tuple[str, int, int, int, int] | None:
+    """File, line, column, end line and end column (exclusive) of a span, columns in bytes."""
+    if not isinstance(span, dict) or not isinstance(span.get("file_name"), str):
+        return None
+    name = sources.rename(_clean(span["file_name"]))
+    line, column = _number(span, "line_start"), _number(span, "column_start")
+    end_line, end_column = _number(span, "line_end"), _number(span, "column_end")
+    if not line or not column or not end_line or not end_column:
+        return None
+    texts = [item.get("text") if isinstance(item, dict) else None for item in _list(span, "text")]
+    start = _byte_column(sources.line(name, line), texts[:1], column)
+    end = _byte_column(sources.line(name, end_line), texts[-1:], end_column)
+    return None if start is None or end is None else (name, line, start, end_line, end)
+
+
+def _byte_column(source: str | None, quoted: list[Any], column: int) -> int | None:
+    line = source if source is not None else next((text for text in quoted if isinstance(text, str)), None)
+    return column if line is None else byte_column(line, column - 1)
+
+
+def _number(span: Mapping[str, Any], key: str) -> int:
+    """A line or column; 0 where there is no sensible one."""
+    value = span.get(key)
+    return value if type(value) is int and 1 <= value <= MAX_NUMBER else 0
+
+
+def _list(message: Mapping[str, Any], key: str) -> list[Any]:
+    value = message.get(key)
+    return value if isinstance(value, list) else []
+
+
+def _clean(text: str) -> str:
+    return clean_text(text.encode("utf-8", "backslashreplace"))

@@ -1,0 +1,74 @@
+"""The SARIF validator of those who wrote the format: its schema, and the rules that no schema can say.
+
+An npm package (tests/sarif/package-lock.json pins it by its hash) that holds both; `npm ci` in this folder
+brings it. Where it is missing a test is skipped, and fails with CI=true.
+"""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+import jsonschema  # type: ignore[import-untyped]  # it brings no types, and two calls need none
+import pytest
+
+from chalicelib.sarif.log import document
+
+FOLDER = Path(__file__).parent
+_PACKAGE = FOLDER / "node_modules/@microsoft/sarif-multitool-linux"
+_PROGRAM = "Sarif.Multitool"
+# It takes two seconds of processor time; this is room for a machine that does much else.
+_PATIENCE_SECONDS = 100
+
+
+@cache
+def _schema_validator() -> Any:
+    path = _PACKAGE / "sarif-2.1.0.json"
+    if not path.exists():
+        _missing("the SARIF schema is not there: run `npm ci` in tests/sarif")
+    schema = json.loads(path.read_text(encoding="utf-8-sig"))
+    # With formats: `uri`, `uri-reference` and `date-time` are where a log can be wrong and look right.
+    return jsonschema.Draft202012Validator(
+        schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
+    )
+
+
+def faults_by_schema(log: Mapping[str, Any]) -> list[str]:
+    """What the schema says against a log, each with its place."""
+    return [f"{error.json_path}: {error.message}" for error in _schema_validator().iter_errors(log)]
+
+
+def errors_by_tool(runs: Sequence[Mapping[str, Any]], folder: Path) -> list[str]:
+    """What the validator calls wrong in these runs, each line with ``runs[<number>]``; without its advice.
+
+    They are put into one log, which is written to `folder`: each log would take another second.
+    """
+    if platform.machine() != "x86_64" or not (_PACKAGE / _PROGRAM).exists():
+        _missing("the SARIF validator is not there: run `npm ci` in tests/sarif, on x86_64")
+    program = folder / _PROGRAM
+    program.symlink_to(_PACKAGE / _PROGRAM)
+    program.chmod(0o755)  # its package sets this by a script, which need not run
+    path = folder / "all.sarif"
+    path.write_text(json.dumps(document(runs)), encoding="utf-8")
+    # Its messages need no national rules, and a machine may lack the library that has them.
+    environment = dict(os.environ) | {"DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"}
+    run = subprocess.run(
+        [program, "validate", path],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE_SECONDS,
+        check=False,
+    )
+    assert "1 files scanned" in run.stdout, run.stdout + run.stderr
+    return [line.partition(": error ")[2] for line in run.stdout.splitlines() if ": error " in line]
+
+
+def _missing(what: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)

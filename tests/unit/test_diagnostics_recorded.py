@@ -1,0 +1,113 @@
+"""What real compilers printed, and what became of it: the files in `diagnostics/`.
+
+Each holds the sources, the command, what the compiler printed (a list of lines; paths below its
+installation made plain), the diagnostics, where the command asks for more than a person would see,
+what the compiler prints without that (`bare`), and how many lines the job forged. To add one, add a file.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from chalicelib.catalog.model import Shape
+from chalicelib.models import Diagnostic
+from runner.diagnostics import parse, shown
+
+_CASES = {path.stem: path for path in sorted((Path(__file__).parent / "diagnostics").glob("*.json"))}
+_SHAPES = set(get_args(Shape))
+
+# What each compiler puts at the start of a line that is an error, told without the parsers: a person's
+# `grep -c`. Where a person would be deceived by lines that the job forged, the case says how many there are.
+_ERROR_LINES = {
+    "gfortran": r"^(?:f951: )?(?:Fatal )?Error: |^gfortran[^:]*: error: |^\S*(?:ld|collect2): ",
+    "gnu": r"^main\.cpp:\d+:\d+: (?:fatal )?error: ",
+    "go": r"^(?!#)(?!.*too many errors$)(?!go: errors parsing)\S.*",
+    "javac": r"^Main\.java:\d+: error: |^a/b/X\.java:\d+: error: |^error: ",
+    "python": r"^\*\*\* Error compiling ",
+    # A blank line follows the summary at once, and no error of the source.
+    "rustc": r"^error(?:\[E\d+\])?: (?!aborting due to \d+ previous errors?\b.*\n\n)",
+    "tsc": r"^\S+\(\d+,\d+\): error TS|^error TS",
+    "zig": r"^\S+:\d+:\d+: error: |^error: ",
+}
+
+
+def _case(name: str) -> dict[str, Any]:
+    case: dict[str, Any] = json.loads(_CASES[name].read_text())
+    return case
+
+
+def _diagnostics(case: dict[str, Any]) -> tuple[Diagnostic, ...]:
+    files = {name: "\n".join(lines) for name, lines in case["files"].items()}
+    return parse(case["shape"], "\n".join(case["printed"]), files, "/work")
+
+
+def _brief(diagnostic: Diagnostic) -> dict[str, Any]:
+    """A diagnostic without the fields that are empty."""
+    fields = diagnostic.model_dump(mode="json", exclude={"children", "fixes"}, exclude_none=True)
+    if diagnostic.fixes:
+        fields["fixes"] = [fix.model_dump() for fix in diagnostic.fixes]
+    if diagnostic.children:
+        fields["children"] = [_brief(child) for child in diagnostic.children]
+    return fields
+
+
+def _all(diagnostics: tuple[Diagnostic, ...]) -> Iterator[Diagnostic]:
+    for diagnostic in diagnostics:
+        yield diagnostic
+        yield from _all(diagnostic.children)
+
+
+def test_every_shape_has_recorded_cases() -> None:
+    """Each shape that the catalogue may name has a parser, and something that a real compiler printed."""
+    assert {_case(name)["shape"] for name in _CASES} == _SHAPES
+
+
+@pytest.mark.parametrize("name", _CASES)
+def test_a_recorded_output_gives_its_diagnostics(name: str) -> None:
+    """Every field of every diagnostic, its notes and its edits are those on file."""
+    case = _case(name)
+    assert [_brief(diagnostic) for diagnostic in _diagnostics(case)] == case["diagnostics"]
+
+
+@pytest.mark.parametrize("name", [name for name in _CASES if "bare" in _case(name)])
+def test_what_is_shown_is_what_the_bare_compiler_prints(name: str) -> None:
+    """Without the lines that are there for the parser, the text is the bare compiler's, byte for byte."""
+    case = _case(name)
+    assert shown(case["shape"], "\n".join(case["printed"])) == "\n".join(case["bare"])
+
+
+@pytest.mark.parametrize("name", [name for name in _CASES if "bare" not in _case(name)])
+def test_what_has_nothing_added_is_shown_as_it_is(name: str) -> None:
+    """Where nothing was asked for, nothing is taken away."""
+    case = _case(name)
+    printed = "\n".join(case["printed"])
+    assert shown(case["shape"], printed) == printed
+
+
+@pytest.mark.parametrize("name", _CASES)
+def test_error_lines_and_errors_are_equal_in_number(name: str) -> None:
+    """Each error line that a compiler printed is one error: none is lost and none invented."""
+    case = _case(name)
+    text = "\n".join(case.get("bare", case["printed"]))
+    lines = re.findall(_ERROR_LINES[case["shape"]], text, re.MULTILINE)
+    errors = [each for each in _all(_diagnostics(case)) if each.severity.value in ("error", "fatal")]
+    assert len(errors) == len(lines) - case.get("forged_lines", 0)
+
+
+@pytest.mark.parametrize("name", _CASES)
+def test_places_are_in_the_users_files(name: str) -> None:
+    """A place in a file of the request is inside of that file, and an edit's range is too."""
+    case = _case(name)
+    for diagnostic in _all(_diagnostics(case)):
+        places = [(diagnostic.file, diagnostic.line, diagnostic.column)]
+        places += [(fix.file, fix.end_line, fix.end_column) for fix in diagnostic.fixes]
+        for file, line, column in places:
+            if file in case["files"] and line is not None:
+                lines = case["files"][file]
+                assert line <= len(lines)
+                # An error at the end of a line is one past it; gfortran pads fixed form to column 72.
+                assert column is None or column <= max(72, len(lines[line - 1].encode()) + 2)
