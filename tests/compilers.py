@@ -5,6 +5,9 @@ where CI=true.
 """
 
 import os
+import re
+import shutil
+import time
 from dataclasses import dataclass
 from functools import cache
 from typing import NoReturn
@@ -16,6 +19,7 @@ from runner.compiler import Compiler
 from runner.sandbox import choose_sandbox
 from runner.sandbox.base import Limits, Sandbox, SandboxUnavailable
 from runner.sandbox.limits import default_limits
+from runner.sandbox.places import find_compiler
 from runner.toolchains import Toolchains, native_target, probe_toolchains
 
 
@@ -28,6 +32,7 @@ class RealCompilers:
     limits: Limits
     toolchains: Toolchains
     compiler: Compiler
+    probe_seconds: float
     architecture: str
     os: str
 
@@ -47,10 +52,12 @@ def _probed() -> RealCompilers:
         raise sandbox
     catalog = load_catalog()
     limits = default_limits()
-    toolchains = probe_toolchains(catalog, sandbox, limits)
+    started = time.monotonic()
+    toolchains = probe_toolchains(catalog, sandbox, limits, find_executable=find_compiler)
+    seconds = time.monotonic() - started
     architecture, system = native_target().split("-")
     compiler = Compiler(sandbox, catalog, toolchains, limits)
-    return RealCompilers(catalog, sandbox, limits, toolchains, compiler, architecture, system)
+    return RealCompilers(catalog, sandbox, limits, toolchains, compiler, seconds, architecture, system)
 
 
 def real_compilers() -> RealCompilers:
@@ -62,6 +69,22 @@ def real_compilers() -> RealCompilers:
     if not found.toolchains.environments:
         _missing(f"no compiler passed its self-test: {found.toolchains.unavailable}")
     return found
+
+
+def installed(family: str, language: str = "cpp") -> list[str]:
+    """The executables of a family on this machine, oldest first, as the catalogue names them.
+
+    Nothing is run, so that a test can be parametrized with it.
+    """
+    [found] = [item for item in load_catalog().languages if item.id == language]
+    return sorted(
+        (
+            each.executable
+            for each in found.compilers
+            if each.family == family and shutil.which(each.executable)
+        ),
+        key=lambda name: [int(number) for number in re.findall(r"\d+", name)],
+    )
 
 
 def _missing(what: str) -> NoReturn:

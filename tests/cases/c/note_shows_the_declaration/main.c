@@ -1,0 +1,2 @@
+int add(int left, int right);
+int one(void) { return add(1); }

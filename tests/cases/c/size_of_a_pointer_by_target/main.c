@@ -1,0 +1,1 @@
+_Static_assert(sizeof(void *) == 8, "pointers have eight bytes");

@@ -1,0 +1,2 @@
+static int helper(void);
+int use(void) { return helper(); }

@@ -1,0 +1,1 @@
+int number(void) { int value = "one"; return value; }

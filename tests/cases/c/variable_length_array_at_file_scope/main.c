@@ -1,0 +1,2 @@
+extern int count;
+int values[count];

@@ -1,0 +1,2 @@
+#include <windows.h>
+DWORD process(void) { return GetCurrentProcessId(); }

@@ -1,0 +1,2 @@
+#include "model/customer.hpp"
+int main() { return Order{}.customer.id; }

@@ -1,0 +1,3 @@
+#pragma once
+#include "order.hpp"
+struct Customer { int id; Order *orders; };

@@ -1,0 +1,5 @@
+#pragma once
+#include "customer.hpp"
+struct Order {
+    Customer customer;
+};

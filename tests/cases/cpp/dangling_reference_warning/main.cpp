@@ -1,0 +1,1 @@
+int &broken() { int value = 1; return value; }

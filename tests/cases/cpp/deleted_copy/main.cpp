@@ -1,0 +1,3 @@
+#include <memory>
+std::unique_ptr<int> first;
+std::unique_ptr<int> second = first;

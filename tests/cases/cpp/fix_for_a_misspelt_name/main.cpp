@@ -1,0 +1,4 @@
+int sum(int left, int right) {
+    int total = left + right;
+    return totla;
+}

@@ -1,0 +1,2 @@
+struct Shape { virtual double area() const; };
+struct Square : Shape { double area() override; };

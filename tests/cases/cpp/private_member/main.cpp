@@ -1,0 +1,2 @@
+class Account { int balance = 0; };
+int steal(Account &account) { return account.balance; }

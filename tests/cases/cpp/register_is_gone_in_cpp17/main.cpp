@@ -1,0 +1,1 @@
+int same(int value) { register int copy = value; return copy; }

@@ -1,0 +1,2 @@
+#include "window.hpp"
+int main() { return ask("really?") ? 0 : 1; }

@@ -1,0 +1,4 @@
+subroutine reset(value)
+  integer, intent(in) :: value
+  value = 0
+end subroutine reset

@@ -1,0 +1,5 @@
+program main
+  real*8 :: value
+  value = 1
+  print *, value
+end program main

@@ -1,0 +1,4 @@
+      program main
+      print *, 'in its place'
+print *, 'too far to the left'
+      end

@@ -1,0 +1,5 @@
+program main
+  implicit none
+  external :: elsewhere
+  call elsewhere()
+end program main

@@ -1,0 +1,5 @@
+program main
+  use queue
+  implicit none
+  print *, length()
+end program main

@@ -1,0 +1,7 @@
+module queue
+  implicit none
+  interface
+    module integer function length()
+    end function length
+  end interface
+end module queue

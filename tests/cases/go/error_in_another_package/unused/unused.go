@@ -1,0 +1,4 @@
+package unused
+
+// Broken names something that is not there.
+func Broken() int { return missing }

@@ -1,0 +1,3 @@
+module example.org/circle
+
+go 1.17

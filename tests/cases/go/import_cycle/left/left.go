@@ -1,0 +1,5 @@
+package left
+
+import "example.org/circle/right"
+
+func Go() { right.Go() }

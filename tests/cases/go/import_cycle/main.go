@@ -1,0 +1,5 @@
+package main
+
+import "example.org/circle/left"
+
+func main() { left.Go() }

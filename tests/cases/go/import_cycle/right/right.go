@@ -1,0 +1,5 @@
+package right
+
+import "example.org/circle/left"
+
+func Go() { left.Go() }

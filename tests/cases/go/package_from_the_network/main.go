@@ -1,0 +1,5 @@
+package main
+
+import "example.org/elsewhere"
+
+func main() { elsewhere.Run() }

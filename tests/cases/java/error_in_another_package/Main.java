@@ -1,0 +1,3 @@
+import org.example.Money;
+
+public class Main { Money money = new Money(); }

@@ -1,0 +1,3 @@
+public class Main {
+    boolean empty(String text) { return text.isBlank(); }
+}

@@ -1,0 +1,4 @@
+public class Main {
+    int size = 10
+    int width = 20;
+}

@@ -1,0 +1,5 @@
+public class Main {
+    int twice(int total) {
+        return totl * 2;
+    }
+}

@@ -1,0 +1,3 @@
+import org.example.Hidden;
+
+public class Main { Object hidden = new Hidden(); }

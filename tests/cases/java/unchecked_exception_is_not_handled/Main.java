@@ -1,0 +1,7 @@
+import java.io.FileReader;
+
+public class Main {
+    int first(String name) {
+        return new FileReader(name).read();
+    }
+}

@@ -1,0 +1,3 @@
+pub fn longest(left: &str, right: &str) -> &str {
+    if left.len() > right.len() { left } else { right }
+}

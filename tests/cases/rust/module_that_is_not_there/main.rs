@@ -1,0 +1,3 @@
+mod shapes;
+
+fn main() {}

@@ -1,0 +1,7 @@
+mod inner {
+    fn hidden() {}
+}
+
+fn main() {
+    inner::hidden();
+}

@@ -1,0 +1,3 @@
+fn main() {
+    let spare = 1;
+}

@@ -1,0 +1,2 @@
+import { volume } from "./shapes";
+export const value = volume;

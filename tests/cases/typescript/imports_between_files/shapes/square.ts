@@ -1,0 +1,1 @@
+export function area(side: number): number { return side * side; }

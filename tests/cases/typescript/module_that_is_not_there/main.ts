@@ -1,0 +1,2 @@
+import { nothing } from "./missing";
+export const value = nothing;

@@ -1,0 +1,2 @@
+export function one(): number {
+    return 1;

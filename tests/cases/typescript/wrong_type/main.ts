@@ -1,0 +1,3 @@
+export const size = 1;
+const width: number = "wide";
+export { width };

@@ -1,0 +1,7 @@
+fn fails() !void {
+    return error.Always;
+}
+
+export fn go() void {
+    fails();
+}

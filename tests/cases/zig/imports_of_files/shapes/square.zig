@@ -1,0 +1,3 @@
+pub fn area(side: f64) f64 {
+    return side * side;
+}

@@ -1,0 +1,3 @@
+export fn one() u32 {
+    return 1
+}

@@ -1,0 +1,3 @@
+export fn twice(total: u32) u32 {
+    return totl * 2 + total;
+}

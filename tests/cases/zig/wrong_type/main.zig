@@ -1,0 +1,3 @@
+export fn number() u32 {
+    return "text";
+}

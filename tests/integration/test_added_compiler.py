@@ -1,0 +1,54 @@
+"""A compiler version that was added to the catalogue works, and nothing else had to be changed for it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from runner.sandbox.places import find_compiler
+from tests.bare import with_compilers
+from tests.compilers import real_compilers
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+# A compiler that is as good as the one it calls, and says that it is far newer.
+_WRAPPER = """#!/bin/sh
+case "$1" in
+    --version) echo 'gcc-99 (from a test) 99.1.0' ;;
+    *) exec {like} "$@" ;;
+esac
+"""
+
+
+def test_a_compiler_version_is_added_with_one_entry_and_no_code(tmp_path: Path) -> None:
+    """With a wrapper called gcc-99 and an entry for it, that is offered as the newest, and right."""
+    offered = real_compilers().toolchains.environments
+    like = next(each.id for each in offered if (each.language, each.family) == ("c", "gcc"))
+    assert find_compiler("gcc-99") is None
+    program = tmp_path / "bin" / "gcc-99"
+    program.parent.mkdir()
+    program.write_text(_WRAPPER.format(like=like))
+    program.chmod(0o755)
+    for folder in (tmp_path, program.parent):
+        folder.chmod(0o755)
+    ran = subprocess.run(
+        with_compilers(tmp_path, [sys.executable, "-m", "tests.added_compiler", "gcc-99", like]),
+        cwd=_ROOT,
+        capture_output=True,
+        check=False,
+        timeout=100,
+    )
+    assert ran.returncode == 0, ran.stderr.decode()
+    said = json.loads(ran.stdout)
+
+    environments = {each["id"]: each for each in said["environments"]}
+    assert set(environments) == {"gcc-99", like}
+    assert environments["gcc-99"]["version"] == "99.1.0"
+    assert environments["gcc-99"]["version_text"] == "gcc-99 (from a test) 99.1.0"
+    assert environments["gcc-99"]["standards"] == environments[like]["standards"]
+    assert environments["gcc-99"]["stages"] == environments[like]["stages"]
+
+    good, bad = said["results"]["good"], said["results"]["bad"]
+    assert [result["command"][0] for result in (good, bad)] == ["gcc-99", "gcc-99"]
+    assert (good["verdict"], bad["verdict"]) == ("compiles", "rejected")
+    assert [(each["line"], each["severity"]) for each in bad["diagnostics"]] == [(2, "error")]
