@@ -16,7 +16,7 @@ from pathlib import Path
 
 from chalicelib.models import Result
 from runner.output import clean_text
-from runner.sandbox.places import COMPILERS, PATH, compilers_folder
+from runner.sandbox.places import COMPILERS, PATH, compilers_folder, compilers_mounts
 from runner.workspace import INSIDE
 
 _FOR_THE_PARSER = {"-fdiagnostics-parseable-fixits", "--error-format=json"}
@@ -85,5 +85,5 @@ def with_compilers(folder: Path, command: Sequence[str]) -> list[str]:
             arguments += ["--symlink", str(entry.readlink()), str(entry)]
         elif entry.is_dir() and entry.name not in ("proc", "dev"):
             arguments += ["--bind", str(entry), str(entry)]
-    arguments += ["--dev-bind", "/dev", "/dev", "--proc", "/proc", "--ro-bind", str(folder), COMPILERS]
+    arguments += ["--dev-bind", "/dev", "/dev", "--proc", "/proc", *compilers_mounts(folder)]
     return [*arguments, *command]

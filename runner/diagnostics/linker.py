@@ -15,10 +15,13 @@ from runner.diagnostics.bounds import Found
 NOT_LINKER: Final = "not linker"
 CONTEXT: Final = "context"
 
-_LINKER = re.compile(r"(?:[^\s:]*/)?(?:[a-z0-9_]+-)*(?:ld|gold|mold)(?:\.[a-z]+)?(?:-[0-9]+)?: ")
-# `name:(.text+0x9): ` without debug information, `name:12: ` with it, `(.text+0x9): ` for the
-# start-up code.
-_PLACE = re.compile(r"(?:([^\s:()]+):)?(?:\([^\s()]+\+0x[0-9a-f]+\)|([0-9]{1,9})): ")
+# What it says while it reads debug information begins with its name twice.
+_LINKER = re.compile(r"(?:(?:[^\s:]*/)?(?:[a-z0-9_]+-)*(?:ld|gold|mold)(?:\.[a-z]+)?(?:-[0-9]+)?: ){1,2}")
+# `name:(.text+0x9): ` without debug information, `name:12: ` with it, in newer releases
+# `name:12:(.text+0x9): `, and `(.text+0x9): ` for the start-up code.
+_PLACE = re.compile(
+    r"(?:([^\s:()]+):)?(?:([0-9]{1,9}):)?\([^\s()]+\+0x[0-9a-f]+\): |([^\s:()]+):([0-9]{1,9}): "
+)
 _SEVERITY = re.compile(r"(fatal error|error|warning|note): ", re.IGNORECASE)
 _SEVERITIES = {
     "fatal error": Severity.FATAL,
@@ -48,9 +51,10 @@ def parse_line(
     found = Found(severity=Severity.ERROR, message=text)
     if place is not None:
         found.message = text[place.end() :]
-        if place[1] and not place[1].endswith((".o", ".a", ".so")):
-            found.file = rename(place[1])
-            found.line = (int(place[2]) or None) if place[2] else None
+        name, line_number = place[1] or place[3], place[2] or place[4]
+        if name and not name.endswith((".o", ".a", ".so")):
+            found.file = rename(name)
+            found.line = (int(line_number) or None) if line_number else None
     severity = _SEVERITY.match(found.message)
     if severity:
         found.severity = _SEVERITIES[severity[1].lower()]

@@ -36,7 +36,7 @@ from runner.sandbox.gate import SCRIPT, Gate
 from runner.sandbox.killer import Killer
 from runner.sandbox.limits import default_limits, prlimit_command
 from runner.sandbox.outcome import check_program, first_line, result_of
-from runner.sandbox.places import COMPILERS, PATH, USR_DIRECTORIES, compilers_folder, read_only
+from runner.sandbox.places import PATH, USR_DIRECTORIES, compilers_folder, compilers_mounts, read_only
 from runner.sandbox.seccomp import SeccompFilter, find_filter
 from runner.sandbox.supervisor import Ended, supervise
 from runner.workspace import Workspace
@@ -209,7 +209,7 @@ class Bubblewrap:
         for directory in read_only():
             arguments += ["--ro-bind-try", directory, directory]
         if own := compilers_folder():
-            arguments += ["--ro-bind", str(own), COMPILERS]
+            arguments += compilers_mounts(own)
         for directory in USR_DIRECTORIES:
             if os.path.islink(directory):
                 arguments += ["--symlink", os.readlink(directory), directory]

@@ -40,6 +40,21 @@ def compilers_folder() -> Path | None:
     return next((path for path in (Path(COMPILERS), _OWN_COMPILERS) if path.is_dir()), None)
 
 
+def compilers_mounts(folder: Path) -> list[str]:
+    """The arguments that make bwrap show `folder` as `COMPILERS`.
+
+    With the links by which some compilers find themselves: ``self/zig`` becomes ``/compilers/zig``.
+    """
+    arguments = []
+    for entry in sorted(folder.iterdir()):
+        if entry.is_dir() and not entry.is_symlink():
+            arguments += ["--ro-bind", str(entry), f"{COMPILERS}/{entry.name}"]
+    for link in sorted((folder / "self").glob("*")):
+        program = link.resolve().relative_to(folder.resolve())
+        arguments += ["--symlink", f"{COMPILERS}/{program}", f"{COMPILERS}/{link.name}"]
+    return arguments
+
+
 def find_compiler(name: str) -> str | None:
     """The host's path of a compiler that jobs can call by `name`, or None."""
     own = compilers_folder()

@@ -34,7 +34,7 @@ def test_the_more_processes_a_job_has_the_less_each_weighs(
             limits = replace(TIGHT, cpu_seconds=30)
             future = pool.submit(sandbox.run, [f"./{name}", *words], workspace, limits, cancel=cancel)
             try:
-                wait_until(lambda: bool(_niceness(name)) and min(_niceness(name)) >= nice, "its weight")  # noqa: B023
+                wait_until(lambda: bool(_niceness(name)) and min(_niceness(name)) >= nice, "its weight")  # noqa: B023 -- called before the next round
                 assert nice or set(_niceness(name)) == {0}
             finally:
                 cancel.set()

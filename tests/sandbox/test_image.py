@@ -1,0 +1,129 @@
+"""The runner's image with all its compilers: what it offers, in each sandbox, and that its answers are right.
+
+The image is built as users build it. A runner in a container like a task on Fargate works for an API of this
+host, through a real Redis.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib.catalog import load_catalog
+from runner.sandbox.docker import Docker
+from runner.sandbox.limits import default_limits
+from runner.toolchains import probe_toolchains
+from tests.case_client import CaseClient
+from tests.case_files import Run, body_of, case_folders, problems_of, read_case, runs_of
+from tests.engine import RUNNER, Engine
+from tests.processes import HOST, ApiProcess
+from tests.servers.redis_server import RedisServer
+
+# What the image must offer: a compiler in two languages counts twice.
+_LANGUAGES = 9
+_ENVIRONMENTS = 25
+
+# As many clients as the runner has workers, and two that wait: then none of them has nothing to do.
+_CLIENTS = 4
+# Trying all compilers takes a minute of two quiet cores; a busy machine may take several.
+_START_SECONDS = 600
+
+# For one case: the wall clock's limit, and as much again for those before it in the queue.
+_PATIENCE_SECONDS = 300
+
+_PROBE = """
+import json
+from chalicelib.catalog import load_catalog
+from runner.sandbox.bubblewrap import Bubblewrap
+from runner.sandbox.limits import default_limits
+from runner.sandbox.places import find_compiler
+from runner.toolchains import probe_toolchains
+sandbox = Bubblewrap()
+sandbox.probe()
+found = probe_toolchains(load_catalog(), sandbox, default_limits(), find_executable=find_compiler)
+print(json.dumps([each.model_dump(mode="json") for each in found.environments]))
+"""
+
+# What a host gives where user namespaces are allowed (a virtual machine of one's own).
+_NAMESPACES = {"security_opt": ["seccomp=unconfined", "apparmor=unconfined"], "cap_add": ["SYS_ADMIN"]}
+
+
+@pytest.fixture(scope="module")
+def api(engine: Engine) -> Iterator[ApiProcess]:
+    """An API of this host, whose jobs a runner in a container does."""
+    with RedisServer() as redis_server:
+        settings = redis_server.environment()
+        inside = {**settings, "SANDBOX": "setpriv", "MAX_WORKERS": "2"}
+        with (
+            engine.container(["-m", "runner"], inside, network_mode="host") as container,
+            ApiProcess(settings) as api,
+        ):
+            deadline = time.monotonic() + _START_SECONDS
+            while not _environments(api):
+                container.reload()
+                assert container.status == "running", container.logs().decode(errors="replace")[-3000:]
+                assert time.monotonic() < deadline, container.logs().decode(errors="replace")[-3000:]
+                time.sleep(1)
+            yield api
+
+
+def _environments(api: ApiProcess) -> list[dict[str, Any]]:
+    answer: list[dict[str, Any]] = api.call("GET", "/api/v1/environments").json()["environments"]
+    return answer
+
+
+def _ids(environments: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    return {(each["language"], each["id"]) for each in environments}
+
+
+def test_the_image_offers_what_it_promises(api: ApiProcess) -> None:
+    """Nine languages and 25 compilers, each with version, standards, targets and stages."""
+    offered = _environments(api)
+    for each in offered:
+        print(each["language"], each["id"], each["version"], *each["targets"], *each["stages"])
+        assert each["version"] in each["version_text"]
+        assert each["standards"] and each["targets"] and "compile" in each["stages"]
+        assert each["default_standard"] in each["standards"]
+    assert len({each["language"] for each in offered}) >= _LANGUAGES
+    assert len(offered) >= _ENVIRONMENTS
+
+
+def test_every_sandbox_offers_the_same(api: ApiProcess, engine: Engine) -> None:
+    """What passes its self-test in setpriv passes it in bubblewrap and in the docker sandbox as well."""
+    expected = _ids(_environments(api))
+    with engine.container(["-c", _PROBE], {}, **_NAMESPACES) as container:
+        status = container.wait(timeout=_START_SECONDS)["StatusCode"]
+        said = container.logs(stdout=True, stderr=False).decode()
+        assert status == 0, container.logs().decode(errors="replace")[-3000:]
+    assert _ids(json.loads(said)) == expected
+    sandbox = Docker(RUNNER, base_url=engine.url)
+    sandbox.probe()
+    found = probe_toolchains(load_catalog(), sandbox, default_limits(), find_executable=str)
+    assert {(each.language, each.id) for each in found.environments} == expected, found.unavailable
+
+
+def test_the_image_answers_every_case_as_expected(api: ApiProcess) -> None:
+    """All acceptance cases with all compilers of the image, through the HTTP API."""
+    catalog, client = load_catalog(), CaseClient(HOST, api.port, patience_seconds=_PATIENCE_SECONDS)
+    offers = client.offers()
+
+    def check(folder: Path, run: Run) -> list[str]:
+        case, language = read_case(folder), folder.parent.name
+        answer = client.answer(body_of(case, language, run, catalog))
+        return [f"{folder.name}: {problem}" for problem in problems_of(case, run, answer)]
+
+    runs = [
+        (folder, run)
+        for folder in case_folders()
+        for run in runs_of(read_case(folder), folder.parent.name, offers)
+    ]
+    started = time.monotonic()
+    with ThreadPoolExecutor(_CLIENTS) as pool:
+        problems = [problem for each in pool.map(lambda pair: check(*pair), runs) for problem in each]
+    print(f"{len(runs)} runs in {time.monotonic() - started:.0f} s")
+    assert {(folder.parent.name, run.compiler) for folder, run in runs} == _ids(_environments(api))
+    assert not problems, "\n".join(problems)
