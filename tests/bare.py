@@ -85,5 +85,16 @@ def with_compilers(folder: Path, command: Sequence[str]) -> list[str]:
             arguments += ["--symlink", str(entry.readlink()), str(entry)]
         elif entry.is_dir() and entry.name not in ("proc", "dev"):
             arguments += ["--bind", str(entry), str(entry)]
-    arguments += ["--dev-bind", "/dev", "/dev", "--proc", "/proc", *compilers_mounts(folder)]
+    arguments += [
+        "--dev-bind",
+        "/dev",
+        "/dev",
+        "--proc",
+        "/proc",
+        "--perms",
+        "0755",
+        "--dir",
+        COMPILERS,
+        *compilers_mounts(folder),
+    ]
     return [*arguments, *command]

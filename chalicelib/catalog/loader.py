@@ -25,9 +25,8 @@ def parse_catalog(
             raise ValueError(f"catalogue file {name}: {error}") from error
 
     messages = table(_LIMIT_MESSAGES, limit_messages)
-    like = messages.pop("like", {})
-    if not isinstance(like, dict):
-        raise ValueError(f"catalogue file {_LIMIT_MESSAGES}: [like] is no table")
+    found = messages.pop("like", {})
+    like = found if isinstance(found, dict) else {}
 
     def spoken_by(family: str) -> list[LimitMessage]:
         names = [family, *_entries(like.get(family))]

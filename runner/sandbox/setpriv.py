@@ -23,6 +23,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from runner.sandbox import landlock, reaper, user_processes
@@ -35,8 +36,8 @@ from runner.sandbox.outcome import check_program, first_line, result_of
 from runner.sandbox.places import COMPILERS, PATH, USR_DIRECTORIES, read_only
 from runner.sandbox.seccomp import SeccompFilter, find_filter
 from runner.sandbox.setpriv_run import SetprivRun
-from runner.sandbox.supervisor import supervise
-from runner.workspace import Workspace
+from runner.sandbox.supervisor import Ended, supervise
+from runner.workspace import INSIDE, Workspace
 
 JAIL = Path("/jail")
 
@@ -189,6 +190,7 @@ class Setpriv:
                 said = first_line(ended.stderr) or f"status {os.waitstatus_to_exitcode(ended.wait_status)}"
                 raise SandboxError(f"the sandbox could not start {argv[0]}: {said}")
             status = os.waitstatus_to_exitcode(ended.wait_status)
+            ended = self._with_common_names(ended, home, temporary)
             return result_of(ended, status if status >= 0 else None, -status if status < 0 else None, argv)
 
     def _chroot_command(self) -> list[str]:
@@ -225,6 +227,17 @@ class Setpriv:
         variables = {"PATH": PATH, "HOME": inside, "TMPDIR": self._inside(temporary), "LANG": "C.UTF-8"}
         assignments = [f"{name}={value}" for name, value in {**variables, **environment}.items()]
         return ["env", "-i", "-C", inside, *assignments]
+
+    def _with_common_names(self, ended: Ended, home: Path, temporary: Path) -> Ended:
+        """What was written, with the directories' names as in the sandboxes that can choose them.
+
+        A linker prints them. The names of this run say nothing, and equal jobs have equal output.
+        """
+        stdout, stderr = ended.stdout, ended.stderr
+        for path, name in ((home, INSIDE), (temporary, "/tmp")):  # noqa: S108 -- a name, and no file
+            own = self._inside(path).encode()
+            stdout, stderr = stdout.replace(own, name.encode()), stderr.replace(own, name.encode())
+        return replace(ended, stdout=stdout, stderr=stderr)
 
     def _inside(self, path: Path) -> str:
         """A path of the host as the job names it."""

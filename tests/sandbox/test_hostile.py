@@ -106,6 +106,7 @@ def toolchains(sandbox: Sandbox) -> Toolchains:
             update={"compilers": tuple(each for each in language.compilers if each.id in wanted)}
         )
         for language in full.languages
+        if language.id in ("c", "cpp")
     ]
     families = {family: full.limit_messages(family) for family in full.families}
     catalog = Catalog(languages, list(full.families.values()), families)

@@ -13,7 +13,14 @@ _FOLDER = Path("tests/sandbox")
 
 
 # What each takes there on two quiet cores is a minute or two, and several times that on busy ones.
-_SUITES = ("test_hostile.py", "test_between_jobs.py", "test_false_verdicts.py", "test_verdicts.py")
+_SUITES = (
+    "test_hostile.py",
+    "test_hostile_languages.py",
+    "test_between_jobs.py",
+    "test_false_verdicts.py",
+    "test_language_limits.py",
+    "test_verdicts.py",
+)
 
 
 @pytest.mark.timeout(900)

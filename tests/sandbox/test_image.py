@@ -37,6 +37,8 @@ _PATIENCE_SECONDS = 300
 
 _PROBE = """
 import json
+import subprocess
+subprocess.run(["mount", "-o", "remount,rw", "/proc/sys"], check=True)
 from chalicelib.catalog import load_catalog
 from runner.sandbox.bubblewrap import Bubblewrap
 from runner.sandbox.limits import default_limits
@@ -48,7 +50,8 @@ found = probe_toolchains(load_catalog(), sandbox, default_limits(), find_executa
 print(json.dumps([each.model_dump(mode="json") for each in found.environments]))
 """
 
-# What a host gives where user namespaces are allowed (a virtual machine of one's own).
+# What a host gives where user namespaces are allowed, such as a virtual machine of one's own. An engine makes
+# /proc/sys read-only besides, and bubblewrap says there that a job can make none: the probe mends that first.
 _NAMESPACES = {"security_opt": ["seccomp=unconfined", "apparmor=unconfined"], "cap_add": ["SYS_ADMIN"]}
 
 

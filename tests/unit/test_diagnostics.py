@@ -217,6 +217,24 @@ def test_a_linkers_messages_are_errors_in_the_users_files() -> None:
     ]
 
 
+_NEWER_LINKER = """\
+/usr/bin/ld: /usr/bin/ld: DWARF error: mangled line number section (bad file number)
+/tmp/main-30e513.o: in function `main':
+/work/main.cpp:3:(.text+0x5): undefined reference to `elsewhere()'
+clang++-17: error: linker command failed with exit code 1 (use -v to see invocation)
+"""
+
+
+def test_a_newer_linker_says_line_and_section() -> None:
+    """With both, the line is known; a name that stands there twice is not a part of the message."""
+    found = parse("gnu", _NEWER_LINKER, {"main.cpp": ""}, _FOLDER)
+    assert [(each.file, each.line, each.message) for each in found] == [
+        (None, None, "DWARF error: mangled line number section (bad file number)"),
+        ("main.cpp", 3, "undefined reference to `elsewhere()'"),
+        (None, None, "linker command failed with exit code 1 (use -v to see invocation)"),
+    ]
+
+
 def test_lines_like_a_linkers_are_its_own_only_after_it_spoke() -> None:
     """Without a linker, a place and some words are nothing."""
     assert _parse("a.cpp:12: undefined reference to `x'\n") == ()

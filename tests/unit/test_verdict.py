@@ -9,6 +9,7 @@ from chalicelib.catalog import load_catalog
 from chalicelib.models import Reason, Verdict
 from runner.sandbox.base import LimitHit, SandboxResult
 from runner.verdict import LimitPattern, classify
+from tests.unit.limit_words import ERRORS, SEEN
 
 
 def _result(**changes: Any) -> SandboxResult:
@@ -75,138 +76,86 @@ def test_a_signal_is_a_crash_and_sigkill_is_the_kernels_memory(number: int, reas
     assert classify(result, patterns=()) == (Verdict.INCONCLUSIVE, reason)
 
 
-_GCC = [
-    (Reason.MEMORY, "cc1plus: out of memory allocating 65536 bytes after a total of 17354752 bytes"),
-    (Reason.MEMORY, "cc1: out of memory allocating 4064 bytes"),
-    (Reason.MEMORY, "virtual memory exhausted: Cannot allocate memory"),
-    (Reason.MEMORY, "g++-12: fatal error: Killed signal terminated program cc1plus\ncompilation terminated."),
-    (Reason.MEMORY, "collect2: fatal error: ld terminated with signal 9 [Killed]\ncompilation terminated."),
-    (
-        Reason.PROCESSES,
-        "g++-12: fatal error: cannot execute ‘/usr/lib/gcc/x86_64-linux-gnu/12/cc1plus’: "
-        "vfork: Resource temporarily unavailable\ncompilation terminated.",
-    ),
-    (Reason.PROCESSES, "collect2: fatal error: vfork: Resource temporarily unavailable"),
-    (
-        Reason.PROCESSES,
-        "gcc-14: fatal error: cannot execute ‘/usr/libexec/gcc/x86_64-linux-gnu/14/cc1’: "
-        "posix_spawn: Resource temporarily unavailable\ncompilation terminated.",
-    ),
-    (
-        Reason.PROCESSES,
-        "gcc-14: fatal error: cannot execute ‘as’: posix_spawnp: Resource temporarily unavailable",
-    ),
-    (Reason.MEMORY, "gcc-14: fatal error: cannot execute ‘as’: posix_spawnp: Cannot allocate memory"),
-    (
-        Reason.DISK,
-        "big.cpp:1502:12: fatal error: error writing to /tmp/ccDuWn1x.s: No space left on device\n"
-        " 1502 | int main(){}\n      |            ^\ncompilation terminated.",
-    ),
-    (
-        Reason.DISK,
-        "/tmp/cc0a5FlH.s: Assembler messages:\n"
-        "/tmp/cc0a5FlH.s: Fatal error: can't write 3885 bytes to section .text of big.o: "
-        "'No space left on device'\n"
-        "/tmp/cc0a5FlH.s: Fatal error: big.o: No such file or directory",
-    ),
-    (
-        Reason.DISK,
-        "/usr/bin/ld: final link failed: No space left on device\ncollect2: error: ld returned 1 exit status",
-    ),
-    (
-        Reason.DISK,
-        "g++-12: internal compiler error: File size limit exceeded signal terminated program cc1plus\n"
-        "Please submit a full bug report, with preprocessed source (by using -freport-bug).",
-    ),
-    (
-        Reason.TIMEOUT,
-        "g++-12: internal compiler error: CPU time limit exceeded signal terminated program cc1plus",
-    ),
-    (Reason.COMPILER_CRASH, "big.cpp:1185:51: internal compiler error: Aborted\n 1185 | int f();"),
-    (Reason.COMPILER_CRASH, "main.c:3: internal compiler error: in foo, at bar.c:12"),
-    (Reason.COMPILER_CRASH, "gcc: internal compiler error: Segmentation fault signal terminated program cc1"),
-    (Reason.COMPILER_CRASH, "gcc: fatal error: Terminated signal terminated program cc1"),
-    (
-        Reason.COMPILER_CRASH,
-        "/tmp/ccl8jY71.s: Internal error (Segmentation fault).\nPlease report this bug.",
-    ),
-    (
-        Reason.INFRASTRUCTURE,
-        "cc1plus: fatal error: /usr/include/c++/12/tbb/tbb.h: Too many open files\ncompilation terminated.",
-    ),
-    (
-        Reason.INFRASTRUCTURE,
-        "/usr/bin/ld: cannot find -lstdc++: Too many open files\n"
-        "/usr/bin/ld: cannot find -lm: Too many open files\ncollect2: error: ld returned 1 exit status",
-    ),
-]
-
-_CLANG = [
-    (Reason.MEMORY, "LLVM ERROR: out of memory\nAllocation failed\nPLEASE submit a bug report to https://a"),
-    (
-        Reason.MEMORY,
-        "terminate called after throwing an instance of 'std::bad_alloc'\n  what():  std::bad_alloc",
-    ),
-    (
-        Reason.MEMORY,
-        "clang: error: unable to execute command: Killed\n"
-        "clang: error: clang frontend command failed due to signal (use -v to see invocation)",
-    ),
-    (
-        Reason.PROCESSES,
-        "clang++-19: error: unable to execute command: posix_spawn failed: Resource temporarily unavailable",
-    ),
-    (Reason.DISK, "fatal error: error in backend: IO failure on output stream: No space left on device"),
-    (
-        Reason.DISK,
-        "error: unable to open output file 'main.o': 'No space left on device'\n1 error generated.",
-    ),
-    (
-        Reason.DISK,
-        "/usr/bin/ld: final link failed: No space left on device\n"
-        "clang: error: linker command failed with exit code 1 (use -v to see invocation)",
-    ),
-    (Reason.COMPILER_CRASH, "PLEASE submit a bug report to https://bugs.llvm.org/ and include the backtrace"),
-    (
-        Reason.COMPILER_CRASH,
-        "clang: error: clang frontend command failed with exit code 139 (use -v to see invocation)",
-    ),
-    (Reason.COMPILER_CRASH, "fatal error: error in backend: Cannot select: intrinsic %llvm.foo"),
-    (Reason.INFRASTRUCTURE, "error: unable to open output file '/tmp/main-3ddd78.o': 'Too many open files'"),
-    (
-        Reason.INFRASTRUCTURE,
-        "/usr/bin/ld: cannot open linker script file /lib/x86_64-linux-gnu/libm.so: Too many open files\n"
-        "clang: error: linker command failed with exit code 1 (use -v to see invocation)",
-    ),
-]
-
-_SEEN = [("gcc", *case) for case in _GCC] + [("clang", *case) for case in _CLANG]
+def _error(family: str, text: str = "no") -> str:
+    return ERRORS.get(family, "main.c:1:2: error: #error {}\n").format(text)
 
 
-@pytest.mark.parametrize(("family", "reason", "stderr"), _SEEN)
-def test_a_limit_in_the_compilers_own_words_counts(family: str, reason: Reason, stderr: str) -> None:
+def _judge(family: str, said: str) -> tuple[Verdict, Reason | None]:
+    refusal = load_catalog().family(family).refusal
+    return classify(
+        _result(exit_code=1),
+        patterns=_patterns(family),
+        refusal=re.compile(refusal) if refusal else None,
+        said=said,
+    )
+
+
+@pytest.mark.parametrize(("family", "reason", "said"), SEEN)
+def test_a_limit_in_the_compilers_own_words_counts(family: str, reason: Reason, said: str) -> None:
     """What each compiler prints for a limit or crash, with an ordinary exit status, is that reason."""
-    result = _result(exit_code=1, stderr=f"{stderr}\n".encode())
-    assert classify(result, patterns=_patterns(family)) == (Verdict.INCONCLUSIVE, reason)
+    assert _judge(family, f"{said}\n") == (Verdict.INCONCLUSIVE, reason)
 
 
-@pytest.mark.parametrize(("family", "reason", "stderr"), _SEEN)
-def test_the_same_words_beside_an_error_in_the_source_do_not(
-    family: str, reason: Reason, stderr: str
-) -> None:
+@pytest.mark.parametrize(("family", "reason", "said"), SEEN)
+def test_the_same_words_beside_an_error_in_the_source_do_not(family: str, reason: Reason, said: str) -> None:
     """A compiler that located an error has rejected the program, whatever else is printed."""
-    for text in (f"main.c:1:2: error: no\n{stderr}\n", f"{stderr}\nmain.c:1:2: error: no\n"):
-        result = _result(exit_code=1, stderr=text.encode())
-        assert classify(result, patterns=_patterns(family)) == (Verdict.REJECTED, None)
+    for text in (f"{_error(family)}{said}\n", f"{said}\n{_error(family)}"):
+        if family == "rustc" and "panicked at" in said and text.endswith(f"{said}\n"):
+            continue  # a panic after an error: it would have gone on to find more of them, or none
+        assert _judge(family, text) == (Verdict.REJECTED, None)
 
 
-@pytest.mark.parametrize(("family", "reason", "stderr"), _SEEN)
-def test_the_same_words_inside_a_message_do_not_count(family: str, reason: Reason, stderr: str) -> None:
+@pytest.mark.parametrize(("family", "reason", "said"), SEEN)
+def test_the_same_words_inside_a_message_do_not_count(family: str, reason: Reason, said: str) -> None:
     """A message that quotes a limit on its own line is that message."""
-    first = stderr.partition("\n")[0]
-    for text in (f"main.c:1:2: error: #error {first}\n", f"{first}:1:2: error: #error x\n"):
-        result = _result(exit_code=1, stderr=text.encode())
-        assert classify(result, patterns=_patterns(family)) == (Verdict.REJECTED, None)
+    first = said.strip("#\n ").partition("\n")[0]
+    texts = [_error(family, first)]
+    if family not in ERRORS:
+        texts.append(f"{first}:1:2: error: #error x\n")
+    for text in texts:
+        assert _judge(family, text) == (Verdict.REJECTED, None)
+
+
+@pytest.mark.parametrize("family", sorted(load_catalog().families))
+def test_an_error_alone_is_a_rejection(family: str) -> None:
+    """For every family: the compiler's ordinary error is found by its own pattern, and no limit is."""
+    assert _judge(family, _error(family)) == (Verdict.REJECTED, None)
+
+
+def test_forged_lines_of_each_language_do_not_count() -> None:
+    """Texts of the source that compilers print with their line breaks, as they were seen to."""
+    for family, text in (
+        # rustc does not indent the lines of a label.
+        (
+            "rustc",
+            "error[E0277]: a\n --> main.rs:4:15\n  |\n4 | fn main() { f(1); }\n  |             - ^ b\n"
+            "thread 'rustc' panicked at /usr/src/x.rs:1:1:\nmemory allocation of 5 bytes failed\n"
+            "error: x: No space left on device (os error 28)\n\nerror: aborting due to 1 previous error\n",
+        ),
+        ("rustc", _error("rustc", "internal compiler error: x")),
+        ("rustc", _error("rustc", "x: No space left on device (os error 28)")),
+        # go prints a raw literal as it stands in the source.
+        (
+            "go",
+            "# command-line-arguments\n./main.go:2:27: cannot use `\ninternal compiler error: x\n"
+            "main.go:1:1: internal compiler error: x\nfatal error: out of memory\n` (untyped string)\n",
+        ),
+        # zig indents what follows the first line of an import's name, but not the name before the place.
+        (
+            "zig",
+            "foo.zig': OutOfMemory\nfoo.zig:1:1: error: unable to load 'foo.zig': OutOfMemory\n"
+            "                  foo.zig': FileNotFound\nmain.zig:1:19: note: file imported here\n",
+        ),
+        ("go", "go: malformed module path \"a: resource temporarily unavailable\": invalid char ':'\n"),
+    ):
+        assert _judge(family, text) == (Verdict.REJECTED, None), (family, text)
+
+
+def test_the_signal_says_more_than_that_it_crashed() -> None:
+    """A compiler whose breakdowns are all called crashes is still out of memory when the kernel kills it."""
+    for number, reason in ((9, Reason.MEMORY), (11, Reason.COMPILER_CRASH)):
+        ended = _result(exit_code=None, signal=number)
+        assert classify(ended, patterns=_patterns("javac")) == (Verdict.INCONCLUSIVE, reason)
 
 
 def test_long_hostile_lines_are_matched_quickly() -> None:
@@ -219,7 +168,13 @@ def test_long_hostile_lines_are_matched_quickly() -> None:
         "x.s: " * 50_000,
         "/usr/bin/ld: a: Too many open files\n" * 7_000,
         "a.s: Internal error a: No space left on device\n" * 5_000,
+        "thread 'a' panicked at \n" * 10_000,
+        "error: linking with `\n" + "  \n" * 80_000,
+        "error: linking with `\n  \n" * 10_000,
+        "error[E0080]: a\n --> a\n  |\n1 | a\n" * 7_000,
+        "a.zig:1:1: error: unable to load 'a.zig': OutOfMemory\n" * 4_000,
+        "go: error obtaining buildID for go tool a: fork/exec /" + "a" * 200_000,
+        "fatal error: " * 18_000,
     ):
-        for family in ("gcc", "clang"):
-            result = _result(exit_code=1, stderr=line.encode())
-            assert classify(result, patterns=_patterns(family))[0] is not Verdict.COMPILES
+        for family in load_catalog().families:
+            assert _judge(family, line)[0] is not Verdict.COMPILES

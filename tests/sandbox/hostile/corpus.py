@@ -20,6 +20,9 @@ A table is a file `cases/*.toml` with one theme and any number of cases:
     [cases.files]                      # name → text; {canary} and {home} are paths of secret files
     [cases.made]                       # name → pieces [text, times], for what is too long to write
 
+At the top of a table `language` and `limits` may stand for all of its cases. Those besides C and C++ are
+compiled by whichever compiler of the language is there.
+
 To add a case, add an entry: no code. Sources that no JSON request can carry (bytes that are no
 UTF-8) say `encoding = "latin-1"`; they go around the request, straight to the sandbox.
 """
@@ -33,6 +36,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from chalicelib.catalog import load_catalog
 from chalicelib.models import CompileRequest, Reason, Stage, Verdict
 from runner.sandbox.base import Limits
 from runner.sandbox.limits import MIB, default_limits
@@ -83,7 +87,7 @@ class Case(BaseModel):
     says: str = ""
     never: tuple[str, ...] = ()
     unless: tuple[_Outcome, ...] = ()
-    language: Literal["c", "cpp"] = "c"
+    language: str = "c"
     main: str = ""
     compilers: tuple[str, ...] = COMPILERS
     standard: str = ""
@@ -122,7 +126,7 @@ class Case(BaseModel):
         architecture, system = native_target().split("-")
         return CompileRequest(
             files=self.sources(paths),
-            main=self.main or f"main.{self.language}",
+            main=self.main or _main_of(self.language),
             language=self.language,
             compiler=compiler,
             standard=self.standard or default_standard,
@@ -133,10 +137,19 @@ class Case(BaseModel):
         )
 
 
-def load_corpus() -> list[Case]:
-    """Every case of every table."""
-    return [
-        Case.model_validate(entry)
-        for path in sorted((FOLDER / "cases").glob("*.toml"))
-        for entry in tomllib.loads(path.read_text(encoding="utf-8"))["cases"]
-    ]
+def _main_of(language: str) -> str:
+    found = load_catalog().language(language)
+    assert found is not None, language
+    return found.default_main
+
+
+def load_corpus(*, others: bool = False) -> list[Case]:
+    """Every case of every table in C and C++; or, with `others`, of those in other languages."""
+    cases = []
+    for path in sorted((FOLDER / "cases").glob("*.toml")):
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        for entry in table["cases"]:
+            entry.setdefault("language", table.get("language", "c"))
+            entry["limits"] = {**table.get("limits", {}), **entry.get("limits", {})}
+            cases.append(Case.model_validate(entry))
+    return [case for case in cases if (case.language not in ("c", "cpp")) is others]

@@ -1,0 +1,74 @@
+"""The compilers of the languages besides C and C++, for the sandbox tests: the newest of each, probed once.
+
+Without the targets besides this machine's own, each of which costs a probe.
+"""
+
+from functools import cache
+from pathlib import Path
+
+from chalicelib.catalog import Catalog, Compiler, load_catalog
+from runner.sandbox.base import Sandbox
+from runner.sandbox.limits import default_limits
+from runner.sandbox.places import COMPILERS, find_compiler
+from runner.toolchains import Toolchains, native_target, probe_toolchains
+from tests.sandbox.support import missing
+
+LANGUAGES = ("fortran", "go", "java", "python", "rust", "typescript", "zig")
+
+# Outside of the image a rustc of the distribution may be one that does not start without /proc.
+_ONLY_IN_THE_IMAGE = ("rust",)
+
+_probed: dict[tuple[int, str, str], Toolchains] = {}
+
+
+def newest_here(language: str, family: str = "*") -> Compiler | None:
+    """The last of the catalogue's compilers of a language, or of one family of it, that this host has."""
+    found = load_catalog().language(language)
+    assert found is not None, language
+    here = [
+        each
+        for each in found.compilers
+        if family in ("*", each.family) and find_compiler(each.executable) is not None
+    ]
+    return here[-1] if here else None
+
+
+@cache
+def languages_here() -> tuple[str, ...]:
+    """Those of `LANGUAGES` that are tested on this host; nothing is run."""
+    return tuple(language for language in expected_here() if newest_here(language))
+
+
+def expected_here() -> tuple[str, ...]:
+    """Those of `LANGUAGES` that a host must have to be called complete."""
+    left_out = () if Path(COMPILERS).is_dir() else _ONLY_IN_THE_IMAGE
+    return tuple(language for language in LANGUAGES if language not in left_out)
+
+
+def probed(sandbox: Sandbox, language: str, family: str = "*") -> Toolchains:
+    """That one compiler, probed in that sandbox; the test fails or is skipped where it does not work."""
+    key = (id(sandbox), language, family)
+    if key not in _probed:
+        catalog = _narrowed(language, family)
+        toolchains = probe_toolchains(catalog, sandbox, default_limits(), find_executable=find_compiler)
+        if not toolchains.environments:
+            missing(f"no compiler for {language}: {[each.reason for each in toolchains.unavailable]}")
+        _probed[key] = toolchains
+    return _probed[key]
+
+
+def _narrowed(language_id: str, family_id: str) -> Catalog:
+    full = load_catalog()
+    compiler = newest_here(language_id, family_id)
+    languages = [
+        language.model_copy(update={"compilers": (compiler,) if compiler else ()})
+        for language in full.languages
+        if language.id == language_id
+    ]
+    families = [
+        family.model_copy(
+            update={"targets": {name: how for name, how in family.targets.items() if name == native_target()}}
+        )
+        for family in full.families.values()
+    ]
+    return Catalog(languages, families, {family: full.limit_messages(family) for family in full.families})
