@@ -221,8 +221,12 @@ def ready() -> Response:
 # A minute is as often as EventBridge goes; runners sweep every third of a lease, when there are any.
 @app.schedule(Rate(1, unit=Rate.MINUTES))
 def sweep(_event: CloudWatchEvent) -> dict[str, int]:
-    """Mends what dead runners and lost keys left behind, also when no runner is up."""
-    return application().service.sweep()
+    """Mends what dead runners and lost keys left behind, also without a runner, and says how much waits."""
+    found = application()
+    mended = found.service.sweep()
+    # On Lambda what is printed is the function's log, which CloudWatch reads the figures from.
+    sys.stdout.write(found.service.metrics(found.settings.environment) + "\n")
+    return mended
 
 
 @app.route("/", methods=["GET"], content_types=ANY_TYPE)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-from chalicelib import requests, responses
+from chalicelib import metrics, requests, responses
 from chalicelib.answers import Answer
 from chalicelib.catalog import Catalog
 from chalicelib.errors import JobEnded, JobNotFound, NotReady, StoreError
@@ -114,6 +114,11 @@ class CompileService:
         if report.mended:
             logger.info("sweep: %s", report)
         return asdict(report)
+
+    def metrics(self, stage: str) -> str:
+        """The figures that scale the runners, as one line for CloudWatch."""
+        counts, runners = self._store.counts(), len(self._store.runners())
+        return metrics.embedded(counts, runners, stage=stage, now_seconds=time.time())
 
     def ready(self) -> Json:
         """Says that jobs will be done: the store answers and a runner lives. Raises otherwise."""

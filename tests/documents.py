@@ -14,6 +14,7 @@ DOCUMENTS = (
     "docs/api.md",
     "docs/development.md",
     "docs/operations.md",
+    "docs/deploy.md",
 )
 
 

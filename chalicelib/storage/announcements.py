@@ -69,6 +69,11 @@ class Announcements:
                 known[environment.language, environment.id] = environment
         return tuple(known[identity] for identity in sorted(known))
 
+    def keep_environments(self) -> None:
+        """What was offered last stays known for another job TTL, while no runner lives."""
+        with translated(self._link.settings):
+            self._link.client.pexpire(self._link.keys.environments, self._link.ttl_ms)
+
     def forget_old_environments(self) -> None:
         """Drops lists that no living runner offers; the last ones stay when no runner lives."""
         in_use = {digest for _, digest in self._living()}

@@ -32,10 +32,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many jobs are in each status, and the totals over all runners."""
+    """How many jobs are in each status, the totals over all runners, and how long the oldest job waits.
+
+    That one is 0 when none waits; a job that was handed back waits anew.
+    """
 
     by_status: Mapping[Status, int]
     totals: Totals
+    oldest_queued_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,8 +44,8 @@ class MemoryStore:
         # In order of expiry: each write moves its record to the end, and all live equally long.
         self._records: OrderedDict[str, _Record] = OrderedDict()
         self._results: dict[str, Result] = {}
-        # In order of delivery; the values mean nothing.
-        self._queue: OrderedDict[str, None] = OrderedDict()
+        # In order of delivery: since when each waits.
+        self._queue: OrderedDict[str, float] = OrderedDict()
         self._processing: set[str] = set()
         self._totals: dict[str, int] = {}
         # (matrix, expires at), in order of expiry.
@@ -143,7 +143,7 @@ class MemoryStore:
             raise queue_full(waiting, queue_size, self._runners.living(), totals, wanted=len(new))
         for job in new:
             self._put(job)
-            self._queue[job.id] = None
+            self._queue[job.id] = self._clock()
         self._changed.notify_all()
 
     def _in_a_status(self, job_id: str) -> bool:
@@ -227,7 +227,7 @@ class MemoryStore:
 
     def _requeue(self, record: _Record) -> None:
         self._processing.discard(record.job.id)
-        self._queue[record.job.id] = None
+        self._queue[record.job.id] = self._clock()
         self._change(record, Status.QUEUED, started_at=None, runner="", attempts=record.attempts)
 
     def cancel(self, job_id: str) -> Status | None:
@@ -270,7 +270,9 @@ class MemoryStore:
             by_status = dict.fromkeys(Status, 0)
             for record in self._records.values():
                 by_status[record.job.status] += 1
-            return Counts(by_status=by_status, totals=Totals.of(self._totals))
+            since = next(iter(self._queue.values()), None)
+            age = 0.0 if since is None else max(0.0, self._clock() - since)
+            return Counts(by_status, Totals.of(self._totals), oldest_queued_seconds=age)
 
     def announce(self, runner: RunnerInfo, environments: Sequence[Environment], ttl_seconds: float) -> None:
         with self._changed:

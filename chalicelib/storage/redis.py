@@ -213,6 +213,8 @@ class RedisStore:
         return None
 
     def sweep(self) -> SweepReport:
+        # Without a runner nobody else says that they are still wanted, and jobs are refused without them.
+        self._announcements.keep_environments()
         report = self._finisher.sweep()
         if report is None:
             return SweepReport()
@@ -265,10 +267,12 @@ class RedisStore:
     # -- runners
 
     def counts(self) -> Counts:
-        per_status, flat = self._coordinate(self._scripts.counts)
+        per_status, flat, age_ms = self._coordinate(self._scripts.counts)
         totals = {name.removeprefix("total_"): int(value) for name, value in paired(flat)}
         return Counts(
-            by_status=dict(zip(Status, map(int, per_status), strict=True)), totals=Totals.of(totals)
+            by_status=dict(zip(Status, map(int, per_status), strict=True)),
+            totals=Totals.of(totals),
+            oldest_queued_seconds=int(age_ms) / 1000,
         )
 
     def announce(self, runner: RunnerInfo, environments: Sequence[Environment], ttl_seconds: float) -> None:

@@ -127,6 +127,19 @@ def test_a_completion_that_is_repeated_counts_once(store: JobStore) -> None:
     assert_in_one_status(store, {Status.COMPLETED: 1})
 
 
+def test_the_oldest_queued_job_is_known_by_its_age(store: JobStore) -> None:
+    """Zero while nothing waits; else the age of the job that is next, whoever was claimed before it."""
+    assert store.counts().oldest_queued_seconds == 0
+    store.submit(make_job())
+    time.sleep(0.3)
+    store.submit(make_job())
+    assert 0.25 <= store.counts().oldest_queued_seconds < 10
+    claim_one(store)
+    assert 0 <= store.counts().oldest_queued_seconds < 0.25
+    claim_one(store)
+    assert store.counts().oldest_queued_seconds == 0
+
+
 def test_jobs_come_in_order_of_submission(store: JobStore) -> None:
     """One runner gets the jobs in the order in which they were submitted."""
     jobs = [make_job() for _ in range(20)]

@@ -53,7 +53,7 @@ def test_no_import_points_against_the_arrows(part: str) -> None:
     assert found == {}
 
 
-@pytest.mark.parametrize("part", ["app.py", "chalicelib", "runner"])
+@pytest.mark.parametrize("part", ["app.py", "chalicelib", "infra", "runner"])
 def test_the_parts_that_exist_are_really_read(part: str) -> None:
     """The rules above are about files that are there, so they cannot pass for want of any."""
     assert _files(part)

@@ -1,0 +1,47 @@
+"""The figures that scale the runners, as CloudWatch reads them from a log: the embedded metric format.
+
+One line of JSON on standard output is a publication; it takes no request, no right and no client of AWS, so a
+function whose network reaches Redis alone can do it. The names here are those of infra/templates, and a test
+compares them. To publish one more figure: an entry in `figures`.
+
+Format: Amazon CloudWatch, "Specification: Embedded metric format".
+"""
+
+import json
+import math
+
+from chalicelib.models import Status
+from chalicelib.storage.base import Counts
+
+NAMESPACE = "WillItCompile"
+DIMENSION = "Stage"
+
+
+def figures(counts: Counts, runners: int) -> dict[str, tuple[float, str]]:
+    """Name → (value, unit). `runners` is how many live; with none, one is what the first would have to do."""
+    queued, processing = counts.by_status[Status.QUEUED], counts.by_status[Status.PROCESSING]
+    backlog = queued + processing
+    return {
+        "QueuedJobs": (queued, "Count"),
+        "ProcessingJobs": (processing, "Count"),
+        "Backlog": (backlog, "Count"),
+        "BacklogPerTask": (backlog / max(1, runners), "Count"),
+        "OldestQueuedSeconds": (counts.oldest_queued_seconds, "Seconds"),
+        "Runners": (runners, "Count"),
+    }
+
+
+def embedded(counts: Counts, runners: int, *, stage: str, now_seconds: float) -> str:
+    """The line to print. `now_seconds` is the time since the epoch."""
+    found = figures(counts, runners)
+    published = {
+        "Namespace": NAMESPACE,
+        "Dimensions": [[DIMENSION]],
+        "Metrics": [{"Name": name, "Unit": unit} for name, (_, unit) in found.items()],
+    }
+    line = {
+        "_aws": {"Timestamp": math.floor(now_seconds * 1000), "CloudWatchMetrics": [published]},
+        DIMENSION: stage,
+        **{name: value for name, (value, _) in found.items()},
+    }
+    return json.dumps(line, separators=(",", ":"))

@@ -1,0 +1,217 @@
+"""An AWS on a loopback port: moto's server, its gaps filled, and faults on demand.
+
+`Cloud` is a context manager; `environ` makes boto3 and chalice speak to it. `Cloud.faults` are answers that
+AWS would give instead of doing it. The gaps: resource types that moto's CloudFormation lacks
+(`missing_resources`), chalice's Swagger 2 (moto reads OpenAPI 3), and stacks that fail (moto's never do).
+"""
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
+from urllib.parse import parse_qs
+
+from moto.cloudformation.models import Event, Stack, cloudformation_backends
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.moto_api._internal.models import moto_api_backend
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.serving import make_server
+
+from tests.aws import missing_resources
+
+REGION = "us-east-1"
+_NO_SNAPSHOTS = (
+    b"<DescribeServerlessCacheSnapshotsResponse><DescribeServerlessCacheSnapshotsResult>"
+    b"<ServerlessCacheSnapshots/></DescribeServerlessCacheSnapshotsResult>"
+    b"</DescribeServerlessCacheSnapshotsResponse>"
+)
+
+
+@dataclass
+class Fault:
+    """`times` calls of `service` whose operation (or `METHOD path`) matches get this error instead."""
+
+    service: str
+    operation: str
+    code: str
+    message: str = "injected"
+    status: int = 400
+    times: int = 1_000_000
+    seen: int = 0
+
+
+@dataclass
+class FailingStack:
+    """The next change of this stack fails as CloudFormation's do: events, then a rollback."""
+
+    name: str
+    resource: str
+    kind: str
+    reason: str
+
+
+@dataclass
+class Cloud:
+    """Moto behind a port of its own."""
+
+    faults: list[Fault] = field(default_factory=list)
+    failing: list[FailingStack] = field(default_factory=list)
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    port: int = 0
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What a program needs to take this for AWS."""
+        return {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    # -- as a WSGI application
+
+    def application(self, moto: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+        """Moto with what stands in front of it."""
+
+        def serve(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+            body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            service, operation = _who(environ, body)
+            self.calls.append((service, operation))
+            for fault in self.faults:
+                if (
+                    fault.service == service
+                    and re.search(fault.operation, operation)
+                    and fault.seen < fault.times
+                ):
+                    fault.seen += 1
+                    return _refuse(fault, environ, start)
+            if operation == "ExecuteChangeSet" and (failing := self._failing(body)) is not None:
+                _fail(failing)
+                start("200 OK", [("Content-Type", "text/xml")])
+                return [b"<ExecuteChangeSetResponse><ExecuteChangeSetResult/></ExecuteChangeSetResponse>"]
+            if operation == "DescribeServerlessCacheSnapshots":  # moto knows no serverless cache
+                start("200 OK", [("Content-Type", "text/xml")])
+                return [_NO_SNAPSHOTS]
+            if service == "apigateway" and environ["REQUEST_METHOD"] in ("POST", "PUT"):
+                body = _as_openapi_3(body)
+            environ["wsgi.input"], environ["CONTENT_LENGTH"] = BytesIO(body), str(len(body))
+            return moto(environ, start)
+
+        return serve
+
+    def _failing(self, body: bytes) -> FailingStack | None:
+        name = parse_qs(body.decode())["StackName"][0]
+        for each in self.failing:
+            if each.name == name:
+                self.failing.remove(each)
+                return each
+        return None
+
+
+class _Quiet(MotoRequestHandler):
+    def log_request(self, *_: Any) -> None:
+        """Not every request: a deployment makes some hundred."""
+
+
+@contextmanager
+def cloud() -> Iterator[Cloud]:
+    """An empty AWS; one at a time, because moto's services are global."""
+    moto_api_backend.reset()
+    missing_resources.NOTED.clear()
+    made = Cloud()
+    moto = DomainDispatcherApplication(create_backend_app)
+    server = make_server("127.0.0.1", 0, made.application(moto), threaded=True, request_handler=_Quiet)
+    made.port = server.server_port
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield made
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        moto_api_backend.reset()
+
+
+def _who(environ: dict[str, Any], body: bytes) -> tuple[str, str]:
+    """The service and the operation of a request; for services with paths, `METHOD path`."""
+    scope = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+    service = scope[1] if scope else ""
+    if target := environ.get("HTTP_X_AMZN_TARGET") or environ.get("HTTP_X_AMZ_TARGET"):
+        return service, target.rpartition(".")[2]
+    # CloudWatch speaks RPC over CBOR or JSON, with the operation in the path.
+    if found := re.search(r"/operation/(\w+)$", environ["PATH_INFO"]):
+        return service, found[1]
+    if found_action := re.search(rb"(?:^|&)Action=(\w+)", body):
+        return service, found_action[1].decode()
+    return service, f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
+
+
+def _refuse(fault: Fault, environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
+    if "HTTP_X_AMZ_TARGET" in environ or fault.service in ("lambda", "apigateway"):
+        answer, kind = json.dumps({"__type": fault.code, "message": fault.message}), "application/json"
+    elif fault.service == "ec2":
+        error = f"<Errors><Error><Code>{fault.code}</Code><Message>{fault.message}</Message></Error></Errors>"
+        answer, kind = f"<Response>{error}<RequestID>1</RequestID></Response>", "text/xml"
+    else:
+        error = (
+            f"<Error><Type>Sender</Type><Code>{fault.code}</Code><Message>{fault.message}</Message></Error>"
+        )
+        answer, kind = f"<ErrorResponse>{error}<RequestId>1</RequestId></ErrorResponse>", "text/xml"
+    start(f"{fault.status} Refused", [("Content-Type", kind), ("x-amzn-errortype", fault.code)])
+    return [answer.encode()]
+
+
+def _as_openapi_3(body: bytes) -> bytes:
+    """chalice sends Swagger 2, which AWS takes; moto wants OpenAPI 3 with a description."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return body
+    if "swagger" not in document:
+        return body
+    del document["swagger"]
+    document["openapi"] = "3.0.0"
+    document["info"]["description"] = "as chalice sent it"
+    return json.dumps(document).encode()
+
+
+def stack_called(name: str) -> Stack:
+    """Moto's own stack."""
+    stacks = cloudformation_backends[DEFAULT_ACCOUNT_ID][REGION].stacks.values()
+    return next(stack for stack in stacks if stack.name == name)
+
+
+def _fail(failing: FailingStack) -> None:
+    """What CloudFormation leaves of a change that failed."""
+    stack = stack_called(failing.name)
+    new = stack.status == "REVIEW_IN_PROGRESS"
+    kind = "CREATE" if new else "UPDATE"
+    for resource, type_, reason in (
+        (failing.resource, failing.kind, failing.reason),
+        ("Another", "AWS::EC2::Subnet", "Resource creation cancelled"),
+    ):
+        stack.events.append(
+            Event(
+                stack_id=stack.stack_id,
+                stack_name=stack.name,
+                logical_resource_id=resource,
+                physical_resource_id="",
+                resource_type=type_,
+                resource_status=f"{kind}_FAILED",
+                resource_status_reason=reason,
+                resource_properties=None,
+            )
+        )
+    stack.status = "ROLLBACK_COMPLETE" if new else "UPDATE_ROLLBACK_COMPLETE"
+    stack._add_stack_event(stack.status)

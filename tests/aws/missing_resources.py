@@ -1,0 +1,382 @@
+"""CloudFormation resources that moto's CloudFormation does not know, made in moto's own services.
+
+moto leaves a resource of an unknown type out; ours are Redis, its user, the secret, alarms and scaling,
+without which nothing after them would work. Each class below makes the real thing where moto has that service
+(SecretsManager, ElastiCache users and replication groups, CloudWatch, Application Auto Scaling, SNS), and
+only a note of it in `NOTED` where it has not (user groups, parameter groups, serverless caches). Importing
+this module is enough: moto finds subclasses of `CloudFormationModel`.
+"""
+
+import ipaddress
+import json
+from typing import Any, ClassVar
+
+from moto.applicationautoscaling.models import applicationautoscaling_backends
+from moto.cloudformation import parsing
+from moto.cloudformation.models import CloudFormationBackend, Event
+from moto.cloudwatch.models import cloudwatch_backends
+from moto.core.common_models import CloudFormationModel
+from moto.ec2.models import ec2_backends
+from moto.ec2.models.elastic_ip_addresses import ElasticAddress
+from moto.ec2.models.nat_gateways import NatGateway
+from moto.ec2.models.route_tables import RouteTable
+from moto.ec2.models.vpcs import VPCEndPoint
+from moto.ecs.models import Cluster, ecs_backends
+from moto.elasticache.models import elasticache_backends
+from moto.secretsmanager.models import secretsmanager_backends
+
+# Physical ids of what moto has no service for, by type.
+NOTED: dict[str, set[str]] = {}
+
+
+class Resource(CloudFormationModel):
+    """A resource made by `make`, gone by `remove`; an update of it does both."""
+
+    TYPE: ClassVar[str]
+    physical_resource_id: str
+
+    def __init__(self, properties: dict[str, Any], account: str, region: str) -> None:
+        self.properties, self.account, self.region = properties, account, region
+        self.physical_resource_id = self.make()
+
+    def make(self) -> str:
+        """Makes it; returns the physical id."""
+        raise NotImplementedError
+
+    def remove(self) -> None:
+        """Removes it."""
+        raise NotImplementedError
+
+    # -- what moto calls
+
+    @classmethod
+    def cloudformation_type(cls) -> str:
+        return getattr(cls, "TYPE", "-")
+
+    @staticmethod
+    def cloudformation_name_type() -> str:
+        return ""
+
+    @classmethod
+    def has_cfn_attr(cls, attr: str) -> bool:  # noqa: ARG003 -- moto's signature
+        return True
+
+    @classmethod
+    def create_from_cloudformation_json(
+        cls,
+        resource_name: str,  # noqa: ARG003 -- moto's signature
+        cloudformation_json: Any,
+        account_id: str,
+        region_name: str,
+        **_: Any,
+    ) -> "Resource":
+        return cls(cloudformation_json["Properties"], account_id, region_name)
+
+    @classmethod
+    def update_from_cloudformation_json(
+        cls,
+        original_resource: "Resource",
+        new_resource_name: str,  # noqa: ARG003 -- moto's signature
+        cloudformation_json: Any,
+        account_id: str,
+        region_name: str,
+    ) -> "Resource":
+        original_resource.remove()
+        return cls(cloudformation_json["Properties"], account_id, region_name)
+
+    @classmethod
+    def delete_from_cloudformation_json(cls, *_: Any) -> None:
+        raise NotImplementedError("delete() is there")
+
+    def delete(self, _account: str, _region: str) -> None:
+        self.remove()
+
+    def is_created(self) -> bool:
+        return True
+
+
+class _Noted(Resource):
+    """Something that moto has no service for."""
+
+    NAME: ClassVar[str]
+
+    def make(self) -> str:
+        NOTED.setdefault(self.TYPE, set()).add(self.properties[self.NAME])
+        return str(self.properties[self.NAME])
+
+    def remove(self) -> None:
+        NOTED[self.TYPE].discard(self.physical_resource_id)
+
+
+class UserGroup(_Noted):
+    TYPE, NAME = "AWS::ElastiCache::UserGroup", "UserGroupId"
+
+
+class ParameterGroup(_Noted):
+    TYPE, NAME = "AWS::ElastiCache::ParameterGroup", "CacheParameterGroupFamily"
+
+
+class ServerlessCache(_Noted):
+    TYPE, NAME = "AWS::ElastiCache::ServerlessCache", "ServerlessCacheName"
+
+    def get_cfn_attribute(self, name: str) -> Any:
+        """The two attributes that our template asks for."""
+        return {
+            "Endpoint.Address": f"{self.physical_resource_id}.serverless.cache.test",
+            "Endpoint.Port": "6379",
+        }[name]
+
+
+class Secret(Resource):
+    TYPE = "AWS::SecretsManager::Secret"
+
+    def make(self) -> str:
+        backend = secretsmanager_backends[self.account][self.region]
+        wanted = self.properties["GenerateSecretString"]
+        password = backend.get_random_password(
+            password_length=int(wanted["PasswordLength"]),
+            exclude_characters="",
+            exclude_numbers=False,
+            exclude_punctuation=bool(wanted["ExcludePunctuation"]),
+            exclude_uppercase=False,
+            exclude_lowercase=False,
+            include_space=False,
+            require_each_included_type=True,
+        )
+        value = json.loads(wanted["SecretStringTemplate"])
+        value[wanted["GenerateStringKey"]] = json.loads(password)["RandomPassword"]
+        made = backend.create_secret(
+            name=self.properties["Name"],
+            secret_string=json.dumps(value),
+            secret_binary=None,
+            description=None,
+            tags=[],
+            kms_key_id=None,
+            client_request_token=None,
+            replica_regions=[],
+            force_overwrite=False,
+        )
+        return str(json.loads(made)["ARN"])
+
+    def remove(self) -> None:
+        backend = secretsmanager_backends[self.account][self.region]
+        backend.delete_secret(self.physical_resource_id, None, force_delete_without_recovery=True)
+
+
+def resolve(text: str, account: str, region: str) -> str:
+    """What CloudFormation does with ``{{resolve:secretsmanager:ARN:SecretString:KEY}}``."""
+    arn, _, key = (
+        text.removeprefix("{{resolve:secretsmanager:").removesuffix("}}").rpartition(":SecretString:")
+    )
+    value = secretsmanager_backends[account][region].get_secret_value(arn, "", "")
+    return str(json.loads(value["SecretString"])[key])
+
+
+class User(Resource):
+    TYPE = "AWS::ElastiCache::User"
+
+    def make(self) -> str:
+        elasticache_backends[self.account][self.region].create_user(
+            user_id=self.properties["UserId"],
+            user_name=self.properties["UserName"],
+            engine="redis",  # moto knows no other
+            passwords=[resolve(text, self.account, self.region) for text in self.properties["Passwords"]],
+            access_string=self.properties["AccessString"],
+            no_password_required=False,
+            authentication_type="password",
+        )
+        return str(self.properties["UserId"])
+
+    def remove(self) -> None:
+        elasticache_backends[self.account][self.region].users.pop(self.physical_resource_id)
+
+
+class SubnetGroup(Resource):
+    TYPE = "AWS::ElastiCache::SubnetGroup"
+
+    def make(self) -> str:
+        elasticache_backends[self.account][self.region].create_cache_subnet_group(
+            self.properties["CacheSubnetGroupName"],
+            self.properties["Description"],
+            self.properties["SubnetIds"],
+            [],
+        )
+        return str(self.properties["CacheSubnetGroupName"])
+
+    def remove(self) -> None:
+        elasticache_backends[self.account][self.region].cache_subnet_groups.pop(self.physical_resource_id)
+
+
+class ReplicationGroup(Resource):
+    TYPE = "AWS::ElastiCache::ReplicationGroup"
+
+    def make(self) -> str:
+        name = str(self.properties["ReplicationGroupId"])
+        NOTED.setdefault(self.TYPE, set()).add(name)
+        return name
+
+    def remove(self) -> None:
+        NOTED[self.TYPE].discard(self.physical_resource_id)
+
+    def get_cfn_attribute(self, name: str) -> Any:
+        """The two attributes that our template asks for."""
+        return {
+            "PrimaryEndPoint.Address": f"master.{self.physical_resource_id}.cache.test",
+            "PrimaryEndPoint.Port": "6379",
+        }[name]
+
+
+class ScalableTarget(Resource):
+    TYPE = "AWS::ApplicationAutoScaling::ScalableTarget"
+
+    def make(self) -> str:
+        properties = self.properties
+        applicationautoscaling_backends[self.account][self.region].register_scalable_target(
+            properties["ServiceNamespace"],
+            properties["ResourceId"],
+            properties["ScalableDimension"],
+            int(properties["MinCapacity"]),
+            int(properties["MaxCapacity"]),
+            properties["RoleARN"],
+            {},  # type: ignore[arg-type]  # moto says str, and gives back what it got
+        )
+        return (
+            f"{properties['ResourceId']}|{properties['ScalableDimension']}|{properties['ServiceNamespace']}"
+        )
+
+    def remove(self) -> None:
+        resource, dimension, namespace = self.physical_resource_id.split("|")
+        backend = applicationautoscaling_backends[self.account][self.region]
+        backend.deregister_scalable_target(namespace, resource, dimension)
+
+
+class ScalingPolicy(Resource):
+    TYPE = "AWS::ApplicationAutoScaling::ScalingPolicy"
+
+    def make(self) -> str:
+        self.where = self.properties["ScalingTargetId"].split("|")
+        resource, dimension, namespace = self.where
+        applicationautoscaling_backends[self.account][self.region].put_scaling_policy(
+            self.properties["PolicyName"],
+            namespace,
+            resource,
+            dimension,
+            next((value for key, value in self.properties.items() if key.endswith("Configuration")), {}),
+            # moto would make alarms of its own for target tracking, of a shape that it cannot read back.
+            "StepScaling",
+        )
+        return (
+            f"arn:aws:autoscaling:{self.region}:{self.account}:scalingPolicy:{self.properties['PolicyName']}"
+        )
+
+    def remove(self) -> None:
+        resource, dimension, namespace = self.where
+        applicationautoscaling_backends[self.account][self.region].delete_scaling_policy(
+            self.properties["PolicyName"], namespace, resource, dimension
+        )
+
+
+class Alarm(Resource):
+    TYPE = "AWS::CloudWatch::Alarm"
+
+    def make(self) -> str:
+        properties = self.properties
+        cloudwatch_backends[self.account][self.region].put_metric_alarm(
+            name=properties["AlarmName"],
+            namespace=properties.get("Namespace", ""),
+            metric_name=properties.get("MetricName", ""),
+            comparison_operator=properties["ComparisonOperator"],
+            evaluation_periods=int(properties["EvaluationPeriods"]),
+            period=int(properties.get("Period", 60)),
+            threshold=float(properties["Threshold"]),
+            statistic=properties.get("Statistic", "Maximum"),
+            description=properties["AlarmDescription"],
+            dimensions=[],
+            alarm_actions=properties["AlarmActions"],
+        )
+        return str(properties["AlarmName"])
+
+    def remove(self) -> None:
+        cloudwatch_backends[self.account][self.region].delete_alarms([self.physical_resource_id])
+
+
+def _delete_route_table(table: RouteTable, account: str, region: str) -> None:
+    table._associations.clear()  # the subnets go with the same stack
+    ec2_backends[account][region].delete_route_table(table.id)
+
+
+def _release_address(address: ElasticAddress, account: str, region: str) -> None:
+    ec2_backends[account][region].release_address(allocation_id=address.allocation_id)
+
+
+def _delete_nat(gateway: NatGateway, account: str, region: str) -> None:
+    ec2_backends[account][region].delete_nat_gateway(gateway.id)
+
+
+def _delete_cluster(cluster: Cluster, account: str, region: str) -> None:
+    ecs_backends[account][region].delete_cluster(cluster.name)
+
+
+def _delete_endpoint(endpoint: VPCEndPoint, account: str, region: str) -> None:
+    # Not moto's own way, which wants the route tables to be there still.
+    ec2_backends[account][region].vpc_end_points.pop(endpoint.id)
+
+
+def teach_moto() -> None:
+    """Gives moto our types, and two forms of its template language that it does not read."""
+    known = [*CloudFormationModel.__subclasses__(), *Resource.__subclasses__(), *_Noted.__subclasses__()]
+    parsing.get_model_map.cache_clear()
+    parsing.get_name_type_map.cache_clear()
+    parsing.get_model_list = lambda: known  # type: ignore[assignment]  # moto has it behind a cache
+    plain = parsing.clean_json
+
+    def clean(value: Any, resources: Any) -> Any:
+        if isinstance(value, dict) and "Fn::Cidr" in value:
+            block, count, bits = (plain(item, resources) for item in value["Fn::Cidr"])
+            subnets = ipaddress.ip_network(block).subnets(new_prefix=32 - int(bits))
+            return [str(subnet) for subnet, _ in zip(subnets, range(int(count)), strict=False)]
+        if isinstance(value, dict) and "Fn::GetAtt" in value:
+            name, *attribute = value["Fn::GetAtt"]
+            value = {"Fn::GetAtt": [name, ".".join(attribute)]}
+        return plain(value, resources)
+
+    parsing.clean_json = clean  # type: ignore[assignment]  # other names of the same arguments
+
+    # moto's CloudFormation makes these, and leaves them behind.
+    RouteTable.delete = _delete_route_table  # type: ignore[attr-defined]  # moto looks for it when it runs
+    ElasticAddress.delete = _release_address  # type: ignore[attr-defined]  # moto looks for it when it runs
+    NatGateway.delete = _delete_nat  # type: ignore[attr-defined]  # moto looks for it when it runs
+    Cluster.delete = _delete_cluster  # type: ignore[attr-defined]  # moto looks for it when it runs
+    VPCEndPoint.delete = _delete_endpoint  # type: ignore[attr-defined]  # moto looks for it when it runs
+
+    execute = CloudFormationBackend.execute_change_set
+
+    def execute_and_show(
+        self: CloudFormationBackend, change_set_name: str, stack_name: str | None = None
+    ) -> None:
+        """With the outputs, and an event for each resource, which moto leaves out here."""
+        execute(self, change_set_name, stack_name)
+        change_set = self.change_sets[change_set_name]
+        stack = self.stacks[change_set.stack_id]
+        stack.parameters = change_set.parameters
+        stack._parse_template()
+        stack.output_map = stack._create_output_map()
+        for change in change_set.changes:
+            if stack.resource_map.get(change.logical_resource_id) is None:
+                continue  # its condition does not hold
+            made = Event(
+                stack_id=stack.stack_id,
+                stack_name=stack.name,
+                logical_resource_id=change.logical_resource_id,
+                physical_resource_id="",
+                resource_type=change.resource_type,
+                resource_status=f"{'CREATE' if change.action == 'Add' else 'UPDATE'}_COMPLETE",
+                resource_status_reason=None,
+                resource_properties=None,
+            )
+            stack.events.append(made)
+
+    CloudFormationBackend.execute_change_set = execute_and_show  # type: ignore[method-assign]  # wraps moto's own
+
+
+teach_moto()

@@ -1,0 +1,306 @@
+"""The templates by themselves: what cfn-lint says, who reaches what, who may do what, and what they promise
+elsewhere.
+
+They are read as cfn-lint reads them, intrinsic functions included, so a rule that hides in a condition
+counts.
+"""
+
+import functools
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cfnlint.decode  # type: ignore[import-untyped]  # it has no types
+import pytest
+
+from infra.image import DOCKERFILE
+from infra.simulation.model import FROM_ZERO_COOLDOWN_SECONDS, FROM_ZERO_STEPS
+from infra.simulation.recommend import RECOMMENDED
+from infra.stage import FILLED_IN, ROOT, STACKS, TEMPLATES, parameters_of
+from tests.contract.conftest import SERVICE_USER
+
+# The metrics that the scheduled function publishes, all with the one dimension `Stage`.
+NAMESPACE = "WillItCompile"
+METRICS = {"QueuedJobs", "ProcessingJobs", "Backlog", "OldestQueuedSeconds", "Runners", "BacklogPerTask"}
+# What CloudFormation takes as a text; a longer template would need a bucket.
+MOST_BYTES = 51_200
+
+
+@functools.cache
+def template(part: str) -> dict[str, Any]:
+    """A template as plain data."""
+    read, problems = cfnlint.decode.decode(str(TEMPLATES / f"{part}.yml"))
+    assert problems == []
+    plain: dict[str, Any] = json.loads(json.dumps(read, default=str))
+    return plain
+
+
+def resources(kind: str) -> dict[str, dict[str, Any]]:
+    """Name → properties of every resource of a type, over all templates."""
+    return {
+        name: item.get("Properties", {})
+        for part in STACKS
+        for name, item in template(part)["Resources"].items()
+        if item["Type"] == kind
+    }
+
+
+def walk(value: Any) -> Iterator[Any]:
+    """A value and everything in it."""
+    yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from walk(item)
+
+
+def test_cfn_lint_finds_nothing() -> None:
+    """cfn-lint is clean, warnings included."""
+    paths = [str(TEMPLATES / f"{part}.yml") for part in STACKS]
+    program = Path(sys.executable).with_name("cfn-lint")
+    run = subprocess.run([program, *paths], capture_output=True, text=True, timeout=100, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("part", STACKS)
+def test_every_template_is_sent_as_it_is(part: str) -> None:
+    """It is small, uses nothing that CloudFormation's YAML lacks, and its parameters are found."""
+    text = (TEMPLATES / f"{part}.yml").read_text()
+    assert len(text.encode()) < MOST_BYTES
+    assert not re.search(r":\s+[&*]\w+\s*$|<<:", text, re.MULTILINE), (
+        "aliases and merges are not CloudFormation's"
+    )
+    assert parameters_of(text) == set(template(part)["Parameters"])
+
+
+def test_what_a_template_takes_another_gives() -> None:
+    """Each parameter has a default, is an earlier template's output, or is filled in."""
+    given = {"Stage", "S3PrefixListId", "ImageUri", "SecretVersion"}
+    for part in STACKS:
+        read = template(part)
+        without = {name for name, item in read["Parameters"].items() if "Default" not in item}
+        assert without <= given, part
+        assert set(read["Parameters"]) & (given | FILLED_IN) <= FILLED_IN
+        given |= set(read["Outputs"])
+
+
+def test_a_suppressed_check_has_its_reason() -> None:
+    """Each check of checkov that is skipped names it, and says why in a sentence."""
+    skips = [
+        skip
+        for part in STACKS
+        for item in template(part)["Resources"].values()
+        for skip in item.get("Metadata", {}).get("checkov", {}).get("skip", [])
+    ]
+    assert skips
+    for skip in skips:
+        assert re.fullmatch(r"CKV2?_AWS_\d+", skip["id"]) and len(skip["comment"].split()) >= 6, skip
+
+
+# -- who reaches what
+
+
+def rules(direction: str) -> list[tuple[str, dict[str, Any]]]:
+    """Every rule of every security group, inside the group and beside it: group → rule."""
+    found = [
+        (name, rule)
+        for name, group in resources("AWS::EC2::SecurityGroup").items()
+        for listed in group.get(f"SecurityGroup{direction}", [])
+        for rule in walk(listed)
+        if isinstance(rule, dict) and "IpProtocol" in rule
+    ]
+    beside = resources(f"AWS::EC2::SecurityGroup{direction}").values()
+    return [*found, *((rule["GroupId"]["Ref"], rule) for rule in beside)]
+
+
+def test_redis_is_reached_from_two_groups_only() -> None:
+    """The cache is in the group of Redis alone, which admits functions and runners, on its port."""
+    caches = [
+        *resources("AWS::ElastiCache::ServerlessCache").values(),
+        *resources("AWS::ElastiCache::ReplicationGroup").values(),
+    ]
+    assert [cache["SecurityGroupIds"] for cache in caches] == [[{"Ref": "RedisGroupId"}]] * 2
+    assert template("network")["Outputs"]["RedisGroupId"]["Value"] == {"Ref": "RedisGroup"}
+    admitted = [
+        (rule["SourceSecurityGroupId"]["Ref"], rule["IpProtocol"], rule["FromPort"], rule["ToPort"])
+        for group, rule in rules("Ingress")
+        if group == "RedisGroup"
+    ]
+    assert sorted(admitted) == [("FunctionGroup", "tcp", 6379, 6379), ("RunnerGroup", "tcp", 6379, 6379)]
+    assert not any("CidrIp" in rule or "CidrIpv6" in rule for _, rule in rules("Ingress"))
+
+
+def test_nobody_reaches_a_task_or_a_function() -> None:
+    """Only Redis and the endpoints admit anybody; functions speak to Redis only."""
+    assert {group for group, _ in rules("Ingress")} == {"RedisGroup", "EndpointGroup"}
+    [service] = resources("AWS::ECS::Service").values()
+    assert service["NetworkConfiguration"]["AwsvpcConfiguration"]["AssignPublicIp"] == "DISABLED"
+    assert all(subnet["MapPublicIpOnLaunch"] is False for subnet in resources("AWS::EC2::Subnet").values())
+    spoken = [
+        rule["DestinationSecurityGroupId"] for group, rule in rules("Egress") if group == "FunctionGroup"
+    ]
+    assert spoken == [{"Ref": "RedisGroup"}]
+
+
+def test_data_is_encrypted_on_its_way_and_at_rest() -> None:
+    """Nodes have both encryptions, users and a second zone; a serverless cache always has."""
+    [nodes] = resources("AWS::ElastiCache::ReplicationGroup").values()
+    for name in (
+        "TransitEncryptionEnabled",
+        "AtRestEncryptionEnabled",
+        "AutomaticFailoverEnabled",
+        "MultiAZEnabled",
+    ):
+        assert nodes[name] is True, name
+    [serverless] = resources("AWS::ElastiCache::ServerlessCache").values()
+    assert (nodes["UserGroupIds"], serverless["UserGroupId"]) == (
+        [{"Ref": "RedisUsers"}],
+        {"Ref": "RedisUsers"},
+    )
+
+
+def test_the_redis_user_has_the_rights_of_the_contract_tests() -> None:
+    """Its access string is that of the contract suite, and what a cluster needs besides."""
+    [user] = resources("AWS::ElastiCache::User").values()
+    tested = set(SERVICE_USER.split()[2:]) - {">s3cret"}
+    given = set(user["AccessString"].split())
+    assert tested <= given
+    # Besides: the tag of a cluster's coordination keys, and asking where its slots are.
+    assert (
+        given - tested == {"on", "~{job}:*", "+cluster|slots", "+cluster|shards", "+cluster|nodes"} - tested
+    )
+
+
+# -- who may do what
+
+
+def statements() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every statement of every role's policies."""
+    for name, role in resources("AWS::IAM::Role").items():
+        assert "ManagedPolicyArns" not in role, name
+        for policy in role["Policies"]:
+            for statement in policy["PolicyDocument"]["Statement"]:
+                yield name, statement
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_no_role_may_do_everything() -> None:
+    """No right is a wildcard, and none over all resources is more than AWS makes it."""
+    everywhere = set()
+    for name, statement in statements():
+        if statement["Effect"] != "Allow":
+            continue
+        actions = _listed(statement["Action"])
+        assert not [action for action in actions if "*" in action], (name, actions)
+        if "*" in _listed(statement["Resource"]):
+            everywhere |= {(name, action.partition(":")[0]) for action in actions}
+    assert everywhere == {("ExecutionRole", "ecr"), ("FunctionRole", "ec2")}
+    [token] = [
+        statement for name, statement in statements() if statement["Action"] == "ecr:GetAuthorizationToken"
+    ]
+    assert token["Resource"] == "*"
+
+
+def test_a_task_may_only_protect_itself() -> None:
+    """What a job could reach if it broke out is the protection of this cluster's tasks."""
+    [statement] = [statement for name, statement in statements() if name == "TaskRole"]
+    assert statement["Action"] == ["ecs:GetTaskProtection", "ecs:UpdateTaskProtection"]
+    assert statement["Resource"]["Fn::Sub"].endswith(":task/will-it-compile-${Stage}/*")
+    [task] = resources("AWS::ECS::TaskDefinition").values()
+    assert task["TaskRoleArn"] == {"Fn::GetAtt": ["TaskRole", "Arn"]}
+
+
+def test_every_log_group_forgets() -> None:
+    """Each has a retention, and the functions and the task log into one of them."""
+    groups = resources("AWS::Logs::LogGroup")
+    assert len(groups) == 3
+    assert all(group["RetentionInDays"] == {"Ref": "LogDays"} for group in groups.values())
+    assert all(template(part)["Parameters"]["LogDays"]["Default"] == 30 for part in ("runners", "api"))
+
+
+# -- the task
+
+
+def test_the_task_runs_as_the_image_says() -> None:
+    """No privilege, a read-only root, an init, the tmpfs of the Dockerfile, and the longest time to stop."""
+    [task] = resources("AWS::ECS::TaskDefinition").values()
+    [container] = task["ContainerDefinitions"]
+    assert (container["Privileged"], container["ReadonlyRootFilesystem"]) == (False, True)
+    assert "User" not in container and "Capabilities" not in container["LinuxParameters"]
+    assert container["LinuxParameters"]["InitProcessEnabled"] is True
+    [tmpfs] = container["LinuxParameters"]["Tmpfs"]
+    said = re.search(r"--tmpfs (/\S+?):(\S+)", (ROOT / DOCKERFILE).read_text())
+    assert said is not None
+    options = {option for option in said[2].split(",") if not option.startswith("size=")}
+    assert (tmpfs["ContainerPath"], set(tmpfs["MountOptions"])) == (said[1], options)
+    stop = template("runners")["Parameters"]["StopTimeoutSeconds"]
+    assert (stop["Default"], stop["MaxValue"]) == (120, 120)
+    assert [each["Name"] for each in container["Secrets"]] == ["REDIS_PASSWORD"]
+    assert "REDIS_PASSWORD" not in {each["Name"] for each in container["Environment"]}
+
+
+def test_a_failed_deployment_is_taken_back() -> None:
+    """The circuit breaker is on, and an update has at least as many runners as before."""
+    [service] = resources("AWS::ECS::Service").values()
+    assert service["DeploymentConfiguration"] == {
+        "MinimumHealthyPercent": 100,
+        "MaximumPercent": 200,
+        "DeploymentCircuitBreaker": {"Enable": True, "Rollback": True},
+    }
+    assert "DesiredCount" not in service, "an update of the stack must not undo what scaling did"
+
+
+# -- scaling
+
+
+def test_only_published_metrics_are_watched() -> None:
+    """Alarms, policies and the dashboard use the six metrics, with the stage as their one dimension."""
+    named = set()
+    for part in STACKS:
+        for value in walk(template(part)["Resources"]):
+            if isinstance(value, dict) and value.get("Namespace") == NAMESPACE:
+                named.add(value["MetricName"])
+                assert value["Dimensions"] == [{"Name": "Stage", "Value": {"Ref": "Stage"}}]
+    [dashboard] = resources("AWS::CloudWatch::Dashboard").values()
+    body = json.loads(dashboard["DashboardBody"]["Fn::Sub"])
+    for widget in body["widgets"]:
+        metrics = widget["properties"].get("metrics", [])
+        if metrics and metrics[0][0] == NAMESPACE:
+            named |= {metric[1] for metric in metrics}
+            assert metrics[0][2:] == ["Stage", "${Stage}"]
+    assert named == METRICS
+
+
+def test_the_numbers_of_scaling_are_those_of_the_model() -> None:
+    """Target, bounds, cooldowns and steps of the template are what the simulation recommends."""
+    read = template("runners")["Parameters"]
+    assert {
+        "TargetBacklogPerTask": RECOMMENDED.target_backlog_per_task,
+        "MinTasks": RECOMMENDED.min_tasks,
+        "MaxTasks": RECOMMENDED.max_tasks,
+        "ScaleOutCooldownSeconds": RECOMMENDED.scale_out_cooldown_seconds,
+        "ScaleInCooldownSeconds": RECOMMENDED.scale_in_cooldown_seconds,
+    } == {
+        name: read[name]["Default"]
+        for name in (
+            "TargetBacklogPerTask",
+            "MinTasks",
+            "MaxTasks",
+            "ScaleOutCooldownSeconds",
+            "ScaleInCooldownSeconds",
+        )
+    }
+    policies = resources("AWS::ApplicationAutoScaling::ScalingPolicy")
+    step = policies["FromZero"]["StepScalingPolicyConfiguration"]
+    assert step["Cooldown"] == FROM_ZERO_COOLDOWN_SECONDS
+    # Bounds count from the alarm's threshold, which is one job.
+    steps = {
+        (each["MetricIntervalLowerBound"] + 1, each["ScalingAdjustment"]) for each in step["StepAdjustments"]
+    }
+    assert steps == set(FROM_ZERO_STEPS)
+    assert resources("AWS::CloudWatch::Alarm")["BacklogWithoutRunners"]["Threshold"] == 1

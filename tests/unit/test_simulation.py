@@ -1,0 +1,119 @@
+"""The model of scaling and cost: it agrees with what can be worked out, and its claims hold.
+
+Whole days take seconds, so most tests use an hour or two; the recommendation is compared with its neighbours
+on the patterns that decide it.
+"""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from infra.simulation import limits, prices
+from infra.simulation.__main__ import COMPILE_SECONDS, DAYS_PER_MONTH, main
+from infra.simulation.cost import bill, task_hour
+from infra.simulation.model import TASK_START_SECONDS, Scaling, arrivals, compile_seconds, simulate
+from infra.simulation.patterns import PATTERNS
+from infra.simulation.recommend import RECOMMENDED, burden, day
+
+FIXED = Scaling(
+    target_backlog_per_task=1e9,
+    min_tasks=1,
+    max_tasks=1,
+    scale_out_cooldown_seconds=60,
+    scale_in_cooldown_seconds=600,
+)
+BY_NAME = {pattern.name: pattern for pattern in PATTERNS}
+
+
+def test_one_server_waits_as_long_as_queueing_theory_says() -> None:
+    """With one task the mean wait is Pollaczek and Khinchine's for these compile times, within a fifth."""
+    rng = random.Random(3)
+    times = [compile_seconds(rng) for _ in range(200_000)]
+    mean = sum(times) / len(times)
+    square = sum(time * time for time in times) / len(times)
+    rate = 0.6 / mean
+    expected = rate * square / (2 * (1 - 0.6))
+    jobs = arrivals(lambda _: rate, 20, random.Random(5))
+    run = simulate(jobs, FIXED, hours=20)
+    assert run.mean_wait_seconds == pytest.approx(expected, rel=0.2)
+    assert run.task_hours == pytest.approx(20)
+
+
+def test_no_job_is_lost_and_the_same_seed_gives_the_same_day() -> None:
+    """Every arrival has a waiting time, also those that nobody served, and a second run is equal."""
+    jobs = arrivals(lambda _: 5.0, 1, random.Random(1))
+    first = simulate(jobs, FIXED, hours=1)
+    assert first.jobs == len(jobs)
+    assert first == simulate(jobs, FIXED, hours=1)
+    assert first.p50_seconds > 600, "one task cannot serve five jobs a second"
+
+
+def test_from_zero_a_job_waits_for_metric_alarm_and_start() -> None:
+    """The first job after a quiet time waits for less than three minutes and at least for a task to start."""
+    run = simulate([1800.0], RECOMMENDED, hours=1)
+    assert TASK_START_SECONDS < run.p50_seconds < 180
+    assert 0 < run.task_hours < 1
+
+
+def test_what_is_not_needed_goes_away() -> None:
+    """After a burst the tasks come down to the least there may be."""
+    burst = [600 + index * 0.05 for index in range(6000)]
+    run = simulate(burst, RECOMMENDED, hours=3)
+    assert run.most_tasks > 3
+    assert run.task_hours < 3 * run.most_tasks / 2
+
+
+def test_more_runners_wait_less_and_cost_more() -> None:
+    """On the same day one task more at least shortens the wait and lengthens the bill."""
+    few = day(BY_NAME["course"], RECOMMENDED)
+    many = day(BY_NAME["course"], replace(RECOMMENDED, min_tasks=3))
+    assert many.mean_wait_seconds < few.mean_wait_seconds
+    assert many.task_hours > few.task_hours
+
+
+def test_the_recommended_numbers_beat_their_neighbours() -> None:
+    """A quarter and four times the target are no better, for tasks and waiting together."""
+    patterns = [BY_NAME[name] for name in ("office", "build server", "agents")]
+    best = burden(RECOMMENDED, patterns)
+    target = RECOMMENDED.target_backlog_per_task
+    for other in (target / 4, target * 4):
+        assert burden(replace(RECOMMENDED, target_backlog_per_task=other), patterns) >= best * 0.98
+
+
+@pytest.mark.parametrize("volume", [1e6, 3e6])
+def test_from_a_million_a_month_a_compile_costs_less_than_asked_for(volume: float) -> None:
+    """All of it, what is there anyway included, is below 0.00005 dollars per compile in office hours."""
+    run = day(BY_NAME["office"], RECOMMENDED, jobs_per_day=volume / DAYS_PER_MONTH)
+    cache = "serverless" if volume <= 1e6 else "cache.t4g.micro"
+    month = bill(volume, run.task_hours * DAYS_PER_MONTH, seconds_per_call=COMPILE_SECONDS, cache=cache)
+    print(f"{volume:,.0f} a month: {month.per_compile:.7f} dollars each, {month.total:.2f} together")
+    assert month.per_compile < 0.00005
+
+
+def test_a_bill_is_the_sum_of_its_parts() -> None:
+    """An hour of a task and a million calls cost what the price list says."""
+    full = prices.FARGATE_VCPU_HOUR + 2 * prices.FARGATE_GB_HOUR
+    assert task_hour(spot=False) == pytest.approx(full)
+    assert task_hour() == pytest.approx(0.3 * full)
+    paid = bill(2e6, 0, seconds_per_call=1.0, free_tier=False)
+    free = bill(2e6, 0, seconds_per_call=1.0)
+    assert paid.requests - free.requests == pytest.approx(0.2 + 400_000 * prices.LAMBDA_GB_SECOND)
+    assert free.total == pytest.approx(free.fixed + free.requests + free.runners + free.redis)
+
+
+def test_a_thousand_runners_are_beyond_the_first_limits() -> None:
+    """Up to 1,000 runners meet Lambda's concurrency and the queue's slot, and no others of these."""
+    found = {limit.name: limit.runners for limit in limits.limits()}
+    assert found["Lambda concurrency"] < 1000 and found["commands in the slot of the queue"] < 1000
+    assert found["connections to Redis"] > 1000 and found["addresses in the subnets"] > 1000
+    assert list(found.values()) == sorted(found.values())
+
+
+def test_it_prints_at_least_six_patterns(capsys: pytest.CaptureFixture[str]) -> None:
+    """The command prints waiting times and cost of each pattern, the bills, and the limits."""
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    assert len(PATTERNS) >= 6
+    assert all(f"\n{pattern.name} " in out for pattern in PATTERNS)
+    assert all(limit.name in out for limit in limits.limits())
