@@ -131,6 +131,8 @@ def _check(
         told += f"{result.stdout[:600]}\n{result.stderr[:1500]}"
         assert result.verdict is not Verdict.REJECTED, told
         assert result.reason in (None, reason, *_ALSO.get(reason, ())), told
+    if sandbox.name == "setpriv" and reason is Reason.DISK:
+        return  # it looks at the directories now and then (setpriv_run.py): who is quick is not seen
     assert found[0].verdict is Verdict.INCONCLUSIVE, f"{values[0]} is no limit"
 
 

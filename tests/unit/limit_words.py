@@ -111,6 +111,10 @@ _CLANG = [
 ]
 
 _GFORTRAN = [
+    (
+        Reason.MEMORY,
+        "f951: Fatal Error: Error writing modules file: Cannot allocate memory\ncompilation terminated.",
+    ),
     (Reason.MEMORY, "f951: out of memory allocating 4064 bytes after a total of 3751936 bytes"),
     (Reason.MEMORY, "virtual memory exhausted: Cannot allocate memory"),
     (
@@ -142,6 +146,7 @@ _GO = [
         "runtime: failed to create new OS thread (have 5 already; errno=11)\n"
         "runtime: may need to increase max user processes (ulimit -u)\nfatal error: newosproc",
     ),
+    (Reason.INFRASTRUCTURE, "open /work/main.go: too many open files"),
     (Reason.INFRASTRUCTURE, "go: error obtaining buildID for go tool asm: pipe2: too many open files"),
     (
         Reason.INFRASTRUCTURE,
