@@ -233,6 +233,11 @@ _ZIG = [
 ]
 
 _ZIG_CC = [
+    (
+        Reason.PROCESSES,
+        "libc++abi: terminating due to uncaught exception of type std::__1::system_error: "
+        "thread constructor failed: Resource temporarily unavailable",
+    ),
     (Reason.MEMORY, "error: SystemResources"),
     (
         Reason.MEMORY,
