@@ -214,7 +214,8 @@ class Docker:
                 "Memory": memory_bytes,
                 "MemorySwap": memory_bytes,
                 "PidsLimit": limits.processes + BASE_TASKS + _SPARE_TASKS,
-                "NanoCpus": min(_CPUS, os.cpu_count() or 1) * 10**9,
+                # One core stays free: for the neighbour, and for the engine, which starts it.
+                "NanoCpus": min(_CPUS, max(1, (os.cpu_count() or 1) - 1)) * 10**9,
                 "MaskedPaths": list(_MASKED),
                 "ReadonlyPaths": list(_READ_ONLY),
                 "LogConfig": {"Type": "none"},
