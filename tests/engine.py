@@ -9,6 +9,7 @@ tests inside.
 """
 
 import contextlib
+import hashlib
 import os
 import shutil
 import subprocess
@@ -27,9 +28,11 @@ from tests.engine_daemon import answers, program, start_daemon
 from tests.servers.tools import ROOT
 
 BASE = "debian:trixie-slim"
-RUNNER = "will-it-compile-runner:test"
-TESTS = "will-it-compile-runner-tests:test"
-_PYTHON = "will-it-compile-runner-python:test"
+# Of this checkout: another one, tested at the same time with the same engine, makes its own.
+_TAG = f"test-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}"
+RUNNER = f"will-it-compile-runner:{_TAG}"
+TESTS = f"will-it-compile-runner-tests:{_TAG}"
+_PYTHON = f"will-it-compile-runner-python:{_TAG}"
 
 _TESTS_DOCKERFILE = f"""
 FROM {_PYTHON} AS tools

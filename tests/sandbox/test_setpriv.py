@@ -64,7 +64,9 @@ def test_the_runner_starts_in_its_own_image(engine: Engine) -> None:
     )
     status, output = engine.python(code)
     assert status == 0, output
-    assert "SANDBOX setpriv ()" in output and "FOUND ['clang-19', 'gcc-14']" in output, output
+    assert "SANDBOX setpriv ()" in output, output
+    found = output.rpartition("FOUND ")[2]
+    assert "'gcc-14'" in found and "'clang-19'" in found, output
 
 
 def test_without_a_root_for_jobs_and_without_landlock_there_is_no_sandbox() -> None:
