@@ -1,4 +1,4 @@
-"""Fixtures that several test folders share: real Redis servers.
+"""Fixtures that several test folders share: real Redis servers. And which tests share a process.
 
 `redis_server` is one server for the whole run and `clean_redis` the same one emptied, for tests that need
 just a Redis. A test that stops, kills or configures its server starts its own, with `start_redis` or the
@@ -11,6 +11,16 @@ from contextlib import ExitStack
 import pytest
 
 from tests.servers import RedisCluster, RedisServer, SentinelGroup
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together, where tests run on several processes, what shares what is dear to make.
+
+    That is a file with its fixtures, and all tests that need the container engine and its images.
+    """
+    for item in items:
+        engine = item.get_closest_marker("engine") is not None
+        item.add_marker(pytest.mark.xdist_group("engine" if engine else item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")

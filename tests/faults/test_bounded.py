@@ -61,6 +61,7 @@ def test_expired_jobs_leave_bounded_leftovers(clean_redis: RedisServer) -> None:
     assert redis.xlen("job:stream") == 0
 
 
+@pytest.mark.alone
 def test_the_cost_of_a_claim_does_not_grow_with_the_queue(clean_redis: RedisServer) -> None:
     """A claim from 100,000 queued jobs costs about what one from 100 does (ratio printed)."""
     store = open_store(fault_settings(clean_redis, QUEUE_SIZE="1000000"))

@@ -5,6 +5,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from chalicelib.models import Status
 from chalicelib.storage.base import Claim
 from tests.factories import make_result
@@ -56,6 +58,7 @@ def test_cancel_against_claim_has_one_winner_in_a_thousand_races(clean_redis: Re
     print(f"\n{RACES} races: cancel won {cancelled_races}, claim and complete {claimed_races}")
 
 
+@pytest.mark.alone
 def test_a_running_compile_that_is_cancelled_is_dead_within_a_second(clean_redis: RedisServer) -> None:
     """After the cancel no process of the runner's sandbox lives, and the runner takes the next job."""
     settings = fault_settings(clean_redis, MAX_WORKERS="1")

@@ -176,6 +176,7 @@ def _health(connection: http.client.HTTPConnection) -> None:
     assert connection.getresponse().read()
 
 
+@pytest.mark.alone
 def test_a_kept_connection_is_not_slower_than_a_new_one(api: ApiProcess) -> None:
     """Keep-alive must not cost the 40 ms of a delayed acknowledgement, many times the request itself."""
     kept = http.client.HTTPConnection(HOST, api.port, timeout=10)

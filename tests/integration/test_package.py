@@ -260,6 +260,7 @@ def test_a_function_without_redis_does_not_keep_jobs(package: Package) -> None:
     assert "REDIS_ENABLED='false' is not allowed on Lambda" in function.close()
 
 
+@pytest.mark.alone
 def test_the_import_time_is_printed(package: Package, clean_redis: RedisServer) -> None:
     """How long a cold start imports, beside a Chalice app that does nothing; the best of five each."""
     ours, bare = [], []

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
+
 from chalicelib.models import Job
 from chalicelib.storage.redis import POLL_SECONDS, RedisStore
 from tests.factories import make_job, make_result, make_settings
@@ -42,6 +44,7 @@ def end_while_waiting(
     return woken - ended
 
 
+@pytest.mark.alone
 def test_a_waiting_client_is_woken_by_the_end_of_its_job(clean_redis: RedisServer) -> None:
     """Pub/sub wakes it long before it would look by itself (median of 15 printed)."""
     store = open_store(clean_redis)

@@ -165,6 +165,7 @@ _NEIGHBOURS = (
 )  # fmt: skip
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(240)  # seconds; about 30 on two idle cores
 @pytest.mark.parametrize("hostile", _NEIGHBOURS, ids=lambda job: job.name)
 def test_an_honest_job_beside_a_hostile_one_takes_at_most_twice_as_long(start: Start, hostile: _Job) -> None:

@@ -299,6 +299,7 @@ def test_all_descriptors_above_a_thousand_are_usable(
             os.close(descriptor)
 
 
+@pytest.mark.alone
 def test_the_price_of_a_sandbox_is_small(
     bubblewrap: Bubblewrap, workspace_with_probe: Callable[[], Workspace]
 ) -> None:

@@ -43,6 +43,7 @@ def _ask(api: ApiProcess, number: int) -> tuple[str, str, float]:
     return "none", json.dumps(answer), time.monotonic() - started
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(300)  # seconds; about 60 on two idle cores, and twice that on busy ones
 def test_every_valid_program_compiles_under_overload() -> None:
     """64 clients at once with a heavy header on default limits: each verdict is `compiles`."""

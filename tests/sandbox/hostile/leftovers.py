@@ -2,10 +2,12 @@
 
 `Leftovers.look()` before a job and after it; what is new is the job's, or comes from something that
 runs on this host at the same time. Other runners do, while tests run, so only what can be told from
-theirs counts: descendants of this process, and processes of a slot's user id that lost their parent.
+theirs counts: descendants of this process, and processes that lost their parent and have the user id of a
+slot that nobody holds. Runners let go of a slot only when nothing of its job is left.
 """
 
 import os
+import re
 import tempfile
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -43,9 +45,16 @@ def _is_slot(uid: int) -> bool:
     return FIRST_UID <= uid < FIRST_UID + SLOTS
 
 
+def _held() -> set[int]:
+    """The slots that some runner of this network namespace holds."""
+    sockets = Path("/proc/net/unix").read_text()
+    return {int(uid) for uid in re.findall(r"@will-it-compile/slot/(\d+)$", sockets, re.MULTILINE)}
+
+
 def _processes() -> frozenset[str]:
-    """Our descendants, and orphans of a slot; zombies count as well."""
+    """Our descendants, and orphans of free slots; zombies count as well."""
     parents, owners, names = {}, {}, {}
+    held = _held()
     for entry in os.scandir("/proc"):
         if not entry.name.isdigit():
             continue
@@ -58,13 +67,16 @@ def _processes() -> frozenset[str]:
         parents[int(entry.name)] = int(rest[1])
         # Not its state, which changes while it is looked at twice.
         names[int(entry.name)] = f"{name.decode(errors='replace')}, since {int(rest[19])}"
+    # Before and after the look: a job that was being ended meanwhile is its runner's affair.
+    held |= _held()
     found = set()
     for pid in parents:
         above = pid
         # Up to the first that is no job: the one that started it, or the host's process 1 for an orphan.
         while above in parents and (above == pid or _is_slot(owners[above])):
             above = parents[above]
-        ours = above == os.getpid() or (_is_slot(owners.get(pid, 0)) and above in (0, 1))
+        orphan = above in (0, 1) and _is_slot(owners[pid]) and owners[pid] not in held
+        ours = above == os.getpid() or orphan
         if ours:
             found.add(f"process {pid} of user {owners[pid]}: {names[pid]}")
     return frozenset(found)
