@@ -256,53 +256,6 @@ def test_a_project_is_compiled_as_a_whole() -> None:
     assert _build(load_catalog(), files=("main.go", "go.mod", "lib/c.go"), **go)[-2:] == ("./...", ".")
 
 
-def test_the_package_of_the_main_file_is_named() -> None:
-    """`./...` passes over some folders and files; the package that was asked about is given besides."""
-    command = _build(
-        load_catalog(),
-        language="go",
-        compiler="go-1.24",
-        standard="go1.22",
-        files=("go.mod", "testdata/a/main.go"),
-        main="testdata/a/main.go",
-    )
-    assert command[-2:] == ("./...", "./testdata/a")
-
-
-@pytest.mark.parametrize(
-    ("language", "main"),
-    [
-        ("python", "main.pyi"),
-        ("python", "main"),
-        ("python", "main.PY"),
-        ("fortran", "main.txt"),
-        ("go", "main_test.go"),
-        ("go", "go.mod"),
-        ("java", "Main.txt"),
-        ("typescript", "main.json"),
-        ("zig", "main.zon"),
-        ("rust", "main.txt"),
-    ],
-)
-def test_a_main_file_that_its_compiler_would_skip_is_refused(language: str, main: str) -> None:
-    """Compilers that go by names skip such a file and succeed, or refuse it whatever is in it."""
-    catalog = load_catalog()
-    found = catalog.language(language)
-    assert found is not None and not found.can_be_main(main)
-    with pytest.raises(InvalidRequest, match="is not the name of a"):
-        catalog.build_command(
-            language, found.compilers[0], found.standards[0].id, Stage.COMPILE, (), {main: ""}, main
-        )
-
-
-def test_a_header_can_be_tried_by_itself_where_the_compiler_is_told_the_language() -> None:
-    """In C and C++ the name of the main file says nothing."""
-    catalog = load_catalog()
-    for language, names in {"c": ("a.h", "a", "a.txt"), "cpp": ("a.hpp", "a.cppm", "a.H")}.items():
-        found = catalog.language(language)
-        assert found is not None and all(found.can_be_main(name) for name in names)
-
-
 def test_fortran_files_come_after_the_modules_that_they_use() -> None:
     """Whatever the names: modules first, the main file last, a circle as it stands."""
     files = {

@@ -231,24 +231,6 @@ def test_one_byte_more_is_too_large(sent: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "main", "field"),
-    [
-        ({"shop.pyi": "def f(: ..."}, None, "files"),
-        ({"main.py": "", "shop.txt": "def f(: ..."}, "shop.txt", "main"),
-    ],
-)
-def test_a_main_file_that_is_no_source_by_its_name_is_refused(
-    files: dict[str, str], main: str | None, field: str
-) -> None:
-    """Its compiler would pass over it, and that would look like success."""
-    body = {"language": "python", "files": files} | ({"main": main} if main else {})
-    python = make_environment(id="python-3.13", language="python", family="python")
-    with pytest.raises(InvalidRequest, match=r"no Python source by its name: that ends in \.py\.") as caught:
-        requests.resolve(requests.parse(json.dumps(body).encode()), CATALOG, [python])
-    assert caught.value.details[0].field == field
-
-
-@pytest.mark.parametrize(
     "body",
     [
         b"{" + b",".join(b'"a%d":1' % number for number in range(500_000)) + b"}",
