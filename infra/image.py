@@ -28,6 +28,9 @@ CONTEXT = (
     "requirements-runner.txt",
     "bin/fetch-compilers",
 )
+# As `docker images` counts.
+_BYTES_PER_GB = 1_000_000_000
+
 _NO_ENGINE = "start a container engine (Docker), or give an image that ECR has with --image"
 
 
@@ -132,6 +135,7 @@ def _build(outside: Outside, engine: Any, image: Image, root: Path) -> Any:
         raise Problem(f"the image cannot be built: {error}; last: {' / '.join(last)}") from error
     except APIError as error:
         raise Problem(f"the image cannot be built: {error.explanation or error}") from error
+    outside.say(f"  built {image.tag}: {built.attrs['Size'] / _BYTES_PER_GB:.1f} GB")
     return built
 
 

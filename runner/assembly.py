@@ -11,11 +11,11 @@ from chalicelib.models import RunnerInfo, utc_now
 from chalicelib.settings import Settings
 from chalicelib.storage.base import JobStore
 from runner.compiler import Compiler
-from runner.sandbox import choose_sandbox, sandboxes_with
+from runner.sandbox import choose_sandbox, compiler_finder, sandboxes_with
 from runner.sandbox.base import Limits, Sandbox
 from runner.sandbox.limits import default_limits
-from runner.sandbox.places import find_compiler
-from runner.toolchains import Toolchains, probe_toolchains
+from runner.self_tests import find_toolchains
+from runner.toolchains import Toolchains
 from runner.worker import Runner
 from runner.workspace import remove_stale_workspaces
 
@@ -42,12 +42,11 @@ def open_sandbox(settings: Settings) -> Sandbox:
 
 def find_compilers(settings: Settings, sandbox: Sandbox) -> Toolchains:
     """The compilers that are here and passed their self-test. Raises `SettingsError` when there is none."""
-    toolchains = probe_toolchains(
+    toolchains = find_toolchains(
         load_catalog(),
         sandbox,
         limits_of(settings),
-        # The compilers of the docker sandbox are in its image, where this process cannot look: all are tried.
-        find_executable=str if sandbox.name == "docker" else find_compiler,
+        find_executable=compiler_finder(sandbox),
         wanted=settings.compilers,
         image=settings.runner_image,
     )

@@ -12,7 +12,7 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -27,7 +27,9 @@ from runner.workspace import INSIDE, Workspace
 
 # Probing is compiling, so more threads than this only make the probes of a small machine
 # time out; two hide the waiting of one behind the work of the other.
-_PROBE_THREADS = 2
+PROBE_THREADS = 2
+
+_GOOD_FAILED = "The good program of the self-test does not compile: {!r}"
 
 _ARCHITECTURES = {"amd64": "x86_64", "aarch64": "arm64", "armv7l": "arm"}
 _SYSTEMS = {"darwin": "macos", "win32": "windows"}
@@ -78,6 +80,17 @@ def native_target() -> str:
     return f"{_ARCHITECTURES.get(machine, machine)}-{_SYSTEMS.get(sys.platform, sys.platform)}"
 
 
+def is_wanted(language: str, compiler: str, patterns: Iterable[str]) -> bool:
+    """Whether one of the patterns, over ids or over ``language/id``, matches the compiler."""
+    names = (compiler, f"{language}/{compiler}")
+    return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
+
+
+def left_out(language: str, compiler: str) -> Unavailable:
+    """What becomes of a compiler that is not wanted."""
+    return Unavailable(language, compiler, "COMPILERS leaves it out.", installed=False)
+
+
 def probe_toolchains(
     catalog: Catalog,
     sandbox: Sandbox,
@@ -86,13 +99,14 @@ def probe_toolchains(
     find_executable: Callable[[str], str | None] = shutil.which,
     wanted: Sequence[str] = ("*",),
     image: str = "",
+    families: Collection[str] | None = None,
 ) -> Toolchains:
     """Try every compiler of the catalogue. Raises nothing: what goes wrong is a reason in the result.
 
     `find_executable` says whether a program is there at all (a path, or None), which spares
     starting a sandbox for each compiler that is not installed. `wanted` are patterns over ids, or over
     ``language/id``: what none matches is not offered. `image` is the container image that the compilers
-    are in, if they are in one.
+    are in, if they are in one. `families`, where given, are the only ones that are tried.
     """
 
     def probe(language: Language, compiler: Compiler) -> "_Found | Unavailable":
@@ -102,13 +116,17 @@ def probe_toolchains(
         try:
             return _Probe(catalog, sandbox, limits, language, compiler, image, wanted).run()
         except _Unwanted:
-            reason = "COMPILERS leaves it out."
-            return Unavailable(language.id, compiler.id, reason, installed=False)
+            return left_out(language.id, compiler.id)
         except (_SelfTestError, SandboxError, OSError, ValueError) as error:
             return Unavailable(language.id, compiler.id, str(error), installed=True)
 
-    entries = [(language, compiler) for language in catalog.languages for compiler in language.compilers]
-    with ThreadPoolExecutor(_PROBE_THREADS, thread_name_prefix="probe") as pool:
+    entries = [
+        (language, compiler)
+        for language in catalog.languages
+        for compiler in language.compilers
+        if families is None or compiler.family in families
+    ]
+    with ThreadPoolExecutor(PROBE_THREADS, thread_name_prefix="probe") as pool:
         answers = list(pool.map(lambda entry: probe(*entry), entries))
     found: dict[tuple[str, str], _Found] = {}
     unavailable = [answer for answer in answers if isinstance(answer, Unavailable)]
@@ -125,6 +143,20 @@ def probe_toolchains(
         unavailable=tuple(unavailable),
         entries={key: answer.entry for key, answer in found.items()},
     )
+
+
+def prove(
+    catalog: Catalog, sandbox: Sandbox, limits: Limits, environment: Environment, entry: Compiler
+) -> str:
+    """Why the good program does not compile with a compiler that has passed before; empty when it does."""
+    language = catalog.language(environment.language)
+    if language is None:
+        return f"there is no language {environment.language}"
+    try:
+        _Probe(catalog, sandbox, limits, language, entry).compiles_the_good_program(environment)
+    except (_SelfTestError, SandboxError, OSError, ValueError) as error:
+        return str(error)
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +177,8 @@ class _Probe:
         limits: Limits,
         language: Language,
         compiler: Compiler,
-        image: str,
-        wanted: Sequence[str],
+        image: str = "",
+        wanted: Sequence[str] = (),
     ) -> None:
         self._catalog = catalog
         self._sandbox = sandbox
@@ -185,8 +217,7 @@ class _Probe:
         return _Found(environment, self._compiler)
 
     def _is_wanted(self) -> bool:
-        names = (self._compiler.id, f"{self._language.id}/{self._compiler.id}")
-        return any(fnmatchcase(name, pattern) for name in names for pattern in self._wanted)
+        return is_wanted(self._language.id, self._compiler.id, self._wanted)
 
     def _version(self) -> tuple[str, str]:
         """The version, and the line that tells it."""
@@ -212,7 +243,15 @@ class _Probe:
                 return tuple(stages)
             stages.pop()
             printed = clean_text(result.stderr + result.stdout)[:500]
-        raise _SelfTestError(f"The good program of the self-test does not compile: {printed!r}")
+        raise _SelfTestError(_GOOD_FAILED.format(printed))
+
+    def compiles_the_good_program(self, environment: Environment) -> None:
+        """Compile it as a request without a wish is compiled, and raise when that fails."""
+        stage = Stage.COMPILE if Stage.COMPILE in environment.stages else environment.stages[0]
+        good = self._language.self_test.good
+        result = self._compile(good, environment.default_standard, stage, native_target())
+        if self._verdict(result) is not Verdict.COMPILES:
+            raise _SelfTestError(_GOOD_FAILED.format(clean_text(result.stderr + result.stdout)[:500]))
 
     def _other_targets(self, standard: str, stages: Sequence[Stage]) -> list[str]:
         """The family's other targets for which the good program passes."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from chalicelib.models import CompileRequest, Environment, Job, Result, RunnerInfo, Stage, Verdict, utc_now
 from chalicelib.settings import Settings
+from runner.sandbox.base import SandboxResult
 
 _serial = itertools.count(1)
 
@@ -73,6 +74,24 @@ def make_runner(**changes: Any) -> RunnerInfo:
         "max_workers": 5,
     }
     return RunnerInfo(**(values | changes))
+
+
+def make_run(**changes: Any) -> SandboxResult:
+    """A run in a sandbox that ended well and printed nothing."""
+    values: dict[str, Any] = {
+        "exit_code": 0,
+        "signal": None,
+        "stdout": b"",
+        "stderr": b"",
+        "stdout_truncated": False,
+        "stderr_truncated": False,
+        "duration_seconds": 0.25,
+        "cpu_seconds": 0.2,
+        "peak_memory_bytes": 1,
+        "limit_hit": None,
+        "cancelled": False,
+    }
+    return SandboxResult(**(values | changes))
 
 
 def slow_cpp(seconds: float) -> str:

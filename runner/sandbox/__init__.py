@@ -9,6 +9,7 @@ from functools import partial
 
 from runner.sandbox.base import Sandbox, SandboxUnavailable
 from runner.sandbox.bubblewrap import Bubblewrap
+from runner.sandbox.places import find_compiler
 from runner.sandbox.setpriv import Setpriv
 
 
@@ -56,3 +57,11 @@ def choose_sandbox(name: str, sandboxes: Mapping[str, Callable[[], Sandbox]] = S
         else:
             return sandbox
     raise SandboxUnavailable("no sandbox works on this host; " + "; ".join(failures))
+
+
+def compiler_finder(sandbox: Sandbox) -> Callable[[str], str | None]:
+    """Finds the path of a compiler that jobs in `sandbox` can call by its name; None where there is none."""
+    if isinstance(sandbox, Setpriv):
+        return partial(find_compiler, root=sandbox.root)
+    # The compilers of the docker sandbox are in its image, where this process cannot look: all are tried.
+    return str if sandbox.name == "docker" else find_compiler

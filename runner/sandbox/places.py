@@ -55,8 +55,14 @@ def compilers_mounts(folder: Path) -> list[str]:
     return arguments
 
 
-def find_compiler(name: str) -> str | None:
-    """The host's path of a compiler that jobs can call by `name`, or None."""
+def find_compiler(name: str, root: str = "") -> str | None:
+    """The host's path of a compiler that jobs can call by `name`, or None.
+
+    `root` is the directory of the host that jobs have as their root, where they have another than the host.
+    """
+    if root:
+        folders = [f"{root}{folder}" for folder in PATH.split(os.pathsep)]
+        return shutil.which(f"{root}{name}" if name.startswith("/") else name, path=os.pathsep.join(folders))
     own = compilers_folder()
     folders = [os.environ.get("PATH", os.defpath), *([f"{own}/bin"] if own else [])]
     return shutil.which(name, path=os.pathsep.join(folders))

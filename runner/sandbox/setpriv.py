@@ -103,6 +103,11 @@ class Setpriv:
         """Protections that this host lacks; known after `probe`."""
         return self._weaknesses
 
+    @property
+    def root(self) -> str:
+        """The directory of the host that jobs have as their root; empty when it is the host's own."""
+        return str(self._jail) if self._chroot else ""
+
     def probe(self) -> None:
         """Run `true` in a real sandbox. Raises SandboxUnavailable."""
         if os.geteuid() != 0:
@@ -146,7 +151,7 @@ class Setpriv:
         cancel: threading.Event | None = None,
     ) -> SandboxResult:
         """Run `argv` as the protocol says."""
-        check_program(argv, workspace, str(self._jail) if self._chroot else "")
+        check_program(argv, workspace, self.root)
         with contextlib.ExitStack() as stack:
             uid = stack.enter_context(reaper.clean_lease(self._killer))
             places = [stack.enter_context(Workspace.create({}, self._work)) for _ in range(2)]
@@ -213,7 +218,7 @@ class Setpriv:
             self._abi = landlock.kernel_abi()
         if self._abi:
             root = self._jail
-            places = (*read_only(str(root) if self._chroot else ""), *USR_DIRECTORIES, COMPILERS)
+            places = (*read_only(self.root), *USR_DIRECTORIES, COMPILERS)
             command += landlock.arguments(
                 self._abi,
                 readable=[path for path in places if (root / path.lstrip("/")).is_dir()],

@@ -22,6 +22,8 @@ class Local:
     """An image of the engine."""
 
     id: str
+    # Bytes, as `docker inspect` has them.
+    attrs: dict[str, int] = field(default_factory=lambda: {"Size": 3_210_000_000})
 
     def tag(self, repository: str, tag: str) -> None:
         """As the Docker SDK."""

@@ -1,6 +1,7 @@
 """The command from the first deploy to the last trace, against a server that answers as AWS does."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -87,6 +88,7 @@ def test_deploy_twice_then_status_then_destroy(desk: Desk, cache: str, egress: s
         assert f"create complete: {resource}\n" in out, "resources are shown as they appear"
     assert "a good and a bad program got their verdicts" in out
     assert [len(engine.pushed) for engine in desk.engines] == [1]
+    assert re.search(r"built src-\w+: 3\.2 GB\n", out), "the size of the image is told"
     before, section = holdings(desk), desk.config()
     record = desk.client("ssm").get_parameter(Name=f"/will-it-compile/{STAGE}/deployed")["Parameter"][
         "Version"

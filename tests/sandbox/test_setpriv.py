@@ -4,18 +4,20 @@ The first tests run the suites that every sandbox has to pass inside that contai
 it is and for each half of it alone: without a root of its own, and without Landlock.
 """
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from runner.sandbox import landlock, reaper, slots, user_processes
+from runner.sandbox import compiler_finder, landlock, reaper, slots, user_processes
 from runner.sandbox.base import SandboxError, SandboxUnavailable
 from runner.sandbox.killer import Killer
 from runner.sandbox.setpriv import Setpriv
-from tests.engine import Engine
+from tests.engine import FARGATE, Engine
 from tests.sandbox import credentials
 from tests.servers.tools import wait_until
 
@@ -50,23 +52,66 @@ def test_each_half_of_the_confinement_holds_alone(engine: Engine, task: str, hal
     assert status == 0 and "skipped" not in output, output[-6000:]
 
 
+# What a runner does before it is ready, and the record that the image's build has made.
+_START = """
+import json, logging, sys, time
+logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+from chalicelib.settings import Settings
+from runner.assembly import find_compilers, open_sandbox
+from runner.record import RECORD, read_record
+settings = Settings.from_env({"REDIS_ENABLED": "true", "COMPILERS": sys.argv[1]})
+started = time.monotonic()
+sandbox = open_sandbox(settings)
+found = find_compilers(settings, sandbox)
+json.dump(
+    {
+        "sandbox": [sandbox.name, *sandbox.weaknesses],
+        "seconds": time.monotonic() - started,
+        "found": [each.model_dump(mode="json") for each in found.environments],
+        "recorded": [each.environment.model_dump(mode="json") for each in read_record(RECORD).passed],
+    },
+    sys.stdout,
+)
+"""
+
+
+def _start(engine: Engine, compilers: str = "*", **changes: Any) -> tuple[dict[str, Any], str]:
+    """What a start in the image came to, and its log."""
+    with engine.container(["-c", _START, compilers], {}, **changes) as container:
+        status = container.wait(timeout=850)["StatusCode"]  # less than the test may take
+        log = container.logs(stdout=False, stderr=True).decode(errors="replace")
+        assert status == 0, log
+        return json.loads(container.logs(stdout=True, stderr=False)), log
+
+
 def test_the_runner_starts_in_its_own_image(engine: Engine) -> None:
-    """With SANDBOX=auto the runner of the image chooses setpriv, and its compilers pass their self-test."""
-    code = (
-        "import logging; logging.basicConfig(level=logging.INFO)\n"
-        "from chalicelib.settings import Settings\n"
-        "from runner.assembly import find_compilers, open_sandbox\n"
-        "settings = Settings.from_env({'REDIS_ENABLED': 'true'})\n"
-        "sandbox = open_sandbox(settings)\n"
-        "found = find_compilers(settings, sandbox)\n"
-        "print('SANDBOX', sandbox.name, sandbox.weaknesses)\n"
-        "print('FOUND', sorted({e.id for e in found.environments}))\n"
-    )
-    status, output = engine.python(code)
-    assert status == 0, output
-    assert "SANDBOX setpriv ()" in output, output
-    found = output.rpartition("FOUND ")[2]
-    assert "'gcc-14'" in found and "'clang-19'" in found, output
+    """With SANDBOX=auto the runner of the image chooses setpriv, and offers what passed when it was built."""
+    start, log = _start(engine)
+    print(f"{len(start['found'])} compilers ready in {start['seconds']:.1f} s")
+    assert start["sandbox"] == ["setpriv"]
+    assert start["found"] == start["recorded"]
+    assert f"the record of the build holds for {len(start['recorded'])} compilers" in log, log
+    assert {"gcc-14", "clang-19"} <= {each["id"] for each in start["found"]}
+
+
+def test_a_compiler_that_cannot_start_on_this_host_is_not_offered(engine: Engine) -> None:
+    """A Java without its library is found out at the start, whatever the record says; the other one stays."""
+    nothing = {"/jail/usr/lib/jvm/java-25-openjdk-amd64/lib": "size=1m"}
+    start, log = _start(engine, "javac-*,gcc-14", tmpfs={**FARGATE["tmpfs"], **nothing})
+    assert {each["id"] for each in start["found"]} == {"javac-21", "gcc-14"}, log
+    assert "family javac is tested again: javac-25" in log
+    assert "the record of the build holds for 2 compilers" in log, "gcc-14 in two languages"
+
+
+def test_only_compilers_below_the_root_of_jobs_are_found(tmp_path: Path) -> None:
+    """What the host has besides does not exist for jobs, by whichever name the catalogue calls it."""
+    compiler = tmp_path / "usr" / "bin" / "gcc-99"
+    compiler.parent.mkdir(parents=True)
+    compiler.touch(0o755)
+    find = compiler_finder(Setpriv(tmp_path))
+    assert find("gcc-99") == find("/usr/bin/gcc-99") == str(compiler)
+    assert find("sh") is None and find("/bin/sh") is None
+    assert compiler_finder(Setpriv(Path("/")))("sh") is not None
 
 
 def test_without_a_root_for_jobs_and_without_landlock_there_is_no_sandbox() -> None:

@@ -1,6 +1,5 @@
 """From a sandbox's answer to a result, with a sandbox that answers what the test says."""
 
-import dataclasses
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,21 +13,7 @@ from runner.sandbox.base import LimitHit, Limits, SandboxError, SandboxResult
 from runner.sandbox.limits import default_limits
 from runner.toolchains import Toolchains
 from runner.workspace import Workspace
-from tests.factories import make_environment, make_request
-
-_ENDED = SandboxResult(
-    exit_code=0,
-    signal=None,
-    stdout=b"",
-    stderr=b"",
-    stdout_truncated=False,
-    stderr_truncated=False,
-    duration_seconds=0.25,
-    cpu_seconds=0.2,
-    peak_memory_bytes=1,
-    limit_hit=None,
-    cancelled=False,
-)
+from tests.factories import make_environment, make_request, make_run
 
 
 class _Sandbox:
@@ -69,7 +54,7 @@ class _Sandbox:
 
 
 def _sandbox(**changes: Any) -> _Sandbox:
-    return _Sandbox(dataclasses.replace(_ENDED, **changes))
+    return _Sandbox(make_run(**changes))
 
 
 def _compile(sandbox: _Sandbox, *, cancel: threading.Event | None = None, **changes: Any) -> Result:

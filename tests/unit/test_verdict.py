@@ -1,32 +1,15 @@
 """The order in which a verdict is found, and messages as compilers were seen to print them."""
 
 import re
-from typing import Any
 
 import pytest
 
 from chalicelib.catalog import load_catalog
 from chalicelib.models import Reason, Verdict
-from runner.sandbox.base import LimitHit, SandboxResult
+from runner.sandbox.base import LimitHit
 from runner.verdict import LimitPattern, classify
+from tests.factories import make_run
 from tests.unit.limit_words import ERRORS, SEEN
-
-
-def _result(**changes: Any) -> SandboxResult:
-    fields: dict[str, Any] = {
-        "exit_code": 0,
-        "signal": None,
-        "stdout": b"",
-        "stderr": b"",
-        "stdout_truncated": False,
-        "stderr_truncated": False,
-        "duration_seconds": 0.1,
-        "cpu_seconds": 0.1,
-        "peak_memory_bytes": 1,
-        "limit_hit": None,
-        "cancelled": False,
-    }
-    return SandboxResult(**(fields | changes))
 
 
 def _patterns(family: str) -> list[LimitPattern]:
@@ -35,7 +18,7 @@ def _patterns(family: str) -> list[LimitPattern]:
 
 def test_exit_status_zero_compiles() -> None:
     """A compiler that succeeded is believed, whatever it printed."""
-    assert classify(_result(stderr=b"LLVM ERROR: out of memory\n"), patterns=_patterns("clang")) == (
+    assert classify(make_run(stderr=b"LLVM ERROR: out of memory\n"), patterns=_patterns("clang")) == (
         Verdict.COMPILES,
         None,
     )
@@ -43,21 +26,21 @@ def test_exit_status_zero_compiles() -> None:
 
 def test_any_other_exit_status_is_a_rejection() -> None:
     """A failed compiler without a limit or a crash has rejected the program."""
-    assert classify(_result(exit_code=1), patterns=_patterns("gcc")) == (Verdict.REJECTED, None)
-    assert classify(_result(exit_code=7), patterns=()) == (Verdict.REJECTED, None)
+    assert classify(make_run(exit_code=1), patterns=_patterns("gcc")) == (Verdict.REJECTED, None)
+    assert classify(make_run(exit_code=7), patterns=()) == (Verdict.REJECTED, None)
 
 
 @pytest.mark.parametrize("limit_hit", list(LimitHit))
 @pytest.mark.parametrize("exit_code", [0, 1, None])
 def test_a_limit_goes_before_the_exit_status(limit_hit: LimitHit, exit_code: int | None) -> None:
     """A limit that the sandbox saw decides alone, even over exit status 0, and keeps its name."""
-    result = _result(exit_code=exit_code, signal=9 if exit_code is None else None, limit_hit=limit_hit)
+    result = make_run(exit_code=exit_code, signal=9 if exit_code is None else None, limit_hit=limit_hit)
     assert classify(result, patterns=()) == (Verdict.INCONCLUSIVE, Reason(limit_hit.value))
 
 
 def test_cancelling_goes_before_everything() -> None:
     """A cancelled run says so, whatever else happened on the way."""
-    result = _result(exit_code=None, signal=9, cancelled=True)
+    result = make_run(exit_code=None, signal=9, cancelled=True)
     assert classify(result, patterns=()) == (Verdict.INCONCLUSIVE, Reason.CANCELLED)
 
 
@@ -72,7 +55,7 @@ def test_cancelling_goes_before_everything() -> None:
 )
 def test_a_signal_is_a_crash_and_sigkill_is_the_kernels_memory(number: int, reason: Reason) -> None:
     """A compiler that a signal ended crashed; only the kernel, out of memory, sends it SIGKILL."""
-    result = _result(exit_code=None, signal=number)
+    result = make_run(exit_code=None, signal=number)
     assert classify(result, patterns=()) == (Verdict.INCONCLUSIVE, reason)
 
 
@@ -83,7 +66,7 @@ def _error(family: str, text: str = "no") -> str:
 def _judge(family: str, said: str) -> tuple[Verdict, Reason | None]:
     refusal = load_catalog().family(family).refusal
     return classify(
-        _result(exit_code=1),
+        make_run(exit_code=1),
         patterns=_patterns(family),
         refusal=re.compile(refusal) if refusal else None,
         said=said,
@@ -176,7 +159,7 @@ def test_forged_lines_of_each_language_do_not_count() -> None:
 def test_the_signal_says_more_than_that_it_crashed() -> None:
     """A compiler whose breakdowns are all called crashes is still out of memory when the kernel kills it."""
     for number, reason in ((9, Reason.MEMORY), (11, Reason.COMPILER_CRASH)):
-        ended = _result(exit_code=None, signal=number)
+        ended = make_run(exit_code=None, signal=number)
         assert classify(ended, patterns=_patterns("javac")) == (Verdict.INCONCLUSIVE, reason)
 
 

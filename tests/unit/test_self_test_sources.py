@@ -1,0 +1,87 @@
+"""What a self-test depends on, as one list: its hash, the imports behind it, what the build copies."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from runner.record import SOURCES, digest, sources
+from tests.servers.tools import ROOT
+
+
+def test_the_hash_is_that_of_everything_a_test_depends_on(tmp_path: Path) -> None:
+    """A byte more in any of the files is another hash; Python's caches do not count."""
+    for file in sources():
+        copy = tmp_path / file.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
+    seen = {digest(tmp_path)}
+    assert seen == {digest()}
+    (tmp_path / "runner" / "sandbox" / "__pycache__").mkdir()
+    (tmp_path / "runner" / "sandbox" / "__pycache__" / "base.pyc").write_bytes(b"x")
+    assert digest(tmp_path) in seen
+    for name in SOURCES:
+        path = tmp_path / name
+        file = path if path.is_file() else next(each for each in path.rglob("*.*") if each.suffix != ".pyc")
+        file.write_bytes(file.read_bytes() + b"\n")
+        assert digest(tmp_path) not in seen, name
+        seen.add(digest(tmp_path))
+
+
+def _imported(path: Path) -> set[Path]:
+    """The files of ours that a module imports, anywhere in it, with the packages around them."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            for end in range(1, len(parts) + 1):
+                module = ROOT.joinpath(*parts[:end])
+                found |= {
+                    each for each in (module.with_suffix(".py"), module / "__init__.py") if each.is_file()
+                }
+    return found
+
+
+def test_the_sources_are_what_the_tests_import() -> None:
+    """Their Python files are the modules that runner/self_tests.py imports, directly or not; none more."""
+    found, new = set[Path](), {ROOT / "runner" / "self_tests.py", ROOT / "runner" / "__init__.py"}
+    while new:
+        found |= new
+        new = {each for path in new for each in _imported(path)} - found
+    assert {path for path in sources() if path.suffix == ".py"} == found
+
+
+def test_the_sources_alone_can_be_imported(tmp_path: Path) -> None:
+    """The build has nothing else when it runs the tests."""
+    for name in SOURCES:
+        copy = shutil.copy if (ROOT / name).is_file() else shutil.copytree
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        copy(ROOT / name, tmp_path / name)
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import runner.self_tests as it; print(it.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, tmp_path],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert Path(done.stdout.strip()) == tmp_path / "runner" / "self_tests.py"
+
+
+def test_the_build_copies_just_these_for_the_tests() -> None:
+    """What the stage `self-tests` of the Dockerfile copies is `SOURCES`."""
+    text = (ROOT / "runner" / "Dockerfile").read_text().replace("\\\n", " ")
+    [stage] = re.findall(r"^FROM \S+ AS self-tests$(.*?)^FROM ", text, re.MULTILINE | re.DOTALL)
+    copied = [line.split()[1:] for line in stage.splitlines() if line.startswith("COPY ")]
+    assert {name for *names, _ in copied for name in names} == set(SOURCES)
+    for *names, target in copied:
+        assert {str(Path(name).parent) for name in names} == {target.rstrip("/")} or names == [target]
