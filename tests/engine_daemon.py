@@ -5,6 +5,10 @@ killed, the kernel ends everything in them (containerd, shims, containers) and l
 dead run leaves nothing that a later one would have to wait for or look for, and no process is ever ended by
 its name. It touches no network device.
 
+`own_network` is for tests whose containers have networks. It starts the daemon again in a network of its own,
+with the same images: bridges, addresses and rules of a firewall are in there and end with it, and what it
+notes about them is in memory. From there nothing can be downloaded, so images are built before.
+
 Images are kept in `.setup/engine`, one folder for each of the runs that are going on at once.
 """
 
@@ -23,6 +27,7 @@ import requests
 from docker.errors import DockerException
 
 from runner.sandbox.docker_engine import check_reachable
+from tests.namespaces import raise_loopback
 from tests.servers.process import ManagedProcess, ProcessError
 from tests.servers.tools import ROOT
 
@@ -57,20 +62,38 @@ class EngineDaemon(ManagedProcess):
     def __init__(self, dockerd: str, folder: Path, data: Path) -> None:
         """`folder` is for what lives as long as it does, and short: a socket's path may have 107 bytes."""
         self.url = f"unix://{folder}/engine.sock"
+        self._data = data
         # Process 1 of a namespace has to wait for orphans, which dockerd does not do.
         init = shutil.which("docker-init", path=_PATH)
+        self._program = [
+            *((init, "--") if init else ()),
+            *(dockerd, "--host", self.url, "--data-root", str(data), "--exec-root", f"{folder}/run"),
+            *("--pidfile", f"{folder}/pid", "--bridge", "none"),
+        ]
         super().__init__(
             "dockerd",
-            [
-                *("setpriv", "--pdeathsig", "KILL", "--"),
-                *("unshare", "--mount", "--mount-proc", "--pid", "--fork", "--kill-child", "--"),
-                *((init, "--") if init else ()),
-                *(dockerd, "--host", self.url, "--data-root", str(data), "--exec-root", f"{folder}/run"),
-                *("--pidfile", f"{folder}/pid", "--bridge", "none", "--iptables=false", "--ip-masq=false"),
-            ],
+            [*_private(), "--", *self._program, "--iptables=false", "--ip-masq=false"],
             log_path=folder / "dockerd.log",
             env={**os.environ, "PATH": _PATH},
         )
+
+    @contextlib.contextmanager
+    def own_network(self) -> Iterator[int]:
+        """The daemon, started again in a network of its own; a process that is in there. Then as it was."""
+        networks, usual = self._data / "network", self.argv
+        networks.mkdir(exist_ok=True)
+        self.close()
+        # Else the next daemon would make what it finds there again, on the host.
+        hidden = ["sh", "-c", 'mount -t tmpfs tmpfs "$0" && exec "$@"', str(networks)]
+        self.argv = [*_private("--net"), "--", *hidden, *self._program]
+        try:
+            self.start()
+            raise_loopback(self.pid)
+            yield self.pid
+        finally:
+            self.close()
+            self.argv = usual
+            self.start()
 
     def is_ready(self) -> bool:
         return answers(self.url)
@@ -89,16 +112,22 @@ class EngineDaemon(ManagedProcess):
         super().close()
 
 
+def _private(*more: str) -> list[str]:
+    """What starts a program in namespaces that end with us, whatever ends us."""
+    namespaces = ["--mount", "--mount-proc", "--pid", *more]
+    return ["setpriv", "--pdeathsig", "KILL", "--", "unshare", *namespaces, "--fork", "--kill-child"]
+
+
 @contextlib.contextmanager
-def start_daemon(dockerd: str) -> Iterator[str]:
-    """A dockerd for as long as the context lasts; its URL. Raises `ProcessError`, with its log."""
+def start_daemon(dockerd: str) -> Iterator[EngineDaemon]:
+    """A dockerd for as long as the context lasts. Raises `ProcessError`, with its log."""
     with (
         # Not with the prefix of workspaces: runners remove those that nobody has locked.
         tempfile.TemporaryDirectory(prefix="engine-") as folder,
         _data_root() as data,
         EngineDaemon(dockerd, Path(folder), data) as daemon,
     ):
-        yield daemon.url
+        yield daemon
 
 
 @contextlib.contextmanager
