@@ -117,7 +117,7 @@ class Project(Caller):
         """Until as many runners have said that they live."""
         deadline = time.monotonic() + _READY_SECONDS
         while not (self.answers() and self.statistics().get("runners") == number):
-            assert time.monotonic() < deadline, self.run(f"{PROGRAM}logs --no-color --tail 30")
+            assert time.monotonic() < deadline, self.run(f"{PROGRAM}logs --tail 30")
             time.sleep(0.3)
 
     def statistics(self) -> dict[str, Any]:

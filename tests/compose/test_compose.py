@@ -27,18 +27,18 @@ WIPE = "docker compose down -v"
 # Not told on the page: what a test does to the project.
 KILL = "docker compose kill "
 
-# A command that starts everything: Redis has to be well first, and three may be under way at once.
+# Long enough for a busy machine to renew in time, short enough to wait for in a test.
 LEASE_SECONDS = 2.0
 END_SECONDS = 120.0
-# 16 doublings keep gcc-12 busy for 0.15 s, 20 for some 2.5 s; both are valid.
-SHORT, LONG = slow_c(16), slow_c(20)
+# 16 doublings keep gcc-12 busy for 0.15 s, 19 for more than a second; both are valid.
+SHORT, LONG = slow_c(16), slow_c(19)
 
 # Run in a container: prints each of its arguments, "host port", that takes a connection.
 _REACH = """
 import socket, sys
 for address in sys.argv[1:]:
     try:
-        socket.create_connection(address.split(), 3).close()
+        socket.create_connection(address.split(), 1).close()
         print(address)
     except OSError:
         pass
@@ -160,7 +160,7 @@ def test_every_container_has_as_little_as_it_needs(project: Project) -> None:
 def test_jobs_survive_a_runner_that_is_killed_while_it_compiles(project: Project) -> None:
     """SIGKILL to the runner's container, then `up`: every accepted job compiles, and is counted once."""
     before = project.statistics()["total_processed"]
-    jobs = _submit(project, 6, LONG)
+    jobs = _submit(project, 4, LONG)
     _wait_for_status(project, jobs, "processing")
     project.run(f"{KILL}runner")
     assert [each["State"]["Running"] for each in project.facts("runner")] == [False]
@@ -213,8 +213,8 @@ def test_three_runners_share_the_work(project: Project) -> None:
     """`--scale runner=3` gives three runners, of which each does jobs."""
     project.run(SCALE)
     project.wait_for_runners(3)
-    _assert_all_compiled(project, _submit(project, 12, LONG))
-    lines = project.run(f"{LOGS} --no-color --tail 100").splitlines()
+    _assert_all_compiled(project, _submit(project, 6, LONG))
+    lines = project.run(LOGS).splitlines()
     workers = {line.partition("|")[0].strip() for line in lines if ": compiles in " in line}
     assert len(workers) == 3, lines
 
