@@ -7,7 +7,7 @@ its name. It touches no network device.
 
 `own_network` is for tests whose containers have networks. It starts the daemon again in a network of its own,
 with the same images: bridges, addresses and rules of a firewall are in there and end with it, and what it
-notes about them is in memory. From there nothing can be downloaded, so images are built before.
+notes about them is removed before the next start. From there nothing can be downloaded.
 
 Images are kept in `.setup/engine`, one folder for each of the runs that are going on at once.
 """
@@ -63,12 +63,13 @@ class EngineDaemon(ManagedProcess):
         """`folder` is for what lives as long as it does, and short: a socket's path may have 107 bytes."""
         self.url = f"unix://{folder}/engine.sock"
         self._data = data
+        self._exec_root = folder / "run"
         # Process 1 of a namespace has to wait for orphans, which dockerd does not do.
         init = shutil.which("docker-init", path=_PATH)
         self._program = [
             *((init, "--") if init else ()),
-            *(dockerd, "--host", self.url, "--data-root", str(data), "--exec-root", f"{folder}/run"),
-            *("--pidfile", f"{folder}/pid", "--bridge", "none"),
+            *(dockerd, "--host", self.url, "--data-root", str(data), "--exec-root", str(self._exec_root)),
+            *("--pidfile", f"{self._exec_root}/pid", "--bridge", "none"),
         ]
         super().__init__(
             "dockerd",
@@ -80,12 +81,9 @@ class EngineDaemon(ManagedProcess):
     @contextlib.contextmanager
     def own_network(self) -> Iterator[int]:
         """The daemon, started again in a network of its own; a process that is in there. Then as it was."""
-        networks, usual = self._data / "network", self.argv
-        networks.mkdir(exist_ok=True)
+        usual = self.argv
         self.close()
-        # Else the next daemon would make what it finds there again, on the host.
-        hidden = ["sh", "-c", 'mount -t tmpfs tmpfs "$0" && exec "$@"', str(networks)]
-        self.argv = [*_private("--net"), "--", *hidden, *self._program]
+        self.argv = [*_private("--net"), "--", *self._program]
         try:
             self.start()
             raise_loopback(self.pid)
@@ -94,6 +92,12 @@ class EngineDaemon(ManagedProcess):
             self.close()
             self.argv = usual
             self.start()
+
+    def start(self) -> None:
+        """Starts it without what a former one has left: networks, which it would make here, and ids."""
+        for folder in (self._data / "network", self._exec_root):
+            shutil.rmtree(folder, ignore_errors=True)
+        super().start()
 
     def is_ready(self) -> bool:
         return answers(self.url)

@@ -95,7 +95,9 @@ def _assert_all_compiled(project: Project, job_ids: list[str]) -> list[dict[str,
 
 def test_the_page_shows_the_commands_that_are_run_here() -> None:
     """The commands under "One host" in docs/deploy.md are those below, and the README has the first."""
-    [section] = re.findall(r"^## One host$(.*?)(?=^## |\Z)", text_of("docs/deploy.md"), re.MULTILINE | re.DOTALL)
+    [section] = re.findall(
+        r"^## One host$(.*?)(?=^## |\Z)", text_of("docs/deploy.md"), re.MULTILINE | re.DOTALL
+    )
     blocks = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     assert [line for block in blocks for line in block.splitlines()] == [UP, SCALE, LOGS, DOWN, WIPE]
     assert re.findall(rf"^{PROGRAM}.*$", text_of("README.md"), re.MULTILINE) == [UP]
