@@ -20,9 +20,12 @@ from tests.servers.tools import ROOT, free_port
 # What a page calls the program; an older one has a name of its own.
 PROGRAM = "docker compose "
 
+# In the order of preference. The last is where Debian has it, without the program that it is a part of.
+_PROGRAMS = (["docker", "compose"], ["docker-compose"], ["/usr/libexec/docker/cli-plugins/docker-compose"])
+
 # What docker-compose.yml takes besides settings: the images that tests/engine.py has built. With the same
-# argument as there, a build finds every layer.
-_IMAGES = {"API_IMAGE": API, "RUNNER_IMAGE": RUNNER, "PIP_NO_INDEX": "1"}
+# argument and the same builder as there, a build finds every layer.
+_IMAGES = {"API_IMAGE": API, "RUNNER_IMAGE": RUNNER, "PIP_NO_INDEX": "1", "DOCKER_BUILDKIT": "0"}
 
 # For one command: it waits until Redis is well, and sends the sources of two images to the engine.
 _COMMAND_SECONDS = 300
@@ -32,10 +35,8 @@ _READY_SECONDS = 120
 
 def compose_program() -> list[str]:
     """The program that runs compose files here."""
-    programs = [["docker", "compose"], ["docker-compose"]]
-    while programs and not _runs([*programs[0], "version"]):
-        del programs[0]
-    return programs[0] if programs else missing("neither docker compose nor docker-compose is installed")
+    program = next((each for each in _PROGRAMS if _runs([*each, "version"])), None)
+    return program or missing("neither docker compose nor docker-compose is installed: run bin/setup test")
 
 
 def _runs(command: Sequence[str]) -> bool:
