@@ -15,7 +15,7 @@ from runner.sandbox import landlock, reaper, slots, user_processes
 from runner.sandbox.base import SandboxError, SandboxUnavailable
 from runner.sandbox.killer import Killer
 from runner.sandbox.setpriv import Setpriv
-from tests.engine import Engine
+from tests.engine import FARGATE, Engine
 from tests.sandbox import credentials
 from tests.servers.tools import wait_until
 
@@ -67,6 +67,49 @@ def test_the_runner_starts_in_its_own_image(engine: Engine) -> None:
     assert "SANDBOX setpriv ()" in output, output
     found = output.rpartition("FOUND ")[2]
     assert "'gcc-14'" in found and "'clang-19'" in found, output
+
+
+_FULL = """
+import os
+from chalicelib.catalog import load_catalog
+from chalicelib.models import CompileRequest
+from runner.compiler import Compiler
+from runner.sandbox.limits import default_limits
+from runner.sandbox.setpriv import Setpriv
+from runner.toolchains import native_target, probe_toolchains
+architecture, system = native_target().split("-")
+sandbox = Setpriv()
+sandbox.probe()
+catalog, limits = load_catalog(), default_limits()
+compiler = Compiler(sandbox, catalog, probe_toolchains(catalog, sandbox, limits, wanted=["c/gcc-14"]), limits)
+request = CompileRequest(
+    files={"main.c": "int x;"}, main="main.c", language="c", compiler="gcc-14", standard="c17",
+    architecture=architecture, os=system,
+)
+made = []
+while os.statvfs("/jail/work").f_ffree:
+    made.append(f"/jail/work/{len(made)}")
+    open(made[-1], "x").close()
+def show():
+    result = compiler.compile("full", request)
+    print(f"SAID {result.verdict} {result.reason} {result.error}")
+show()
+for path in made:
+    os.unlink(path)
+show()
+"""
+
+
+def test_a_file_system_for_jobs_that_is_full_is_told_and_no_job_is_blamed(engine: Engine) -> None:
+    """Where a job's files find no place the answer is infrastructure and why; with room again it compiles."""
+    tmpfs = {**FARGATE["tmpfs"], "/jail/work": "exec,mode=1777,size=64m,nr_inodes=200"}
+    with engine.container(["-c", _FULL], {}, tmpfs=tmpfs) as container:
+        status = container.wait(timeout=120)["StatusCode"]
+        output = container.logs().decode(errors="replace")
+    assert status == 0 and "Traceback" not in output, output
+    full, roomy = (line for line in output.splitlines() if line.startswith("SAID "))
+    assert full.startswith("SAID inconclusive infrastructure ") and "No space left on device" in full
+    assert roomy == "SAID compiles None "
 
 
 def test_without_a_root_for_jobs_and_without_landlock_there_is_no_sandbox() -> None:
