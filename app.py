@@ -248,10 +248,11 @@ def _serve_locally() -> None:
     """Under `chalice local`: settings are checked now, and the embedded workers start."""
     from chalice.local import ChaliceRequestHandler, ThreadedHTTPServer
 
-    from chalicelib.local_server import harden, widen
+    from chalicelib.local_server import harden, refuse_politely, widen
 
     harden(ChaliceRequestHandler)
     widen(ThreadedHTTPServer)
+    refuse_politely(ThreadedHTTPServer)
     try:
         chosen = application()
     except SettingsError as error:

@@ -6,7 +6,9 @@ holds a thread for ever. `harden` refuses such a head with a 4xx, before any of 
 given Chalice's class, because nothing in this package imports Chalice.
 """
 
+import os
 import socket
+import sys
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer
@@ -27,6 +29,27 @@ _TEMPLATE = '{"error": "bad_request", "message": "%(explain)s", "details": []}\n
 def widen(server: type[TCPServer]) -> None:
     """Lets as many clients knock at once as a burst of them may bring; the default is 5."""
     server.request_queue_size = BACKLOG
+
+
+def refuse_politely(server: type[TCPServer]) -> None:
+    """Makes an address that cannot be served one sentence and the end of this process, exit code 1."""
+    bind = server.server_bind
+
+    def bound(self: TCPServer) -> None:
+        try:
+            bind(self)
+        except OSError as error:
+            address = ":".join(str(part) for part in self.server_address[:2])
+            sys.stderr.write(
+                f"will-it-compile: cannot serve on {address}: {error.strerror}. Choose another port: "
+                "make run PORT=9000, or chalice local --port 9000.\n"
+            )
+            sys.stderr.flush()
+            # Not SystemExit, which waits for the thread that tries the compilers; its sandboxes die with us.
+            os._exit(1)
+
+    # Chalice makes its server of this very class and takes no other, so it is changed in place.
+    server.server_bind = bound  # type: ignore[method-assign]
 
 
 def harden(handler: type[BaseHTTPRequestHandler], *, silence_seconds: float = SILENCE_SECONDS) -> None:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from chalicelib.catalog import Catalog, Language, check_file_names
 from chalicelib.errors import SourceTooLarge
-from chalicelib.refusals import refuse, shown
+from chalicelib.refusals import listed, refuse, shown
 
 # A source of 1 MiB is some 30,000 lines; amalgamated libraries fit, archives do not.
 MAX_SOURCE_BYTES = 1024 * 1024
@@ -72,6 +72,19 @@ def _decode(code: str) -> str:
 
 
 def _main(files: dict[str, str], main: str | None, language: Language) -> str:
+    found = _named_main(files, main, language)
+    if not language.can_be_main(found):
+        ends = listed(language.source_extensions)
+        but = f" and not in {listed(language.not_sources)}" if language.not_sources else ""
+        raise refuse(
+            "files" if main is None else "main",
+            f"The main file {shown(found)} is no {language.name} source by its name: "
+            f"that ends in {ends}{but}.",
+        )
+    return found
+
+
+def _named_main(files: dict[str, str], main: str | None, language: Language) -> str:
     if main is not None:
         if main not in files:
             raise refuse("main", f"`main` is {shown(main)}, which is not one of `files`.")

@@ -63,8 +63,8 @@ def main(arguments: Sequence[str], outside: Callable[[str | None], Outside], roo
         elif options.command == "status":
             return 0 if status(world, stage) else EXIT_FAILED
         else:
-            if not options.yes and input(f"Remove everything of {stage.name}? Type its name: ") != stage.name:
-                raise WrongUse("not confirmed", "type the stage's name, or add --yes")
+            if not options.yes:
+                _confirm(stage.name)
             destroy(world, stage, keep_snapshot=options.keep_snapshot, **elsewhere)
     except Problem as problem:
         _complain(problem)
@@ -73,6 +73,15 @@ def main(arguments: Sequence[str], outside: Callable[[str | None], Outside], roo
         _complain(Problem("interrupted", AGAIN))
         return EXIT_INTERRUPTED
     return 0
+
+
+def _confirm(name: str) -> None:
+    try:
+        answer = input(f"Remove everything of {name}? Type its name: ")
+    except EOFError:  # nobody is there to answer
+        answer = ""
+    if answer.strip() != name:
+        raise WrongUse("not confirmed", "type the stage's name, or add --yes")
 
 
 def _complain(problem: Problem) -> None:

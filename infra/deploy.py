@@ -12,7 +12,7 @@ from pathlib import Path
 from infra import check, function, image
 from infra.outside import Outside
 from infra.problems import Problem, step
-from infra.stacks import Stack
+from infra.stacks import NOT_MADE, Stack
 from infra.stage import ROOT, STACKS, Stage
 
 # What a plan shows in place of what only exists after an earlier stack was made.
@@ -124,6 +124,10 @@ def _show(outside: Outside, stage: Stage, part: str, values: Values, root: Path)
         values.known["SecretVersion"] = UNKNOWN
         if values.known.get("RedisSecretArn", UNKNOWN) != UNKNOWN:
             values.known["SecretVersion"] = _secret(outside, values["RedisSecretArn"])[1]
+    if stack.status() == NOT_MADE:
+        # To compare it with its template it would have to be deleted first, and a plan deletes nothing.
+        outside.say("  would be made anew, because its creation failed")
+        return 1
     prepared = stack.prepare({**_PLACEHOLDERS, **values.known})
     if prepared is None:
         outside.say("  nothing to change")

@@ -5,12 +5,11 @@ versions of the task definition, snapshots (unless they are wanted). Each step t
 done.
 """
 
-import time
 from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from infra import function
+from infra import cache, function
 from infra.outside import Outside
 from infra.problems import AGAIN, Problem, step
 from infra.stacks import Stack
@@ -29,12 +28,12 @@ def destroy(outside: Outside, stage: Stage, *, keep_snapshot: bool = False, root
         outside.client("sts").get_caller_identity()
     groups = _group_of_functions(outside, stage)
     with step("function"):
-        if function.delete(outside, stage, root):
-            outside.say("function: deleted")
+        for each in function.delete(outside, stage):
+            outside.say(f"deleted {each}")
         function.remove_section(root, stage)
     if keep_snapshot:
         with step("snapshot"):
-            _snapshot(outside, stage)
+            cache.take_snapshot(outside, stage)
     for part in reversed(STACKS):
         with step(part):
             if part == "store":
@@ -49,7 +48,7 @@ def destroy(outside: Outside, stage: Stage, *, keep_snapshot: bool = False, root
         _delete_logs(outside, stage)
         _delete_secret(outside, stage)
         if not keep_snapshot:
-            _delete_snapshots(outside, stage)
+            cache.delete_snapshots(outside, stage)
     outside.say(f"nothing is left of {stage.name}" + (", but the snapshot" if keep_snapshot else ""))
 
 
@@ -113,56 +112,8 @@ def _delete_logs(outside: Outside, stage: Stage) -> None:
 def _delete_secret(outside: Outside, stage: Stage) -> None:
     """At once: a secret that waits for its deletion keeps its name from the next deployment."""
     client = outside.client("secretsmanager")
-    name = f"will-it-compile/{stage.name}/redis"
+    name = stage.secret
     listed = client.list_secrets(IncludePlannedDeletion=True, Filters=[{"Key": "name", "Values": [name]}])
     for secret in listed["SecretList"]:
         if secret["Name"] == name:
             client.delete_secret(SecretId=secret["ARN"], ForceDeleteWithoutRecovery=True)
-
-
-def _is_serverless(outside: Outside, stage: Stage) -> bool:
-    described = Stack(outside, stage, "store").describe() or {}
-    parameters = {item["ParameterKey"]: item["ParameterValue"] for item in described.get("Parameters", [])}
-    return bool(parameters.get("Cache", "serverless") == "serverless")
-
-
-def _snapshot(outside: Outside, stage: Stage) -> None:
-    """Takes a last snapshot, which outlives the stack; waits for it."""
-    if not Stack(outside, stage, "store").status():
-        return
-    name = f"{stage.cache}-{int(time.time())}"
-    client = outside.client("elasticache")
-    outside.say(f"  taking the snapshot {name}")
-    if _is_serverless(outside, stage):
-        client.create_serverless_cache_snapshot(
-            ServerlessCacheSnapshotName=name, ServerlessCacheName=stage.cache
-        )
-    else:
-        client.create_snapshot(SnapshotName=name, ReplicationGroupId=stage.cache)
-    deadline = outside.now() + LONGEST_WAIT_FOR_INTERFACES_SECONDS
-    while _snapshot_status(outside, stage, name) not in ("available", "complete"):
-        if outside.now() > deadline:
-            raise Problem(f"the snapshot {name} is not done after half an hour", f"later, {AGAIN}")
-        outside.sleep(outside.poll_seconds)
-
-
-def _snapshot_status(outside: Outside, stage: Stage, name: str) -> str:
-    client = outside.client("elasticache")
-    if _is_serverless(outside, stage):
-        found = client.describe_serverless_cache_snapshots(ServerlessCacheSnapshotName=name)
-        return str(found["ServerlessCacheSnapshots"][0]["Status"])
-    return str(client.describe_snapshots(SnapshotName=name)["Snapshots"][0]["SnapshotStatus"])
-
-
-def _delete_snapshots(outside: Outside, stage: Stage) -> None:
-    """Snapshots that `destroy --keep-snapshot` of before has left; automatic ones go with their cache."""
-    client = outside.client("elasticache")
-    for snapshot in client.describe_snapshots()["Snapshots"]:
-        if snapshot.get("ReplicationGroupId") == stage.cache:
-            client.delete_snapshot(SnapshotName=snapshot["SnapshotName"])
-    for snapshot in client.describe_serverless_cache_snapshots(ServerlessCacheName=stage.cache)[
-        "ServerlessCacheSnapshots"
-    ]:
-        client.delete_serverless_cache_snapshot(
-            ServerlessCacheSnapshotName=snapshot["ServerlessCacheSnapshotName"]
-        )

@@ -9,6 +9,7 @@ from, so that the same again is not made twice.
 import hashlib
 import importlib.metadata
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -21,8 +22,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from infra import made
 from infra.outside import Outside
-from infra.problems import AGAIN, Problem
+from infra.problems import AGAIN, Problem, remedy_for
 from infra.stage import Stage
 
 # What the zip is made from.
@@ -30,6 +32,9 @@ PACKED = ("app.py", "chalicelib", "requirements.txt")
 CONFIG = Path(".chalice") / "config.json"
 # Lambda takes new functions on these; 3.11 is past its end there, and chalice knows none that is newer.
 PYTHONS = ((3, 12), (3, 13))
+# Jobs that may wait, where nobody says otherwise. Scaling asks for a runner per 16 jobs, so the 100 of a
+# single host would end it at seven; the worst of the model's days has 3,000 waiting.
+QUEUE_SIZE = "5000"
 # Packing needs wheels from an index, uploading is some MB; chalice itself has no time-out.
 LONGEST_RUN_SECONDS = 900
 
@@ -50,6 +55,10 @@ class Deployed:
     def functions(self) -> list[str]:
         """The ARNs of its functions."""
         return [item["lambda_arn"] for item in self.record["resources"] if "lambda_arn" in item]
+
+    def rules(self) -> list[str]:
+        """The names of its schedules."""
+        return [item["rule_name"] for item in self.record["resources"] if "rule_name" in item]
 
     def api(self) -> str:
         """The id of its REST API."""
@@ -72,6 +81,7 @@ def section(stage: Stage, outputs: Mapping[str, str]) -> dict[str, Any]:
             "REDIS_MODE": outputs["RedisMode"],
             "REDIS_USERNAME": outputs["RedisUsername"],
             "REDIS_TLS": "true",
+            "QUEUE_SIZE": QUEUE_SIZE,
         },
     }
 
@@ -82,8 +92,10 @@ def write_section(root: Path, stage: Stage, wanted: Mapping[str, Any]) -> bool:
     config = json.loads(path.read_text())
     stages = config.setdefault("stages", {})
     kept = stages.get(stage.name, {})
-    # What somebody set besides, stays; of the variables too.
-    variables = {**kept.get("environment_variables", {}), **wanted["environment_variables"]}
+    # What somebody set besides, stays; of the variables too, and the length of the queue is theirs to choose.
+    chosen = kept.get("environment_variables", {})
+    variables = {**chosen, **wanted["environment_variables"]}
+    variables["QUEUE_SIZE"] = chosen.get("QUEUE_SIZE", variables["QUEUE_SIZE"])
     merged = {**kept, **wanted, "environment_variables": variables}
     if merged == kept:
         return False
@@ -97,11 +109,15 @@ def remove_section(root: Path, stage: Stage) -> None:
     path = root / CONFIG
     config = json.loads(path.read_text())
     kept = config.get("stages", {}).get(stage.name, {})
+    before = json.dumps(config)
     for key in ("manage_iam_role", "iam_role_arn", "subnet_ids", "security_group_ids"):
         kept.pop(key, None)
     for name in ("REDIS_ADDR", "REDIS_MODE", "REDIS_USERNAME", "REDIS_TLS"):
         kept.get("environment_variables", {}).pop(name, None)
-    path.write_text(json.dumps(config, indent=2) + "\n")
+    if kept.get("environment_variables", {}).get("QUEUE_SIZE") == QUEUE_SIZE:
+        del kept["environment_variables"]["QUEUE_SIZE"]
+    if json.dumps(config) != before:
+        path.write_text(json.dumps(config, indent=2) + "\n")
 
 
 def fingerprint(root: Path, stage: Stage, secret_version: str) -> str:
@@ -139,10 +155,13 @@ def recorded(outside: Outside, stage: Stage) -> Deployed | None:
 
 
 def is_there(outside: Outside, deployed: Deployed) -> bool:
-    """Whether all of it still exists."""
+    """Whether all of it still exists, and its schedule is switched on."""
     try:
         for arn in deployed.functions():
             outside.client("lambda").get_function(FunctionName=arn)
+        for name in deployed.rules():
+            if outside.client("events").describe_rule(Name=name)["State"] != "ENABLED":
+                return False
         outside.client("apigateway").get_rest_api(restApiId=deployed.api())
     except ClientError as error:
         if error.response["Error"]["Code"] in ("ResourceNotFoundException", "NotFoundException"):
@@ -163,7 +182,8 @@ def check_python(version: tuple[int, int]) -> None:
 
 def deploy(outside: Outside, stage: Stage, root: Path, password: str, mark: str) -> Deployed:
     """Runs `chalice deploy` and notes what it made."""
-    earlier = recorded(outside, stage)
+    noted = recorded(outside, stage)
+    earlier = noted.record if noted else made.record_of(outside, stage)
     with _copy(root, stage, password, earlier) as folder:
         try:
             _chalice(outside, folder, "deploy", "--stage", stage.name)
@@ -179,15 +199,12 @@ def deploy(outside: Outside, stage: Stage, root: Path, password: str, mark: str)
     return deployed
 
 
-def delete(outside: Outside, stage: Stage, root: Path) -> bool:
-    """Runs `chalice delete` for what is recorded; whether there was anything."""
-    earlier = recorded(outside, stage)
-    if earlier is None:
-        return False
-    with _copy(root, stage, "", earlier) as folder:
-        _chalice(outside, folder, "delete", "--stage", stage.name)
-    outside.client("ssm").delete_parameter(Name=stage.record)
-    return True
+def delete(outside: Outside, stage: Stage) -> list[str]:
+    """Removes all that chalice made, noted or not, and the note; returns what there was."""
+    gone = made.delete(outside, stage)
+    if recorded(outside, stage) is not None:
+        outside.client("ssm").delete_parameter(Name=stage.record)
+    return gone
 
 
 def _note(outside: Outside, stage: Stage, deployed: Deployed) -> None:
@@ -203,7 +220,7 @@ def _record_in(folder: Path, stage: Stage) -> dict[str, Any] | None:
 
 
 @contextmanager
-def _copy(root: Path, stage: Stage, password: str, earlier: Deployed | None) -> Iterator[Path]:
+def _copy(root: Path, stage: Stage, password: str, earlier: dict[str, Any] | None) -> Iterator[Path]:
     """A folder for chalice, gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="will-it-compile-deploy-") as name:
         folder = Path(name)
@@ -212,12 +229,11 @@ def _copy(root: Path, stage: Stage, password: str, earlier: Deployed | None) -> 
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)
         config = json.loads((root / CONFIG).read_text())
-        if password:
-            config["stages"][stage.name]["environment_variables"]["REDIS_PASSWORD"] = password
+        config["stages"][stage.name]["environment_variables"]["REDIS_PASSWORD"] = password
         (folder / ".chalice" / "deployed").mkdir(parents=True)
         (folder / CONFIG).write_text(json.dumps(config))
         if earlier is not None:
-            (folder / ".chalice" / "deployed" / f"{stage.name}.json").write_text(json.dumps(earlier.record))
+            (folder / ".chalice" / "deployed" / f"{stage.name}.json").write_text(json.dumps(earlier))
         yield folder
 
 
@@ -247,9 +263,11 @@ def _chalice(outside: Outside, folder: Path, *arguments: str) -> None:
     for line in run.stdout.splitlines():
         outside.say(f"    {line}")
     if run.returncode != 0:
+        code = re.search(r"error occurred \((\w+)\)", " ".join(run.stderr.split()))
+        remedy = remedy_for(code[1]) if code else ""
         raise Problem(
             f"chalice {arguments[0]} failed: {_in_one_line(run.stderr)}",
-            f"mend what this says (`chalice` speaks with the same credentials), then {AGAIN}",
+            remedy or f"mend what this says (`chalice` speaks with the same credentials), then {AGAIN}",
         )
 
 
@@ -258,4 +276,5 @@ def _in_one_line(stderr: str) -> str:
     if "Traceback" in stderr:
         return stderr.strip().splitlines()[-1]
     said = " ".join(stderr.split())
-    return said.rpartition("received the following error: ")[2] or "it says nothing"
+    said = said.rpartition("received the following error: ")[2]
+    return re.sub(r"^\W*(An error .* when calling the )?", "", said) or "it says nothing"

@@ -73,7 +73,7 @@ def ensure(outside: Outside, stage: Stage, repository: str, given: str | None, r
     """
     if given and given.startswith(f"{repository}:"):
         image = Image(repository, given.rpartition(":")[2])
-        if not _is_there(outside, stage, image):
+        if not is_there(outside, stage, image):
             raise Problem(f"ECR has no {given}", "see `aws ecr describe-images`, or leave --image out")
         return image
     engine: Any = None
@@ -82,7 +82,7 @@ def ensure(outside: Outside, stage: Stage, repository: str, given: str | None, r
         image = Image(repository, f"img-{_local(engine, given).id.rpartition(':')[2][:16]}")
     else:
         image = Image(repository, source_tag(root))
-    if _is_there(outside, stage, image):
+    if is_there(outside, stage, image):
         outside.say(f"  {image.tag} is in ECR already")
         return image
     engine = engine or _engine(outside)
@@ -92,11 +92,12 @@ def ensure(outside: Outside, stage: Stage, repository: str, given: str | None, r
     return image
 
 
-def _is_there(outside: Outside, stage: Stage, image: Image) -> bool:
+def is_there(outside: Outside, stage: Stage, image: Image) -> bool:
+    """Whether the stage's repository has the image."""
     try:
         outside.client("ecr").describe_images(repositoryName=stage.app, imageIds=[{"imageTag": image.tag}])
     except ClientError as error:
-        if error.response["Error"]["Code"] == "ImageNotFoundException":
+        if error.response["Error"]["Code"] in ("ImageNotFoundException", "RepositoryNotFoundException"):
             return False
         raise
     return True

@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import boto3
 from botocore.config import Config
+
+from infra.problems import Problem
 
 # CloudFormation answers few questions a second, shared by the whole account: up to a dozen tries, in growing
 # pauses.
@@ -84,6 +85,11 @@ class Outside:
 
     @functools.cached_property
     def _session(self) -> Any:
+        try:
+            import boto3
+        except ModuleNotFoundError as error:
+            # chalice brings botocore, but not this.
+            raise Problem("boto3 is not installed", "install it into .venv as docs/deploy.md says") from error
         environ = self.environ
         return boto3.Session(
             # What is None here, botocore looks for in its own places: profiles, single sign-on, roles.

@@ -61,12 +61,17 @@ class WrongUse(Problem):
     """A command line or a settings file that cannot be meant; exit code 2."""
 
 
+def remedy_for(code: str) -> str:
+    """What to do about an error code of AWS; empty for one that is not known."""
+    return _BY_CODE.get(code, "")
+
+
 def explain(error: BotoCoreError | ClientError) -> Problem:
     """An exception of boto3 as a `Problem`."""
     if isinstance(error, ClientError):
         details = error.response.get("Error", {})
         code, message = details.get("Code", ""), details.get("Message", "")
-        return Problem(f"{error.operation_name}: {message or code} ({code})", _BY_CODE.get(code, AGAIN))
+        return Problem(f"{error.operation_name}: {message or code} ({code})", remedy_for(code) or AGAIN)
     if isinstance(
         error, NoCredentialsError | PartialCredentialsError | CredentialRetrievalError | ProfileNotFound
     ):

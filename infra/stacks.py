@@ -5,7 +5,7 @@ by the first resource that failed, not by the dozen that were cancelled after it
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,15 @@ from infra.stage import TEMPLATES, Stage, parameters_of
 
 # A Redis with replicas takes a quarter of an hour; an hour is for a day on which AWS is slow.
 LONGEST_WAIT_SECONDS = 3600
+# Its creation failed and was taken back: such a stack holds nothing and takes no update.
+NOT_MADE = "ROLLBACK_COMPLETE"
+# What takes no update either, and what to do then.
+_STUCK = {
+    "CREATE_FAILED": "run `python -m infra destroy` for this stage, then deploy",
+    "ROLLBACK_FAILED": "run `python -m infra destroy` for this stage, then deploy",
+    "DELETE_FAILED": "run `python -m infra destroy` for this stage, then deploy",
+    "UPDATE_ROLLBACK_FAILED": "let CloudFormation continue the rollback (in its console), then " + AGAIN,
+}
 # CloudFormation's own words for a change set that has nothing to do.
 _NOTHING = ("didn't contain changes", "No updates are to be performed", "submitted information didn't")
 
@@ -68,20 +77,21 @@ class Stack:
         found = self.describe() or {}
         return {item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", [])}
 
-    def resources(self) -> list[dict[str, Any]]:
-        """Its resources, as CloudFormation lists them."""
-        pages = self._client.get_paginator("list_stack_resources").paginate(StackName=self.name)
-        return [item for page in pages for item in page["StackResourceSummaries"]]
+    def parameters(self) -> dict[str, str]:
+        """The values that its parameters have now; empty when there is no such stack."""
+        found = self.describe() or {}
+        return {item["ParameterKey"]: item["ParameterValue"] for item in found.get("Parameters", [])}
 
     # -- what would be
 
     def prepare(self, filled_in: Mapping[str, str]) -> "ChangeSet | None":
         """A change set from the template and these values; None when nothing would change."""
         status = self.status()
-        if status == "ROLLBACK_COMPLETE":
-            # Its creation failed; such a stack holds nothing and takes no update.
+        if status == NOT_MADE:
             self.delete()
             status = ""
+        if status in _STUCK:
+            raise Problem(f"{self.name} takes no change ({status})", _STUCK[status])
         if status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
             raise Problem(
                 f"{self.name} is being changed by somebody ({status})", f"wait until it is done, then {AGAIN}"
@@ -157,7 +167,7 @@ class Stack:
         deadline = self._outside.now() + LONGEST_WAIT_SECONDS
         while True:
             status = self.status()
-            new = [event for event in reversed(self._events()) if event["EventId"] not in seen]
+            new = self._events_after(seen)
             for event in new:
                 if event["EventId"] not in told:
                     told.add(event["EventId"])
@@ -180,27 +190,34 @@ class Stack:
             return
         self._outside.say(f"    {state.lower().replace('_', ' ')}: {event['LogicalResourceId']}")
 
-    def _events(self) -> list[dict[str, Any]]:
-        """Newest first; empty for a stack that is gone."""
+    def _events(self) -> Iterator[list[dict[str, Any]]]:
+        """Newest first, page by page; nothing for a stack that is gone."""
         try:
-            found: list[dict[str, Any]] = self._client.describe_stack_events(StackName=self.name)[
-                "StackEvents"
-            ]
+            for page in self._client.get_paginator("describe_stack_events").paginate(StackName=self.name):
+                yield page["StackEvents"]
         except ClientError as error:
-            if "does not exist" in str(error):
-                return []
-            raise
-        return found
+            if "does not exist" not in str(error):
+                raise
+
+    def _events_after(self, seen: set[str]) -> list[dict[str, Any]]:
+        """Oldest first. A large stack that fails and is taken back has more of them than a page holds."""
+        new: list[dict[str, Any]] = []
+        for page in self._events():
+            new += [event for event in page if event["EventId"] not in seen]
+            if any(event["EventId"] in seen for event in page):
+                break
+        return new[::-1]
 
     def _events_so_far(self) -> set[str]:
-        return {event["EventId"] for event in self._events()}
+        # The newest page is enough to tell where the later ones end.
+        return {event["EventId"] for event in next(self._events(), [])}
 
     def _first_failure(self, status: str, seen: set[str]) -> tuple[str, str]:
         """Why, and what to do."""
-        for event in reversed(self._events()):
+        for event in self._events_after(seen):
             reason = event.get("ResourceStatusReason", "")
             failed = event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in reason
-            if event["EventId"] not in seen and failed:
+            if failed:
                 why = f"{self.name}: {event['LogicalResourceId']} ({event['ResourceType']}): {reason}"
                 if "already exists" in reason:
                     return (

@@ -47,9 +47,12 @@ class Stage:
             not re.fullmatch(r"[a-z][a-z0-9-]{0,14}", self.name)
             or self.name.endswith("-")
             or "--" in self.name
+            # The other function of the stage `x` has the name that the first one of `x-sweep` would have.
+            or self.name.endswith("-sweep")
         ):
             raise WrongUse(
-                f"the stage {self.name!r} cannot be a name: up to 15 of a-z, 0-9 and '-', a letter first",
+                f"the stage {self.name!r} cannot be a name: up to 15 of a-z, 0-9 and '-', a letter first, "
+                "not ending in -sweep",
                 "choose another --stage",
             )
 
@@ -67,6 +70,11 @@ class Stage:
     def record(self) -> str:
         """The SSM parameter with what chalice deployed, so that any machine can go on."""
         return f"/will-it-compile/{self.name}/deployed"
+
+    @property
+    def secret(self) -> str:
+        """The name of the secret with the password of Redis."""
+        return f"will-it-compile/{self.name}/redis"
 
     def stack(self, part: str) -> str:
         """The name of a stack."""

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from infra import function
+from botocore.exceptions import ClientError
+
+from infra import cache, function, image
 from infra.outside import Outside
 from infra.problems import step
 from infra.stacks import Stack
@@ -21,7 +23,14 @@ class Part:
 def status(outside: Outside, stage: Stage) -> bool:
     """Prints every part; returns whether all of them are good."""
     with step("status"):
-        parts = [*_stacks(outside, stage), _runners(outside, stage), _function(outside, stage)]
+        parts = [
+            *_stacks(outside, stage),
+            _redis(outside, stage),
+            _secret(outside, stage),
+            _image(outside, stage),
+            _runners(outside, stage),
+            _function(outside, stage),
+        ]
     for part in parts:
         outside.say(f"{'ok ' if part.good else 'NOT'} {part.name:<10} {part.words}")
     return all(part.good for part in parts)
@@ -34,6 +43,37 @@ def _stacks(outside: Outside, stage: Stage) -> list[Part]:
         good = state in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
         found.append(Part(name, good, state or "is not there"))
     return found
+
+
+# A stack does not notice when somebody deletes what it has made, so what the service cannot do without is
+# asked for itself.
+
+
+def _redis(outside: Outside, stage: Stage) -> Part:
+    state = cache.status(outside, stage)
+    return Part("redis", state in ("available", "snapshotting", "modifying"), state or "is not there")
+
+
+def _secret(outside: Outside, stage: Stage) -> Part:
+    try:
+        found = outside.client("secretsmanager").describe_secret(SecretId=stage.secret)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceNotFoundException":
+            raise
+        return Part("secret", good=False, words="is not there")
+    if found.get("DeletedDate"):
+        return Part(
+            "secret", good=False, words="waits for its deletion; see `aws secretsmanager restore-secret`"
+        )
+    return Part("secret", good=True, words=stage.secret)
+
+
+def _image(outside: Outside, stage: Stage) -> Part:
+    uri = Stack(outside, stage, "runners").parameters().get("ImageUri", "")
+    repository, _, tag = uri.rpartition(":")
+    if not uri or not image.is_there(outside, stage, image.Image(repository, tag)):
+        return Part("image", good=False, words=f"ECR has no {uri}; deploy again" if uri else "is not there")
+    return Part("image", good=True, words=tag)
 
 
 def _runners(outside: Outside, stage: Stage) -> Part:
@@ -58,7 +98,7 @@ def _function(outside: Outside, stage: Stage) -> Part:
     if deployed is None:
         return Part("function", good=False, words="is not there")
     if not function.is_there(outside, deployed):
-        return Part("function", good=False, words="was deployed, and is gone; deploy again")
+        return Part("function", good=False, words="part of it is gone or switched off; deploy again")
     if not deployed.fingerprint:
         return Part("function", good=False, words="its last deployment failed half way; deploy again")
     return Part("function", good=True, words=deployed.url)

@@ -86,6 +86,10 @@ class Compiler:
         except SandboxError as error:
             logger.error("job %s: the sandbox failed: %s", job_id, error)
             sentence = f"The sandbox could not run the compiler: {error}"
+        except OSError as error:
+            # Full, most likely: what one job fills is bounded, room for all of them is the operator's affair.
+            logger.error("job %s: no place for its files: %s", job_id, error)
+            sentence = f"The runner could not lay out the files of the job: {error.strerror or error}."
         except Exception:
             # The last resort: a job must end. What happened is for the log, not for the client.
             logger.exception("job %s: unexpected failure", job_id)

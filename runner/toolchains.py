@@ -238,7 +238,7 @@ class _Probe:
         stages = [stage for stage in Stage if stage in self._family.stages]
         printed = ""
         while stages:
-            result = self._compile(self._language.self_test.good, standard, stages[-1], native_target())
+            result = self._settled(self._language.self_test.good, standard, stages[-1], native_target())
             if self._verdict(result) is Verdict.COMPILES:
                 return tuple(stages)
             stages.pop()
@@ -262,8 +262,14 @@ class _Probe:
             for target, how in self._family.targets.items()
             if target != native_target()
             and self._has(how.requires)
-            and self._verdict(self._compile(good, standard, stage, target)) is Verdict.COMPILES
+            and self._works_for(target, good, standard, stage)
         ]
+
+    def _works_for(self, target: str, good: str, standard: str, stage: Stage) -> bool:
+        try:
+            return self._verdict(self._settled(good, standard, stage, target)) is Verdict.COMPILES
+        except _SelfTestError:
+            return False
 
     def _has(self, path: str) -> bool:
         """Whether the sandbox has that path; an empty one is always there."""
@@ -275,7 +281,7 @@ class _Probe:
     def _rejects_the_bad_program(self, standard: str) -> None:
         test = self._language.self_test
         stage = next(stage for stage in Stage if stage in self._family.stages)
-        result = self._compile(test.bad, standard, stage, native_target())
+        result = self._settled(test.bad, standard, stage, native_target())
         printed = clean_text(messages_of(self._family, result))
         files = {self._language.default_main: test.bad}
         errors = [
@@ -285,6 +291,24 @@ class _Probe:
         ]
         if self._verdict(result) is not Verdict.REJECTED or test.bad_line not in errors:
             raise _SelfTestError(f"The bad program of the self-test is not rejected: {printed[:500]!r}")
+
+    def _settled(self, source: str, standard: str, stage: Stage, target: str) -> SandboxResult:
+        """A run that came to a verdict. Raises _SelfTestError where limits or crashes kept it from one.
+
+        A runner keeps what it finds here for as long as it lives, so a bad moment of its host must not look
+        like a compiler without a stage or a target.
+        """
+        result = self._compile(source, standard, stage, target)
+        if self._verdict(result) is Verdict.INCONCLUSIVE:
+            # A moment in which a host is short of memory passes; a compiler that crashes does so again.
+            result = self._compile(source, standard, stage, target)
+        verdict, reason = classify(result, patterns=())
+        if verdict is Verdict.INCONCLUSIVE:
+            printed = clean_text(result.stderr + result.stdout)[:500]
+            raise _SelfTestError(
+                f"The self-test came to no verdict, {reason}, at stage {stage} for {target}: {printed!r}"
+            )
+        return result
 
     def _compile(self, source: str, standard: str, stage: Stage, target: str) -> SandboxResult:
         main = self._language.default_main

@@ -1,26 +1,18 @@
-"""Fixtures that several test folders share: real Redis servers. And which tests share a process.
+"""What several test folders share: real Redis servers, a container engine, and the tests that need one.
 
 `redis_server` is one server for the whole run and `clean_redis` the same one emptied, for tests that need
 just a Redis. A test that stops, kills or configures its server starts its own, with `start_redis` or the
 context managers of `tests.servers`.
 """
 
+import faulthandler
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
 
+from tests.engine import Engine, start_engine
 from tests.servers import RedisCluster, RedisServer, SentinelGroup
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together, where tests run on several processes, what shares what is dear to make.
-
-    That is a file with its fixtures, and all tests that need the container engine and its images.
-    """
-    for item in items:
-        engine = item.get_closest_marker("engine") is not None
-        item.add_marker(pytest.mark.xdist_group("engine" if engine else item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +48,43 @@ def start_cluster() -> Iterator[Callable[..., RedisCluster]]:
     """Starts a cluster (about 5 s), with the arguments of `RedisCluster`."""
     with ExitStack() as stack:
         yield lambda **options: stack.enter_context(RedisCluster(**options))
+
+
+# A suite inside a container takes minutes. Building the images is not counted: it takes as long as it takes.
+_ENGINE_TIMEOUT_SECONDS = 900
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Marks the tests that need a container engine, gives them time, and puts them last.
+
+    Last, so that the quick ones have said what is wrong before the slow ones begin. First where tests run on
+    several processes: they are one process's work for longer than all others are for the rest. There a file
+    stays together for its fixtures, and what needs the engine for the engine and its images.
+    """
+    for item in items:
+        group = item.nodeid.partition("::")[0]
+        if isinstance(item, pytest.Function) and _needs_engine(item):
+            group = "engine"
+            item.add_marker(pytest.mark.engine)
+            # First, so that it counts and not the test's own, which is meant for faster sandboxes.
+            item.add_marker(pytest.mark.timeout(_ENGINE_TIMEOUT_SECONDS, func_only=True), append=False)
+        item.add_marker(pytest.mark.xdist_group(group))
+    yield
+    parallel = any(hasattr(item.config, "workerinput") for item in items[:1])
+    items.sort(key=lambda item: item.get_closest_marker("engine") is not None, reverse=parallel)
+
+
+def _needs_engine(item: pytest.Function) -> bool:
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return "engine" in item.fixturenames or parameters.get("sandbox_name") == "docker"
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """A container engine with the images of `tests.engine`."""
+    # Building them takes longer than any test may hang before its stacks are printed.
+    faulthandler.cancel_dump_traceback_later()
+    with start_engine() as engine:
+        engine.build()
+        yield engine

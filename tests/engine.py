@@ -1,11 +1,11 @@
 """A real container engine for tests, and the images that they run in it.
 
 An engine that answers already is used as it is. Else one is started for this run (engine_daemon.py), which
-keeps the images for the next one. The base image is pulled, or, where no image registry is in reach, made of
-Debian's own packages.
+keeps the images for the next one. The images that ours begin with are pulled, or, where no image registry is
+in reach, made of Debian's own packages.
 
-`RUNNER` is built from runner/Dockerfile; `TESTS` adds pytest, for running
-tests inside.
+`RUNNER` is built from runner/Dockerfile; `TESTS` adds pytest, for running tests inside. `API` is built from
+api.Dockerfile, and `REDIS` provided, for who asks with `build_service`.
 """
 
 import contextlib
@@ -14,8 +14,9 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn
 
 import docker
@@ -24,14 +25,17 @@ import requests
 from docker.errors import APIError, DockerException, ImageNotFound
 
 from runner.sandbox.docker_engine import close_responses
-from tests.engine_daemon import answers, program, start_daemon
+from tests.engine_daemon import EngineDaemon, answers, program, start_daemon
+from tests.namespaces import network_of
 from tests.servers.tools import ROOT
 
 BASE = "debian:trixie-slim"
+REDIS = "redis:7-alpine"
 # Of this checkout: another one, tested at the same time with the same engine, makes its own.
 _TAG = f"test-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}"
 RUNNER = f"will-it-compile-runner:{_TAG}"
 TESTS = f"will-it-compile-runner-tests:{_TAG}"
+API = f"will-it-compile-api:{_TAG}"
 _PYTHON = f"will-it-compile-runner-python:{_TAG}"
 
 _TESTS_DOCKERFILE = f"""
@@ -40,6 +44,14 @@ COPY .setup/test-wheels /tmp/wheels
 RUN PIP_FIND_LINKS=/tmp/wheels /opt/venv/bin/pip install -q --no-index pytest pytest-timeout cryptography
 FROM {RUNNER}
 COPY --from=tools /opt/venv /opt/venv
+"""
+
+# In place of REDIS, with the same folder for its data.
+_REDIS_DOCKERFILE = f"""
+FROM {BASE}
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-server >/dev/null
+WORKDIR /data
+CMD ["redis-server"]
 """
 
 # For each file of a package. The image keeps the setting, so what is installed into it later has it as well.
@@ -63,7 +75,7 @@ FARGATE: dict[str, Any] = {
 }
 
 
-def _missing(what: str) -> NoReturn:
+def missing(what: str) -> NoReturn:
     """A missing engine is a failure where CI=true and a skip elsewhere."""
     if os.environ.get("CI") == "true":
         pytest.fail(what)
@@ -72,9 +84,10 @@ def _missing(what: str) -> NoReturn:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """An engine that answers; `url` is None for the one of the environment."""
+    """An engine that answers; `url` is None for the one of the environment, `daemon` is one of our own."""
 
     url: str | None
+    daemon: EngineDaemon | None = None
 
     @contextlib.contextmanager
     def client(self) -> "Iterator[docker.DockerClient]":
@@ -87,12 +100,30 @@ class Engine:
         """Make RUNNER and TESTS; seconds when the engine has them already. Needs `bin/setup test`."""
         wheels = ROOT / ".setup" / "test-wheels"
         if not wheels.is_dir():
-            _missing(f"{wheels} is missing: run bin/setup test")
+            missing(f"{wheels} is missing: run bin/setup test")
         with self.client() as client:
             _provide_base(client)
             _build(client, RUNNER, "runner/Dockerfile")
             _build(client, _PYTHON, "runner/Dockerfile", target="python")
             _build(client, TESTS, _TESTS_DOCKERFILE)
+
+    def build_service(self) -> None:
+        """Make API and REDIS, which docker-compose.yml takes beside RUNNER."""
+        with self.client() as client:
+            _build(client, API, "api.Dockerfile")
+            _provide_redis(client)
+
+    @contextlib.contextmanager
+    def networks(self) -> Iterator[Callable[[], "contextlib.AbstractContextManager[None]"]]:
+        """The engine with networks for containers, and without a way to anywhere.
+
+        Yields how to reach what they publish on 127.0.0.1: connect within that context.
+        """
+        if self.daemon is None:
+            yield contextlib.nullcontext
+            return
+        with self.daemon.own_network() as pid:
+            yield partial(network_of, pid)
 
     def pytest(self, *arguments: str, sandbox: str, network: str = "none") -> tuple[int, str]:
         """Run pytest in TESTS under `FARGATE` conditions with that sandbox; exit status and output.
@@ -148,28 +179,42 @@ def start_engine() -> Iterator[Engine]:
         return
     dockerd = program()
     if dockerd is None:
-        _missing("no container engine: run bin/setup test")
+        missing("no container engine: run bin/setup test")
     if os.geteuid() != 0:
-        _missing("no container engine answers, and starting one takes root")
-    with start_daemon(dockerd) as url:
-        engine = Engine(url)
+        missing("no container engine answers, and starting one takes root")
+    with start_daemon(dockerd) as daemon:
+        engine = Engine(daemon.url, daemon)
         with engine.client() as client:
             # It is ours alone: what a killed run has left.
-            client.containers.prune()
+            for container in client.containers.list(all=True):
+                container.remove(force=True)
+            for volume in client.volumes.list():
+                volume.remove(force=True)
         yield engine
 
 
-def _provide_base(client: "docker.DockerClient") -> None:
+def _has_or_pulls(client: "docker.DockerClient", image: str) -> bool:
     try:
-        client.images.get(BASE)
-        return
+        client.images.get(image)
+        return True
     except ImageNotFound:
         pass
     with contextlib.suppress(DockerException, requests.RequestException):
-        client.images.pull(BASE)
+        client.images.pull(image)
+        return True
+    return False
+
+
+def _provide_redis(client: "docker.DockerClient") -> None:
+    if not _has_or_pulls(client, REDIS):
+        _build(client, REDIS, _REDIS_DOCKERFILE)
+
+
+def _provide_base(client: "docker.DockerClient") -> None:
+    if _has_or_pulls(client, BASE):
         return
     if not shutil.which("mmdebstrap"):
-        _missing(f"{BASE} cannot be pulled, and mmdebstrap is not installed: run bin/setup test")
+        missing(f"{BASE} cannot be pulled, and mmdebstrap is not installed: run bin/setup test")
     with tempfile.TemporaryDirectory(prefix="engine-base-") as folder:
         archive = f"{folder}/base.tar"
         command = [
@@ -203,7 +248,7 @@ def _build(client: "docker.DockerClient", tag: str, dockerfile: str, target: str
             dockerfile=dockerfile,
             tag=tag,
             target=target,
-            buildargs={"PIP_NO_INDEX": "1"} if tag != TESTS else None,
+            buildargs={"PIP_NO_INDEX": "1"} if tag in (API, RUNNER, _PYTHON) else None,
             network_mode="host",
             rm=True,
             forcerm=True,

@@ -5,6 +5,10 @@ killed, the kernel ends everything in them (containerd, shims, containers) and l
 dead run leaves nothing that a later one would have to wait for or look for, and no process is ever ended by
 its name. It touches no network device.
 
+`own_network` is for tests whose containers have networks. It starts the daemon again in a network of its own,
+with the same images: bridges, addresses and rules of a firewall are in there and end with it, and what it
+notes about them is removed before the next start. From there nothing can be downloaded.
+
 Images are kept in `.setup/engine`, one folder for each of the runs that are going on at once.
 """
 
@@ -23,6 +27,7 @@ import requests
 from docker.errors import DockerException
 
 from runner.sandbox.docker_engine import check_reachable
+from tests.namespaces import raise_loopback
 from tests.servers.process import ManagedProcess, ProcessError
 from tests.servers.tools import ROOT
 
@@ -57,20 +62,42 @@ class EngineDaemon(ManagedProcess):
     def __init__(self, dockerd: str, folder: Path, data: Path) -> None:
         """`folder` is for what lives as long as it does, and short: a socket's path may have 107 bytes."""
         self.url = f"unix://{folder}/engine.sock"
+        self._data = data
+        self._exec_root = folder / "run"
         # Process 1 of a namespace has to wait for orphans, which dockerd does not do.
         init = shutil.which("docker-init", path=_PATH)
+        self._program = [
+            *((init, "--") if init else ()),
+            *(dockerd, "--host", self.url, "--data-root", str(data), "--exec-root", str(self._exec_root)),
+            *("--pidfile", f"{self._exec_root}/pid", "--bridge", "none"),
+        ]
         super().__init__(
             "dockerd",
-            [
-                *("setpriv", "--pdeathsig", "KILL", "--"),
-                *("unshare", "--mount", "--mount-proc", "--pid", "--fork", "--kill-child", "--"),
-                *((init, "--") if init else ()),
-                *(dockerd, "--host", self.url, "--data-root", str(data), "--exec-root", f"{folder}/run"),
-                *("--pidfile", f"{folder}/pid", "--bridge", "none", "--iptables=false", "--ip-masq=false"),
-            ],
+            [*_private(), "--", *self._program, "--iptables=false", "--ip-masq=false"],
             log_path=folder / "dockerd.log",
             env={**os.environ, "PATH": _PATH},
         )
+
+    @contextlib.contextmanager
+    def own_network(self) -> Iterator[int]:
+        """The daemon, started again in a network of its own; a process that is in there. Then as it was."""
+        usual = self.argv
+        self.close()
+        self.argv = [*_private("--net"), "--", *self._program]
+        try:
+            self.start()
+            raise_loopback(self.pid)
+            yield self.pid
+        finally:
+            self.close()
+            self.argv = usual
+            self.start()
+
+    def start(self) -> None:
+        """Starts it without what a former one has left: networks, which it would make here, and ids."""
+        for folder in (self._data / "network", self._exec_root):
+            shutil.rmtree(folder, ignore_errors=True)
+        super().start()
 
     def is_ready(self) -> bool:
         return answers(self.url)
@@ -89,16 +116,22 @@ class EngineDaemon(ManagedProcess):
         super().close()
 
 
+def _private(*more: str) -> list[str]:
+    """What starts a program in namespaces that end with us, whatever ends us."""
+    namespaces = ["--mount", "--mount-proc", "--pid", *more]
+    return ["setpriv", "--pdeathsig", "KILL", "--", "unshare", *namespaces, "--fork", "--kill-child"]
+
+
 @contextlib.contextmanager
-def start_daemon(dockerd: str) -> Iterator[str]:
-    """A dockerd for as long as the context lasts; its URL. Raises `ProcessError`, with its log."""
+def start_daemon(dockerd: str) -> Iterator[EngineDaemon]:
+    """A dockerd for as long as the context lasts. Raises `ProcessError`, with its log."""
     with (
         # Not with the prefix of workspaces: runners remove those that nobody has locked.
         tempfile.TemporaryDirectory(prefix="engine-") as folder,
         _data_root() as data,
         EngineDaemon(dockerd, Path(folder), data) as daemon,
     ):
-        yield daemon.url
+        yield daemon
 
 
 @contextlib.contextmanager

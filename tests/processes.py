@@ -6,6 +6,7 @@ in a log file, which every failure shows. To start one more kind of program: a s
 with its own `is_ready`.
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -40,7 +41,50 @@ class Reply:
             raise AssertionError(f"not JSON, status {self.status}: {self.body[:500]!r}") from None
 
 
-class ApiProcess(ManagedProcess):
+class Caller:
+    """Asks an API on this host; a subclass says on which `port`."""
+
+    port: int
+
+    def reach(self) -> "contextlib.AbstractContextManager[object]":
+        """Held while a connection is made: for an API that listens in another network."""
+        return contextlib.nullcontext()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout_seconds: float = 35.0,
+    ) -> Reply:
+        """One request on a connection of its own. `body` is sent as it is when bytes, else as JSON.
+
+        The default timeout is longer than the longest `?wait=` (25 s), so that it is the API that ends it.
+        """
+        payload = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        wanted = {"Content-Type": "application/json"} if payload is not None else {}
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=timeout_seconds)
+        try:
+            with self.reach():
+                connection.connect()
+            connection.request(method, path, payload, wanted | dict(headers or {}))
+            answer = connection.getresponse()
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            return Reply(answer.status, found, answer.read())
+        finally:
+            connection.close()
+
+    def answers(self) -> bool:
+        """GET /health answers 200."""
+        try:
+            return self.call("GET", "/health", timeout_seconds=5.0).status == http.client.OK
+        except (OSError, http.client.HTTPException):
+            return False
+
+
+class ApiProcess(Caller, ManagedProcess):
     """`chalice local` on a port of its own, ready when GET /health answers."""
 
     def __init__(
@@ -66,36 +110,9 @@ class ApiProcess(ManagedProcess):
             cwd=root,
         )
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        body: object = None,
-        *,
-        headers: Mapping[str, str] | None = None,
-        timeout_seconds: float = 35.0,
-    ) -> Reply:
-        """One request on a connection of its own. `body` is sent as it is when bytes, else as JSON.
-
-        The default timeout is longer than the longest `?wait=` (25 s), so that it is the API that ends it.
-        """
-        payload = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        wanted = {"Content-Type": "application/json"} if payload is not None else {}
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=timeout_seconds)
-        try:
-            connection.request(method, path, payload, wanted | dict(headers or {}))
-            answer = connection.getresponse()
-            found = {name.lower(): value for name, value in answer.getheaders()}
-            return Reply(answer.status, found, answer.read())
-        finally:
-            connection.close()
-
     def is_ready(self) -> bool:
         """GET /health answers 200."""
-        try:
-            return self.call("GET", "/health", timeout_seconds=5.0).status == http.client.OK
-        except (OSError, http.client.HTTPException):
-            return False
+        return self.answers()
 
     def close(self) -> None:
         """Ends it and removes its log."""

@@ -33,7 +33,8 @@ def unknown_placeholders(family: Family) -> set[str]:
 def translation_units(language: Language, files: Mapping[str, str], main: str) -> tuple[str, ...]:
     """The files to compile: `main` and the other source files by name, in the language's order."""
     if language.project is not None and language.project.file in files:
-        return language.project.arguments
+        folder = "/".join([".", *main.split("/")[:-1]])
+        return tuple(each.replace("{main_folder}", folder) for each in language.project.arguments)
     if language.sources == "main":
         return (main,)
     units = sorted(name for name in files if name != main and language.is_source(name))
@@ -78,6 +79,8 @@ def build_command(
     """
     if main not in files:
         raise InvalidRequest(f"The main file {main!r} is not among the files.")
+    if not language.can_be_main(main):
+        raise InvalidRequest(f"{main!r} is not the name of a {language.name} source.")
     problem = check_file_names(list(files))
     if problem is None and len(options) > MAX_OPTIONS:
         problem = f"At most {MAX_OPTIONS} options can be given."

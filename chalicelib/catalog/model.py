@@ -202,7 +202,10 @@ class Order(Entry):
 
 
 class Project(Entry):
-    """A file that makes a request a project, and what the compiler is given then instead of file names."""
+    """A file that makes a request a project, and what the compiler is given then instead of file names.
+
+    ``{main_folder}`` is the folder of the main file, such as ``.`` or ``./lib``.
+    """
 
     file: str
     arguments: tuple[str, ...]
@@ -257,3 +260,11 @@ class Language(Entry):
     def is_source(self, file_name: str) -> bool:
         """True for a file that is a translation unit by its name; others are there to be included."""
         return file_name.endswith(self.source_extensions) and not file_name.endswith(self.not_sources)
+
+    def can_be_main(self, file_name: str) -> bool:
+        """True for a file that its compilers take as one of this language.
+
+        Where they are told the language, the name says nothing, and a header can be tried by itself. All
+        others go by the name: what it does not tell them they skip without a word, or refuse unread.
+        """
+        return bool(self.input_language) or self.is_source(file_name)

@@ -77,7 +77,7 @@ class Killer:
             helper = self._started()
             assert helper.stdin is not None and helper.stdout is not None
             try:
-                # The ids beside the slots' belong to no slot, so that helpers do not kill each other.
+                # The upper half of a range belongs to no slot, so that helpers do not kill each other.
                 helper.stdin.write(b"%d %d %d\n" % (uid, uid + SLOTS, nice))
                 helper.stdin.flush()
                 answer = helper.stdout.readline()

@@ -28,11 +28,23 @@ from werkzeug.serving import make_server
 from tests.aws import missing_resources
 
 REGION = "us-east-1"
-_NO_SNAPSHOTS = (
-    b"<DescribeServerlessCacheSnapshotsResponse><DescribeServerlessCacheSnapshotsResult>"
-    b"<ServerlessCacheSnapshots/></DescribeServerlessCacheSnapshotsResult>"
-    b"</DescribeServerlessCacheSnapshotsResponse>"
-)
+# Operations on caches, which only `missing_resources` knows: the type, what the answer calls the list and an
+# item of it, and the fault for a name that there is not.
+_CACHES = {
+    "DescribeServerlessCaches": (
+        "AWS::ElastiCache::ServerlessCache",
+        "ServerlessCaches",
+        "member",
+        "ServerlessCacheNotFoundFault",
+    ),
+    "DescribeReplicationGroups": (
+        "AWS::ElastiCache::ReplicationGroup",
+        "ReplicationGroups",
+        "ReplicationGroup",
+        "ReplicationGroupNotFoundFault",
+    ),
+    "DescribeServerlessCacheSnapshots": ("", "ServerlessCacheSnapshots", "ServerlessCacheSnapshot", ""),
+}
 
 
 @dataclass
@@ -99,9 +111,8 @@ class Cloud:
                 _fail(failing)
                 start("200 OK", [("Content-Type", "text/xml")])
                 return [b"<ExecuteChangeSetResponse><ExecuteChangeSetResult/></ExecuteChangeSetResponse>"]
-            if operation == "DescribeServerlessCacheSnapshots":  # moto knows no serverless cache
-                start("200 OK", [("Content-Type", "text/xml")])
-                return [_NO_SNAPSHOTS]
+            if operation in _CACHES:
+                return _caches(operation, body, start)
             if service == "apigateway" and environ["REQUEST_METHOD"] in ("POST", "PUT"):
                 body = _as_openapi_3(body)
             environ["wsgi.input"], environ["CONTENT_LENGTH"] = BytesIO(body), str(len(body))
@@ -155,6 +166,20 @@ def _who(environ: dict[str, Any], body: bytes) -> tuple[str, str]:
     if found_action := re.search(rb"(?:^|&)Action=(\w+)", body):
         return service, found_action[1].decode()
     return service, f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
+
+
+def _caches(operation: str, body: bytes, start: Callable[..., Any]) -> list[bytes]:
+    kind, listed, item, fault = _CACHES[operation]
+    asked = {value[0] for key, value in parse_qs(body.decode()).items() if key.endswith(("Name", "GroupId"))}
+    found = sorted(asked & missing_resources.NOTED.get(kind, set()))
+    if fault and not found:
+        error = f"<Error><Type>Sender</Type><Code>{fault}</Code><Message>none of this name</Message></Error>"
+        start("404 Not Found", [("Content-Type", "text/xml")])
+        return [f"<ErrorResponse>{error}<RequestId>1</RequestId></ErrorResponse>".encode()]
+    items = "".join(f"<{item}><Status>available</Status></{item}>" for _ in found)
+    answer = f"<{operation}Result><{listed}>{items}</{listed}></{operation}Result>"
+    start("200 OK", [("Content-Type", "text/xml")])
+    return [f"<{operation}Response>{answer}</{operation}Response>".encode()]
 
 
 def _refuse(fault: Fault, environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:

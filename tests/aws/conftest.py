@@ -121,10 +121,10 @@ class Desk:
         )
         return made
 
-    def run(self, command: str, *more: str) -> tuple[int, str, str]:
+    def run(self, command: str, *more: str, stage: str = STAGE) -> tuple[int, str, str]:
         """The command's exit code, output and errors."""
         self.capsys.readouterr()
-        code = main([command, "--stage", STAGE, *more], self.outside, self.project)
+        code = main([command, "--stage", stage, *more], self.outside, self.project)
         return code, *self.capsys.readouterr()
 
     def client(self, service: str) -> Any:

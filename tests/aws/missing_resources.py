@@ -18,6 +18,7 @@ from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.common_models import CloudFormationModel
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.elastic_ip_addresses import ElasticAddress
+from moto.ec2.models.internet_gateways import InternetGateway
 from moto.ec2.models.nat_gateways import NatGateway
 from moto.ec2.models.route_tables import RouteTable
 from moto.ec2.models.vpcs import VPCEndPoint
@@ -310,7 +311,13 @@ def _release_address(address: ElasticAddress, account: str, region: str) -> None
 
 
 def _delete_nat(gateway: NatGateway, account: str, region: str) -> None:
-    ec2_backends[account][region].delete_nat_gateway(gateway.id)
+    backend = ec2_backends[account][region]
+    backend.delete_nat_gateway(gateway.id)
+    backend.enis.pop(gateway._eni.id, None)
+
+
+def _delete_way_out(gateway: InternetGateway, account: str, region: str) -> None:
+    ec2_backends[account][region].internet_gateways.pop(gateway.id)  # its network goes with the same stack
 
 
 def _delete_cluster(cluster: Cluster, account: str, region: str) -> None:
@@ -318,8 +325,11 @@ def _delete_cluster(cluster: Cluster, account: str, region: str) -> None:
 
 
 def _delete_endpoint(endpoint: VPCEndPoint, account: str, region: str) -> None:
-    # Not moto's own way, which wants the route tables to be there still.
-    ec2_backends[account][region].vpc_end_points.pop(endpoint.id)
+    # Not moto's own way, which wants the route tables to be there still, and forgets the interfaces.
+    backend = ec2_backends[account][region]
+    backend.vpc_end_points.pop(endpoint.id)
+    for interface in endpoint.network_interface_ids:
+        backend.enis.pop(interface, None)
 
 
 def teach_moto() -> None:
@@ -346,6 +356,7 @@ def teach_moto() -> None:
     RouteTable.delete = _delete_route_table  # type: ignore[attr-defined]  # moto looks for it when it runs
     ElasticAddress.delete = _release_address  # type: ignore[attr-defined]  # moto looks for it when it runs
     NatGateway.delete = _delete_nat  # type: ignore[attr-defined]  # moto looks for it when it runs
+    InternetGateway.delete = _delete_way_out  # type: ignore[attr-defined]  # moto looks for it when it runs
     Cluster.delete = _delete_cluster  # type: ignore[attr-defined]  # moto looks for it when it runs
     VPCEndPoint.delete = _delete_endpoint  # type: ignore[attr-defined]  # moto looks for it when it runs
 

@@ -12,6 +12,7 @@ from tests.aws.conftest import STAGE, Desk
 
 pytestmark = pytest.mark.timeout(300)  # chalice packs twice, on a machine that does other things as well
 
+READ_ONLY = re.compile("Get|Describe|List|GET ")
 # Services and what lists everything that they hold, with the names of what is there without us.
 HOLDINGS: list[tuple[str, str, dict[str, Any], str]] = [
     (
@@ -28,6 +29,7 @@ HOLDINGS: list[tuple[str, str, dict[str, Any], str]] = [
     ("lambda", "list_functions", {}, "Functions"),
     ("apigateway", "get_rest_apis", {}, "items"),
     ("events", "list_rules", {}, "Rules"),
+    ("ecs", "list_task_definitions", {"status": "INACTIVE"}, "taskDefinitionArns"),
     ("secretsmanager", "list_secrets", {}, "SecretList"),
     ("ssm", "describe_parameters", {}, "Parameters"),
     ("sns", "list_topics", {}, "Topics"),
@@ -44,6 +46,17 @@ HOLDINGS: list[tuple[str, str, dict[str, Any], str]] = [
         "NatGateways",
     ),
     ("ec2", "describe_addresses", {}, "Addresses"),
+    ("ec2", "describe_network_interfaces", {}, "NetworkInterfaces"),
+    ("ec2", "describe_subnets", {"Filters": [{"Name": "default-for-az", "Values": ["false"]}]}, "Subnets"),
+    ("ec2", "describe_internet_gateways", {}, "InternetGateways"),
+    (
+        "ec2",
+        "describe_security_groups",
+        {"Filters": [{"Name": "description", "Values": ["*Redis*", "*runners*", "*functions*"]}]},
+        "SecurityGroups",
+    ),
+    ("sns", "list_subscriptions", {}, "Subscriptions"),
+    ("application-autoscaling", "describe_scaling_policies", {"ServiceNamespace": "ecs"}, "ScalingPolicies"),
     (
         "application-autoscaling",
         "describe_scalable_targets",
@@ -80,7 +93,7 @@ def test_deploy_twice_then_status_then_destroy(desk: Desk, cache: str, egress: s
     given = ("--settings", str(settings))
 
     code, out, err = desk.run("status")
-    assert (code, err) == (1, "") and out.count("is not there") == len(STACKS) + 2
+    assert (code, err) == (1, "") and out.count("is not there") == len(STACKS) + 5
 
     code, out, err = desk.run("deploy", *given)
     assert (code, err) == (0, ""), out + err
@@ -94,8 +107,14 @@ def test_deploy_twice_then_status_then_destroy(desk: Desk, cache: str, egress: s
         "Version"
     ]
 
+    done = len(desk.cloud.calls)
     code, out, err = desk.run("deploy", *given)
     assert (code, err) == (0, ""), out + err
+    assert {call for call in desk.cloud.calls[done:] if not READ_ONLY.match(call[1])} == {
+        # Whether something would change, CloudFormation says in a change set that is taken back at once.
+        ("cloudformation", "CreateChangeSet"),
+        ("cloudformation", "DeleteChangeSet"),
+    }
     assert out.count("nothing to change") == len(STACKS) + 1
     assert "complete:" not in out
     assert len(desk.engines) == 1, "no engine is asked for an image that is there"
@@ -153,6 +172,7 @@ def _the_function_is_the_stacks_own(desk: Desk, cache: str) -> None:
             "REDIS_USERNAME": "wic",
             "REDIS_PASSWORD": password,
             "REDIS_TLS": "true",
+            "QUEUE_SIZE": "5000",
         }
         assert each["Role"] == outputs["FunctionRoleArn"]
         assert sorted(each["VpcConfig"]["SubnetIds"]) == sorted(outputs["SubnetIds"].split(","))

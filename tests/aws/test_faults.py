@@ -145,7 +145,7 @@ CASES = [
         "no right to make a function",
         "function",
         "not authorized to perform: lambda:CreateFunction",
-        "mend what this says",
+        "ask for the right",
         [
             Fault(
                 "lambda",
@@ -153,6 +153,46 @@ CASES = [
                 "AccessDeniedException",
                 "not authorized to perform: lambda:CreateFunction",
                 403,
+            )
+        ],
+    ),
+    Case(
+        "a session that runs out while chalice works",
+        "function",
+        "security token included in the request is expired",
+        "session has run out",
+        [
+            Fault(
+                "apigateway",
+                "POST /restapis$",
+                "ExpiredTokenException",
+                "The security token included in the request is expired",
+                403,
+            )
+        ],
+    ),
+    Case(
+        "no right to note what was made",
+        "function",
+        "not authorized to perform: ssm:PutParameter",
+        "ask for the right",
+        [
+            Fault(
+                "ssm", "PutParameter", "AccessDeniedException", "not authorized to perform: ssm:PutParameter"
+            )
+        ],
+    ),
+    Case(
+        "the service may not be looked at",
+        "check",
+        "not authorized to perform: ecs:DescribeServices",
+        "ask for the right",
+        [
+            Fault(
+                "ecs",
+                "DescribeServices",
+                "AccessDeniedException",
+                "not authorized to perform: ecs:DescribeServices",
             )
         ],
     ),
@@ -264,4 +304,28 @@ def test_the_command_works_as_it_is_typed(empty: Cloud) -> None:
     """`python -m infra status` speaks to the AWS of the environment, and says what is not there."""
     run = _typed(empty, "status", "--stage", "test", "--region", REGION)
     assert (run.returncode, run.stderr) == (1, "")
-    assert run.stdout.count("is not there") == 6
+    assert run.stdout.count("is not there") == 9
+
+
+def test_nobody_there_to_confirm_is_no(empty: Cloud) -> None:
+    """`destroy` without `--yes` and with nobody at the keyboard removes nothing, and says how to go on."""
+    run = _typed(empty, "destroy", "--stage", "test")
+    assert (run.returncode, "Traceback" in run.stderr) == (2, False), run.stderr
+    assert "not confirmed" in run.stderr and "--yes" in run.stderr
+
+
+def test_a_missing_boto3_is_one_message(empty: Cloud) -> None:
+    """Without boto3, which only the deploy command needs, it says what to install."""
+    code = "import sys; sys.modules['boto3'] = None; sys.argv = ['infra', 'status', '--stage', 'test']; "
+    code += "import runpy; runpy.run_module('infra', run_name='__main__')"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **empty.environ},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert (run.returncode, "Traceback" in run.stderr) == (1, False), run.stderr
+    assert "boto3 is not installed" in run.stderr and "docs/deploy.md" in run.stderr

@@ -5,23 +5,18 @@ runner, in the environment that it was given; only the address of Redis is anoth
 none here.
 """
 
-import hashlib
 import json
-import zipfile
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.awslambda.models import lambda_backends
-from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from infra.outside import Reply
-from tests.aws.cloud import REGION
 from tests.aws.conftest import STAGE, Desk
+from tests.aws.deployed import fetch
 from tests.compilers import real_compilers
-from tests.integration.test_package import Function, Package
+from tests.integration.test_package import Function
 from tests.processes import RunnerProcess
 from tests.servers import RedisServer
 
@@ -39,21 +34,9 @@ class Gateway:
     def function(self) -> Function:
         """The function, fetched at the first call: by then it was deployed."""
         if self._function is None:
-            described = self._desk.client("lambda").get_function(FunctionName=f"will-it-compile-{STAGE}")
-            made = lambda_backends[DEFAULT_ACCOUNT_ID][REGION].get_function(f"will-it-compile-{STAGE}")
-            code = made.code_bytes
-            assert len(code) == described["Configuration"]["CodeSize"] < 10_000_000
-            assert hashlib.sha256(code).hexdigest() == made.code_digest
-            with zipfile.ZipFile(BytesIO(code)) as archive:
-                archive.extractall(self._folder)
-                names = frozenset(archive.namelist())
-            print(f"the deployed zip: {len(code):,} bytes, {len(names)} files")
-            assert not [name for name in names if name.startswith(("boto3/", "runner/", "infra/"))]
-            self.given = described["Configuration"]["Environment"]["Variables"]
-            # The server of the test in place of ElastiCache's; everything else is as it was deployed.
-            replaced = {**self.given, "REDIS_MODE": "standalone", "REDIS_TLS": "false", "REDIS_USERNAME": ""}
-            environ = replaced | {"REDIS_PASSWORD": ""} | dict(self._redis.environment())
-            self._function = Function(Package(self._folder, self._folder, names), environ)
+            deployed = fetch(self._desk, f"will-it-compile-{STAGE}", self._folder)
+            self.given = dict(deployed.given)
+            self._function = Function(deployed.package, deployed.over(self._redis))
         return self._function
 
     def __call__(self, method: str, url: str, body: Any = None) -> Reply:

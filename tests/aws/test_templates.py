@@ -177,7 +177,9 @@ def test_the_redis_user_has_the_rights_of_the_contract_tests() -> None:
 
 
 def statements() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every statement of every role's policies."""
+    """Every statement of every role's policies; rights are given in no other way."""
+    kinds = {item["Type"] for part in STACKS for item in template(part)["Resources"].values()}
+    assert {kind for kind in kinds if kind.startswith("AWS::IAM::")} == {"AWS::IAM::Role"}
     for name, role in resources("AWS::IAM::Role").items():
         assert "ManagedPolicyArns" not in role, name
         for policy in role["Policies"]:
@@ -195,6 +197,7 @@ def test_no_role_may_do_everything() -> None:
     for name, statement in statements():
         if statement["Effect"] != "Allow":
             continue
+        assert "NotAction" not in statement and "NotResource" not in statement, name
         actions = _listed(statement["Action"])
         assert not [action for action in actions if "*" in action], (name, actions)
         if "*" in _listed(statement["Resource"]):

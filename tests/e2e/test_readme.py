@@ -34,7 +34,10 @@ KINDS: dict[str, Callable[[str], bool]] = {
     "api": lambda command: " .venv/bin/chalice local " in command,
     "runner": lambda command: command.endswith(" .venv/bin/python -m runner"),
 }
-NOT_RUN = {"make test": "these tests are a part of it"}
+NOT_RUN = {
+    "make test": "these tests are a part of it",
+    "docker compose up -d --build": "tests/compose runs it, with a container engine",
+}
 
 # What differs from run to run or from compiler to compiler, in the answers that README.md shows.
 VOLATILE = {"job_id", "duration", "stderr", "message", "column"}

@@ -4,7 +4,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from tests.processes import ApiProcess
+from tests.processes import Caller
 
 REQUEST = {"language": "c", "compiler": "gcc-12", "stage": "syntax"}
 
@@ -13,7 +13,7 @@ REQUEST = {"language": "c", "compiler": "gcc-12", "stage": "syntax"}
 class Load:
     """Clients that submit until they are told to stop, some 50 jobs a second in all."""
 
-    api: ApiProcess
+    api: Caller
     clients: int = 4
     accepted: list[str] = field(default_factory=list)
     statuses: dict[int, int] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Outcome:
     hanging: tuple[str, ...]
 
 
-def outcome(api: ApiProcess, job_ids: list[str], *, seconds: float = 60) -> Outcome:
+def outcome(api: Caller, job_ids: list[str], *, seconds: float = 60) -> Outcome:
     """Asks the API for each job until it has ended or is unknown; what remains at the deadline hangs."""
     deadline = time.monotonic() + seconds
     waiting, ended, lost = list(job_ids), 0, 0

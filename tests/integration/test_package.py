@@ -25,6 +25,8 @@ from tests.servers.tools import ROOT
 DATA_SUFFIXES = {".toml", ".lua", ".html"}
 # Lambda takes 50 MB as an upload and 250 MB unpacked; ours is a small part, and should stay so.
 LARGEST_ZIP_BYTES = 10_000_000
+# A cold start is noticed from here on; most of it is pydantic's.
+LONGEST_IMPORT_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -119,9 +121,9 @@ def test_the_template_of_the_zip_is_there(package: Package) -> None:
 _LAMBDA = """
 import json, sys, time
 sys.path.insert(0, sys.argv[1])
-started = time.perf_counter()
+started = time.perf_counter(), time.process_time()
 from app import app
-print(json.dumps(time.perf_counter() - started), flush=True)
+print(json.dumps([time.perf_counter() - started[0], time.process_time() - started[1]]), flush=True)
 ours = [name for name in sys.modules if name.partition(".")[0] in ("runner", "boto3", "dotenv", "tests")]
 assert ours == [], ours
 for module in list(sys.modules.values()):
@@ -134,10 +136,10 @@ for line in sys.stdin:
 _BARE_CHALICE = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
-started = time.perf_counter()
+started = time.perf_counter(), time.process_time()
 from chalice import Chalice
 Chalice(app_name="bare")
-print(time.perf_counter() - started)
+print([time.perf_counter() - started[0], time.process_time() - started[1]])
 """
 # Alone: no site-packages, no PYTHON* variable, not even the current folder.
 _CLEAN = [sys.executable, "-I", "-S"]
@@ -157,7 +159,8 @@ class Function:
             # What Lambda sets, of which the program knows one variable, and the settings.
             env={"AWS_LAMBDA_FUNCTION_NAME": "will-it-compile", "PATH": "/usr/bin"} | dict(environ),
         )
-        self.import_seconds = float(self._line())
+        # By the clock, and of the processor.
+        self.import_seconds: tuple[float, float] = tuple(json.loads(self._line()))
 
     def call(
         self,
@@ -275,7 +278,13 @@ def test_the_import_time_is_printed(package: Package, clean_redis: RedisServer) 
             check=True,
             timeout=30,
         )
-        bare.append(float(run.stdout))
-    print(f"import: handler {min(ours) * 1000:.0f} ms, bare Chalice {min(bare) * 1000:.0f} ms (best of 5)")
-    # Lambda ends an initialisation after 10 s, on a processor that may be much slower than this one.
-    assert min(ours) < 2
+        bare.append(tuple(json.loads(run.stdout)))
+    (wall, processor), (bare_wall, bare_processor) = (
+        map(min, zip(*each, strict=True)) for each in (ours, bare)
+    )
+    print(
+        f"import, best of 5: handler {wall * 1000:.0f} ms ({processor * 1000:.0f} ms of the processor), "
+        f"bare Chalice {bare_wall * 1000:.0f} ms ({bare_processor * 1000:.0f} ms)"
+    )
+    # The processor's time: what else the machine does makes the clock's longer, and says nothing of us.
+    assert processor < LONGEST_IMPORT_SECONDS

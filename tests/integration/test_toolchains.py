@@ -197,3 +197,43 @@ def test_a_compiler_that_only_says_its_version_is_not_announced() -> None:
     toolchains = probe_toolchains(catalog, broken, real.limits)
     assert toolchains.environments == ()
     assert "bad program" in toolchains.unavailable[0].reason
+
+
+class _Failing(_Rewriting):
+    """A sandbox in which the first compiles to an object or a program are killed: a host short of memory."""
+
+    def __init__(self, real: Sandbox, times: int) -> None:
+        super().__init__(real, {})
+        self._left = times
+
+    def run(
+        self,
+        argv: Sequence[str],
+        workspace: Workspace,
+        limits: Limits,
+        *,
+        environment: Mapping[str, str] | None = None,
+        cancel: Event | None = None,
+    ) -> SandboxResult:
+        if "-x" in argv and "-fsyntax-only" not in argv and self._left:
+            self._left -= 1
+            argv = ("sh", "-c", "kill -9 $$")
+        return self._real.run(argv, workspace, limits, environment=environment, cancel=cancel)
+
+
+def test_a_compiler_that_was_killed_once_in_its_self_test_is_tried_again() -> None:
+    """A bad moment of the host costs no stage: they are announced for as long as the runner lives."""
+    real = real_compilers()
+    catalog = parse_catalog({"cpp.toml": _only(_GCC_12)}, catalog_texts().families)
+    toolchains = probe_toolchains(catalog, _Failing(real.sandbox, 1), real.limits)
+    (environment,) = toolchains.environments
+    assert environment.stages == (Stage.SYNTAX, Stage.COMPILE, Stage.LINK)
+
+
+def test_a_compiler_whose_self_test_is_always_killed_is_not_announced_without_a_stage() -> None:
+    """What says nothing about the compiler does not pass for a missing linker: the reason is told instead."""
+    real = real_compilers()
+    catalog = parse_catalog({"cpp.toml": _only(_GCC_12)}, catalog_texts().families)
+    toolchains = probe_toolchains(catalog, _Failing(real.sandbox, 1000), real.limits)
+    assert toolchains.environments == ()
+    assert "no verdict, memory, at stage link" in toolchains.unavailable[0].reason

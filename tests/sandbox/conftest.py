@@ -7,10 +7,9 @@ container that is like it, with the variable TEST_SANDBOXES.
 To put another sandbox under the whole contract, add it to `SANDBOXES` below.
 """
 
-import faulthandler
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +22,7 @@ from runner.sandbox.bubblewrap import Bubblewrap
 from runner.sandbox.docker import Docker
 from runner.sandbox.setpriv import Setpriv
 from runner.workspace import Workspace
-from tests.engine import RUNNER, Engine, start_engine
+from tests.engine import RUNNER, Engine
 from tests.sandbox.support import TIGHT, Run, build_probe, missing
 
 PROBE_SOURCE = Path(__file__).parent / "probes" / "probe.c"
@@ -40,41 +39,6 @@ SANDBOXES: dict[str, Callable[..., Sandbox]] = {
 
 # Here and by default: every test over bubblewrap, these also over docker, where a run takes most of a second.
 _OVER_DOCKER = ("test_contract", "test_isolation", "test_seccomp", "test_hostile", "test_between_jobs")
-
-# A suite inside a container takes minutes. Building the images is not counted: it takes as long as it takes.
-_ENGINE_TIMEOUT_SECONDS = 900
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Marks the tests that need a container engine, gives them time, and puts them last.
-
-    Last, so that the quick ones have said what is wrong before the slow ones begin. First where tests run on
-    several processes: they are one process's work for longer than all others are for the rest.
-    """
-    for item in items:
-        if isinstance(item, pytest.Function) and _needs_engine(item):
-            item.add_marker(pytest.mark.engine)
-            # First, so that it counts and not the test's own, which is meant for faster sandboxes.
-            item.add_marker(pytest.mark.timeout(_ENGINE_TIMEOUT_SECONDS, func_only=True), append=False)
-    yield
-    parallel = any(hasattr(item.config, "workerinput") for item in items[:1])
-    items.sort(key=lambda item: item.get_closest_marker("engine") is not None, reverse=parallel)
-
-
-def _needs_engine(item: pytest.Function) -> bool:
-    parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    return "engine" in item.fixturenames or parameters.get("sandbox_name") == "docker"
-
-
-@pytest.fixture(scope="session")
-def engine() -> Iterator[Engine]:
-    """A container engine with the images of `tests.engine`."""
-    # Building them takes longer than any test may hang before its stacks are printed.
-    faulthandler.cancel_dump_traceback_later()
-    with start_engine() as engine:
-        engine.build()
-        yield engine
 
 
 @pytest.fixture(scope="session")

@@ -114,6 +114,49 @@ def test_only_compilers_below_the_root_of_jobs_are_found(tmp_path: Path) -> None
     assert compiler_finder(Setpriv(Path("/")))("sh") is not None
 
 
+_FULL = """
+import os
+from chalicelib.catalog import load_catalog
+from chalicelib.models import CompileRequest
+from runner.compiler import Compiler
+from runner.sandbox.limits import default_limits
+from runner.sandbox.setpriv import Setpriv
+from runner.toolchains import native_target, probe_toolchains
+architecture, system = native_target().split("-")
+sandbox = Setpriv()
+sandbox.probe()
+catalog, limits = load_catalog(), default_limits()
+compiler = Compiler(sandbox, catalog, probe_toolchains(catalog, sandbox, limits, wanted=["c/gcc-14"]), limits)
+request = CompileRequest(
+    files={"main.c": "int x;"}, main="main.c", language="c", compiler="gcc-14", standard="c17",
+    architecture=architecture, os=system,
+)
+made = []
+while os.statvfs("/jail/work").f_ffree:
+    made.append(f"/jail/work/{len(made)}")
+    open(made[-1], "x").close()
+def show():
+    result = compiler.compile("full", request)
+    print(f"SAID {result.verdict} {result.reason} {result.error}")
+show()
+for path in made:
+    os.unlink(path)
+show()
+"""
+
+
+def test_a_file_system_for_jobs_that_is_full_is_told_and_no_job_is_blamed(engine: Engine) -> None:
+    """Where a job's files find no place the answer is infrastructure and why; with room again it compiles."""
+    tmpfs = {**FARGATE["tmpfs"], "/jail/work": "exec,mode=1777,size=64m,nr_inodes=200"}
+    with engine.container(["-c", _FULL], {}, tmpfs=tmpfs) as container:
+        status = container.wait(timeout=120)["StatusCode"]
+        output = container.logs().decode(errors="replace")
+    assert status == 0 and "Traceback" not in output, output
+    full, roomy = (line for line in output.splitlines() if line.startswith("SAID "))
+    assert full.startswith("SAID inconclusive infrastructure ") and "No space left on device" in full
+    assert roomy == "SAID compiles None "
+
+
 def test_without_a_root_for_jobs_and_without_landlock_there_is_no_sandbox() -> None:
     """One of the two must confine a job's view of files; with neither the probe fails closed."""
     with pytest.raises(SandboxUnavailable) as failure:

@@ -69,6 +69,12 @@ _GCC = [
         "/usr/bin/ld: cannot find -lstdc++: Too many open files\n"
         "/usr/bin/ld: cannot find -lm: Too many open files\ncollect2: error: ld returned 1 exit status",
     ),
+    (
+        Reason.INFRASTRUCTURE,
+        "cc1plus: warning: ‘-fsanitize=hwaddress’ is not supported for this target\n"
+        "/usr/bin/ld: cannot find -lhwasan: No such file or directory\n"
+        "collect2: error: ld returned 1 exit status",
+    ),
 ]
 
 _CLANG = [
@@ -106,6 +112,19 @@ _CLANG = [
     (
         Reason.INFRASTRUCTURE,
         "/usr/bin/ld: cannot open linker script file /lib/x86_64-linux-gnu/libm.so: Too many open files\n"
+        "clang: error: linker command failed with exit code 1 (use -v to see invocation)",
+    ),
+    (
+        Reason.INFRASTRUCTURE,
+        "/usr/bin/ld: cannot find -lomp: No such file or directory\n"
+        "clang++-19: error: linker command failed with exit code 1 (use -v to see invocation)",
+    ),
+    (
+        Reason.INFRASTRUCTURE,
+        "/usr/bin/ld: cannot find /usr/lib/llvm-16/lib/clang/16/lib/linux/libclang_rt.asan_static-x86_64.a: "
+        "No such file or directory\n"
+        "/usr/bin/ld: cannot find /usr/lib/llvm-16/lib/clang/16/lib/linux/libclang_rt.asan-x86_64.a: "
+        "No such file or directory\n"
         "clang: error: linker command failed with exit code 1 (use -v to see invocation)",
     ),
 ]
@@ -209,6 +228,11 @@ _JAVAC = [
         "\n\nThe system is out of resources.\nConsult the following stack trace for details.\n"
         "java.lang.StackOverflowError\n\tat "
         "jdk.compiler/com.sun.tools.javac.comp.Attr.attribTree(Attr.java:674)",
+    ),
+    (
+        Reason.INFRASTRUCTURE,
+        "Main.java:1: error: error while writing A: /work/.out/A.class: File name too long\n"
+        "class A{}\n^\n1 error",
     ),
 ]
 

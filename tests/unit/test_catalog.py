@@ -253,7 +253,7 @@ def test_a_project_is_compiled_as_a_whole() -> None:
     }  # fmt: skip
     loose = _build(load_catalog(), files=("main.go", "b.go", "b_test.go", "lib/c.go"), **go)
     assert loose[-2:] == ("main.go", "b.go")
-    assert _build(load_catalog(), files=("main.go", "go.mod", "lib/c.go"), **go)[-1] == "./..."
+    assert _build(load_catalog(), files=("main.go", "go.mod", "lib/c.go"), **go)[-2:] == ("./...", ".")
 
 
 def test_fortran_files_come_after_the_modules_that_they_use() -> None:

@@ -7,11 +7,15 @@ needs another clock or another server.
 import contextlib
 import http.client
 import io
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -149,3 +153,23 @@ def test_head_is_refused_without_a_body(connect: Callable[[], socket.socket]) ->
 def test_only_chalice_local_serves_locally(words: str, serves: bool) -> None:
     """Importing app.py starts workers under that command and under no other."""
     assert app._under_chalice_local(words.split()) is serves
+
+
+def test_a_port_that_is_taken_is_one_sentence_and_the_end() -> None:
+    """No stack trace, and no waiting for the compilers that are being tried meanwhile."""
+    with socket.socket() as other:
+        other.bind((HOST, 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        run = subprocess.run(
+            [str(Path(sys.executable).with_name("chalice")), "local", "--port", port, "--no-autoreload"],
+            env={"PATH": os.environ["PATH"], "REDIS_ENABLED": "false"},
+            cwd=Path(app.__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert run.returncode == 1
+    assert f"will-it-compile: cannot serve on {HOST}:{port}: Address already in use." in run.stderr
+    assert "Traceback" not in run.stdout + run.stderr

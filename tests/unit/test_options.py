@@ -35,7 +35,6 @@ _ALLOWED_BY_ONE = {
     "clang": [
         "-Weverything",
         "-ferror-limit=0",
-        "-stdlib=libc++",
         "-fms-extensions",
         "-fconstexpr-steps=100",
     ],
@@ -61,6 +60,7 @@ _REFUSED_BY_ONE = {
     """,
     "python": "-m -c -O -W -X --help -I -s",
     "rustc": """
+        -Whelp -Ahelp -Dhelp -Fhelp -Chelp
         -L/x --extern=a=/x --emit=link -o=x -Clinker=sh -Clink-arg=x -Zx --sysroot=/x --edition=2021 --json=x
     """,
     "tsc": """
@@ -88,9 +88,9 @@ _REFUSED = _words("""
     -fdiagnostics-format=json -fdiagnostics-color=always -fno-diagnostics-show-option -fmessage-length=20
     -fno-show-column -fdiagnostics-parseable-fixits
     -std=c++20 -std --std=c++20 -ansi -x -xc -xassembler -E -S -c -fsyntax-only -r -m32 -m64 -mx32
-    -march=native -mcpu=native --target=arm -target -b -V
+    -march=native -mcpu=native -mcpu=native+nofp --target=arm -target -b -V
     -v -### --version -version --help --help=common --target-help -dumpversion -print-search-dirs
-    -print-file-name=x -Q -ftime-report
+    -print-file-name=x -Q -ftime-report -mcpu=help -mtune=help -march=help -stdlib=libc++
     -D -U -m -f - -- -D= -D1=2 -D-x -U-x -D(x)=1 --define-macro=X -A -G
     -Wno-x,-y -foo -fno-no-rtti -fno-such-feature @file main.cpp /etc/passwd file
 """)

@@ -110,7 +110,7 @@ def _pins(name: str, *, follow: bool = True) -> dict[str, Requirement]:
     return found
 
 
-@pytest.mark.parametrize("name", REQUIREMENTS)
+@pytest.mark.parametrize("name", [*REQUIREMENTS, "requirements-checkov.txt"])
 def test_every_requirement_is_pinned(name: str) -> None:
     """Each line has one exact version, so that the same commit installs the same packages."""
     pins = _pins(name, follow=False)

@@ -88,6 +88,28 @@ def test_the_same_words_beside_an_error_in_the_source_do_not(family: str, reason
         assert _judge(family, text) == (Verdict.REJECTED, None)
 
 
+@pytest.mark.parametrize(
+    "words", ["out of memory", "final link failed: No space left on device", "cannot find -lomp"]
+)
+@pytest.mark.parametrize(
+    ("family", "end"),
+    [
+        ("gcc", "collect2: error: ld returned 1 exit status"),
+        ("gfortran", "collect2: error: ld returned 1 exit status"),
+        ("clang", "clang-19: error: linker command failed with exit code 1 (use -v to see invocation)"),
+    ],
+)
+@pytest.mark.parametrize("place", ["main.c:(.text+0x10):", "/usr/bin/ld: main.c:7:"])
+def test_a_limit_in_the_name_of_a_symbol_does_not_count(
+    words: str, family: str, end: str, place: str
+) -> None:
+    """Assembler labels hold any line; the linker prints the name of one that is not defined as it is."""
+    function = "/usr/bin/ld: /tmp/main-305590.o: in function `main':"
+    for name in (f"x\n/usr/bin/ld: {words}", f"x\n/usr/bin/ld: {words}\ny"):
+        said = f"{function}\n{place} undefined reference to `{name}'\n{end}\n"
+        assert _judge(family, said) == (Verdict.REJECTED, None)
+
+
 @pytest.mark.parametrize(("family", "reason", "said"), SEEN)
 def test_the_same_words_inside_a_message_do_not_count(family: str, reason: Reason, said: str) -> None:
     """A message that quotes a limit on its own line is that message."""

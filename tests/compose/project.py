@@ -1,0 +1,164 @@
+"""docker-compose.yml as a project of its own on a real engine, started as its users start it.
+
+It sees the settings that the test gives and nothing of this checkout's `.env`.
+"""
+
+import contextlib
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+from tests.engine import API, RUNNER, Engine, missing
+from tests.processes import Caller
+from tests.servers.tools import ROOT, free_port
+
+# What a page calls the program; an older one has a name of its own.
+PROGRAM = "docker compose "
+
+# In the order of preference. The last is where Debian has it, without the program that it is a part of.
+_PROGRAMS = (["docker", "compose"], ["docker-compose"], ["/usr/libexec/docker/cli-plugins/docker-compose"])
+
+# What docker-compose.yml takes besides settings: the images that tests/engine.py has built. With the same
+# argument and the same builder as there, a build finds every layer.
+_IMAGES = {"API_IMAGE": API, "RUNNER_IMAGE": RUNNER, "PIP_NO_INDEX": "1", "DOCKER_BUILDKIT": "0"}
+
+# For one command: it waits until Redis is well, and sends the sources of two images to the engine.
+_COMMAND_SECONDS = 300
+# Of a runner that starts: its sandbox and one family of compilers are tried, on a machine that may be busy.
+_READY_SECONDS = 120
+
+
+def compose_program() -> list[str]:
+    """The program that runs compose files here."""
+    program = next((each for each in _PROGRAMS if _runs([*each, "version"])), None)
+    return program or missing("neither docker compose nor docker-compose is installed: run bin/setup test")
+
+
+def _runs(command: Sequence[str]) -> bool:
+    try:
+        return subprocess.run(command, check=False, capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+class Project(Caller):
+    """One project; `settings` are those of README.md, and may be changed between commands."""
+
+    def __init__(
+        self,
+        name: str,
+        engine: Engine,
+        reach: Callable[[], "contextlib.AbstractContextManager[None]"],
+        no_settings: Path,
+        **settings: str,
+    ) -> None:
+        """`no_settings` is an empty file; `reach` as Engine.networks() gives it."""
+        self.name = name
+        self.port = free_port()
+        self.settings = settings
+        self._engine = engine
+        self._reach = reach
+        self._program = [*compose_program(), "--project-name", name, "--env-file", str(no_settings)]
+        self._program += ["--project-directory", str(ROOT), "--file", str(ROOT / "docker-compose.yml")]
+
+    def reach(self) -> "contextlib.AbstractContextManager[object]":
+        """The network that the port is published in."""
+        return self._reach()
+
+    @contextlib.contextmanager
+    def listener(self) -> Iterator[int]:
+        """A port of the host on which something listens, on all of its addresses."""
+        with self.reach():
+            server = socket.create_server(("0.0.0.0", 0))  # noqa: S104 -- that is the test
+        with server:
+            yield int(server.getsockname()[1])
+
+    def addresses(self, service: str) -> dict[str, tuple[str, str]]:
+        """Network → the address of a service's one container, and the one that the host would have."""
+        [facts] = self.facts(service)
+        networks = facts["NetworkSettings"]["Networks"].items()
+        return {
+            name.removeprefix(f"{self.name}_"): (
+                each["IPAddress"],
+                str(next(ip_network(f"{each['IPAddress']}/{each['IPPrefixLen']}", strict=False).hosts())),
+            )
+            for name, each in networks
+        }
+
+    def run(self, command: str) -> str:
+        """A command as a page shows it, in this project; what it printed. It must succeed."""
+        assert command.startswith(PROGRAM), command
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ.get("HOME", "/"),
+            "PORT": str(self.port),
+        }
+        if engine := self._engine.url or os.environ.get("DOCKER_HOST"):
+            environment["DOCKER_HOST"] = engine
+        ran = subprocess.run(
+            [*self._program, *command.removeprefix(PROGRAM).split()],
+            env=environment | _IMAGES | self.settings,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_COMMAND_SECONDS,
+            check=False,
+        )
+        assert ran.returncode == 0, f"{command}: {ran.returncode}\n{ran.stdout[-4000:]}"
+        return ran.stdout
+
+    def wait_for_runners(self, number: int = 1) -> None:
+        """Until as many runners have said that they live."""
+        deadline = time.monotonic() + _READY_SECONDS
+        while not (self.answers() and self.statistics().get("runners") == number):
+            assert time.monotonic() < deadline, self.run(f"{PROGRAM}logs --tail 30")
+            time.sleep(0.3)
+
+    def statistics(self) -> dict[str, Any]:
+        """What the API says of all runners; empty while it has no Redis."""
+        reply = self.call("GET", "/api/v1/workers/stats")
+        found: dict[str, Any] = reply.json() if reply.status == 200 else {}
+        return found
+
+    def submit(self, body: object) -> str:
+        """The id of a job that was accepted."""
+        reply = self.call("POST", "/api/v1/compile", body)
+        assert reply.status == 202, (reply.status, reply.body)
+        return str(reply.json()["job_id"])
+
+    def answer(self, job_id: str) -> dict[str, Any]:
+        """What the API knows of a job."""
+        reply = self.call("GET", f"/api/v1/compile/{job_id}")
+        assert reply.status == 200, (reply.status, reply.body)
+        answer: dict[str, Any] = reply.json()
+        return answer
+
+    def execute(self, service: str, command: Sequence[str]) -> tuple[int, str]:
+        """Runs a command in the one container of a service; exit status and output."""
+        with self._engine.client() as client:
+            [container] = client.containers.list(filters={"label": self._labels(service)})
+            ran = container.exec_run(list(command))
+            return int(ran.exit_code), ran.output.decode(errors="replace")
+
+    def facts(self, service: str) -> list[dict[str, Any]]:
+        """What the engine knows of each container of a service, also of one that has stopped."""
+        with self._engine.client() as client:
+            found = client.containers.list(all=True, filters={"label": self._labels(service)})
+            return [container.attrs for container in found]
+
+    def left(self) -> list[str]:
+        """Every container, network and volume of the project, by its name."""
+        mine = {"label": [f"com.docker.compose.project={self.name}"]}
+        with self._engine.client() as client:
+            kinds = (client.containers.list(all=True, filters=mine), client.networks.list(filters=mine))
+            return [each.name for each in (*kinds[0], *kinds[1], *client.volumes.list(filters=mine))]
+
+    def _labels(self, service: str) -> list[str]:
+        return [f"com.docker.compose.project={self.name}", f"com.docker.compose.service={service}"]

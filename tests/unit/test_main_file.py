@@ -1,0 +1,72 @@
+"""Which file may be the main one, and that it is compiled: what a compiler passes over looks like success."""
+
+import json
+
+import pytest
+
+from chalicelib import requests
+from chalicelib.catalog import load_catalog
+from chalicelib.errors import InvalidRequest
+from chalicelib.models import Stage
+from tests.factories import make_environment
+
+
+def test_the_package_of_the_main_file_is_named() -> None:
+    """`./...` passes over some folders and files; the package that was asked about is given besides."""
+    main = "testdata/a/main.go"
+    command = load_catalog().build_command(
+        "go", "go-1.24", "go1.22", Stage.COMPILE, (), {"go.mod": "", main: ""}, main
+    )
+    assert command[-2:] == ("./...", "./testdata/a")
+
+
+@pytest.mark.parametrize(
+    ("language", "main"),
+    [
+        ("python", "main.pyi"),
+        ("python", "main"),
+        ("python", "main.PY"),
+        ("fortran", "main.txt"),
+        ("go", "main_test.go"),
+        ("go", "go.mod"),
+        ("java", "Main.txt"),
+        ("typescript", "main.json"),
+        ("zig", "main.zon"),
+        ("rust", "main.txt"),
+    ],
+)
+def test_a_main_file_that_its_compiler_would_skip_is_refused(language: str, main: str) -> None:
+    """Compilers that go by names skip such a file and succeed, or refuse it whatever is in it."""
+    catalog = load_catalog()
+    found = catalog.language(language)
+    assert found is not None and not found.can_be_main(main)
+    with pytest.raises(InvalidRequest, match="is not the name of a"):
+        catalog.build_command(
+            language, found.compilers[0], found.standards[0].id, Stage.COMPILE, (), {main: ""}, main
+        )
+
+
+def test_a_header_can_be_tried_by_itself_where_the_compiler_is_told_the_language() -> None:
+    """In C and C++ the name of the main file says nothing."""
+    catalog = load_catalog()
+    for language, names in {"c": ("a.h", "a", "a.txt"), "cpp": ("a.hpp", "a.cppm", "a.H")}.items():
+        found = catalog.language(language)
+        assert found is not None and all(found.can_be_main(name) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("files", "main", "field"),
+    [
+        ({"shop.pyi": "def f(: ..."}, None, "files"),
+        ({"main.py": "", "shop.txt": "def f(: ..."}, "shop.txt", "main"),
+    ],
+)
+def test_a_main_file_that_is_no_source_by_its_name_is_refused(
+    files: dict[str, str], main: str | None, field: str
+) -> None:
+    """Its compiler would pass over it, and that would look like success."""
+    body = {"language": "python", "files": files} | ({"main": main} if main else {})
+    python = make_environment(id="python-3.13", language="python", family="python")
+    with pytest.raises(InvalidRequest, match=r"no Python source by its name: that ends in \.py\.") as caught:
+        requests.resolve(requests.parse(json.dumps(body).encode()), load_catalog(), [python])
+    assert caught.value.details[0].field == field
