@@ -20,7 +20,7 @@ METRIC_DELAY_SECONDS = 20
 # Target tracking waits for three minutes above the target and fifteen below nine tenths of it
 # (docs.aws.amazon.com/autoscaling/application: target tracking alarms).
 MINUTES_ABOVE, MINUTES_BELOW, LOW_SHARE = 3, 15, 0.9
-# From "one more" to a runner that claims: an address, 400 MB of image, then the compilers' self-tests.
+# From "one more" to a runner that claims: an address, 400 MB of image, then one compiler of each family.
 TASK_START_SECONDS = 60
 # Steps of the policy that starts from zero: (backlog from, tasks).
 FROM_ZERO_STEPS = ((50, 10), (10, 3), (1, 1))

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from runner.record import SOURCES, digest, sources
+from tests.documents import table
 from tests.servers.tools import ROOT
 
 
@@ -85,3 +86,28 @@ def test_the_build_copies_just_these_for_the_tests() -> None:
     assert {name for *names, _ in copied for name in names} == set(SOURCES)
     for *names, target in copied:
         assert {str(Path(name).parent) for name in names} == {target.rstrip("/")} or names == [target]
+
+
+def _stages() -> list[str]:
+    """The Dockerfile's stages, after what stands before them; without comments."""
+    lines = (ROOT / "runner" / "Dockerfile").read_text().splitlines()
+    return re.split(
+        r"^FROM ", "\n".join(line for line in lines if not line.startswith("#")), flags=re.MULTILINE
+    )
+
+
+def test_a_build_argument_is_declared_where_it_is_used() -> None:
+    """One that stands before the stages is empty in each stage that does not name it."""
+    before, *stages = _stages()
+    shared = set(re.findall(r"^ARG (\w+)=", before, re.MULTILINE))
+    assert shared
+    for stage in stages:
+        used = shared & set(re.findall(r"\$\{?(\w+)", stage))
+        assert used == shared & set(re.findall(r"^ARG (\w+)$", stage, re.MULTILINE)), stage.splitlines()[0]
+
+
+def test_every_build_argument_is_documented() -> None:
+    """docs/deploy.md has those that choose what is in the image."""
+    arguments = {name for stage in _stages() for name in re.findall(r"^ARG (\w+)=.+$", stage, re.MULTILINE)}
+    rows = table("docs/deploy.md", "build argument", "what it takes")
+    assert {name.strip("` ") for row in rows for name in row[0].split(",")} == arguments
