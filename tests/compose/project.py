@@ -1,13 +1,16 @@
 """docker-compose.yml as a project of its own on a real engine, started as its users start it.
 
-It sees the settings that the test gives and nothing of this checkout's `.env`.
+It sees the settings that the test gives and nothing of this checkout's `.env`. Its name says whose it
+is, so that what a killed run has left can be told from what another one uses.
 """
 
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_network
 from pathlib import Path
@@ -19,6 +22,10 @@ from tests.servers.tools import ROOT, free_port
 
 # What a page calls the program; an older one has a name of its own.
 PROGRAM = "docker compose "
+
+PROJECT_LABEL = "com.docker.compose.project"
+
+Reach = Callable[[], "contextlib.AbstractContextManager[object]"]
 
 # In the order of preference. The last is where Debian has it, without the program that it is a part of.
 _PROGRAMS = (["docker", "compose"], ["docker-compose"], ["/usr/libexec/docker/cli-plugins/docker-compose"])
@@ -46,19 +53,30 @@ def _runs(command: Sequence[str]) -> bool:
         return False
 
 
+def project_name(pid: int) -> str:
+    """A new name, for a project of that process."""
+    return f"wic-test-{pid}-{uuid.uuid4().hex[:8]}"
+
+
+def remove_dead(engine: Engine, no_settings: Path) -> None:
+    """Removes every project whose process is gone; an engine that outlives a killed run still has it."""
+    with engine.client() as client:
+        containers = client.containers.list(all=True, filters={"label": PROJECT_LABEL})
+        names = {container.labels[PROJECT_LABEL] for container in containers}
+    for name in names:
+        pid = re.fullmatch(r"wic-test-(\d+)-[0-9a-f]{8}", name)
+        if pid and not Path(f"/proc/{pid[1]}").exists():
+            Project(engine, contextlib.nullcontext, no_settings, name=name).run(f"{PROGRAM}down -v")
+
+
 class Project(Caller):
     """One project; `settings` are those of README.md, and may be changed between commands."""
 
     def __init__(
-        self,
-        name: str,
-        engine: Engine,
-        reach: Callable[[], "contextlib.AbstractContextManager[None]"],
-        no_settings: Path,
-        **settings: str,
+        self, engine: Engine, reach: Reach, no_settings: Path, *, name: str | None = None, **settings: str
     ) -> None:
         """`no_settings` is an empty file; `reach` as Engine.networks() gives it."""
-        self.name = name
+        self.name = name = name or project_name(os.getpid())
         self.port = free_port()
         self.settings = settings
         self._engine = engine
@@ -155,10 +173,10 @@ class Project(Caller):
 
     def left(self) -> list[str]:
         """Every container, network and volume of the project, by its name."""
-        mine = {"label": [f"com.docker.compose.project={self.name}"]}
+        mine = {"label": [f"{PROJECT_LABEL}={self.name}"]}
         with self._engine.client() as client:
             kinds = (client.containers.list(all=True, filters=mine), client.networks.list(filters=mine))
             return [each.name for each in (*kinds[0], *kinds[1], *client.volumes.list(filters=mine))]
 
     def _labels(self, service: str) -> list[str]:
-        return [f"com.docker.compose.project={self.name}", f"com.docker.compose.service={service}"]
+        return [f"{PROJECT_LABEL}={self.name}", f"com.docker.compose.service={service}"]

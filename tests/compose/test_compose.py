@@ -4,14 +4,15 @@ The commands are those of docs/deploy.md. The tests share one project and stand 
 """
 
 import re
+import subprocess
 import time
-import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.compose.project import PROGRAM, Project
+from tests.compose.project import PROGRAM, Project, project_name, remove_dead
 from tests.documents import text_of
 from tests.engine import Engine
 from tests.faults.harness import slow_c
@@ -46,14 +47,20 @@ for address in sys.argv[1:]:
 
 
 @pytest.fixture(scope="module")
-def project(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def no_settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of settings in which there is none."""
+    path = tmp_path_factory.mktemp("compose") / "no-settings"
+    path.touch()
+    return path
+
+
+@pytest.fixture(scope="module")
+def project(engine: Engine, no_settings: Path) -> Iterator[Project]:
     """The project, up; whatever happens, it is removed with all that it made."""
     engine.build_service()
-    no_settings = tmp_path_factory.mktemp("compose") / "no-settings"
-    no_settings.touch()
     with engine.networks() as reach:
+        remove_dead(engine, no_settings)
         project = Project(
-            f"wic-test-{uuid.uuid4().hex[:8]}",
             engine,
             reach,
             no_settings,
@@ -231,6 +238,18 @@ def test_a_password_in_the_settings_is_the_one_of_redis(project: Project) -> Non
     status, said = project.execute("redis", ["env", "-u", "REDISCLI_AUTH", "redis-cli", "ping"])
     assert "NOAUTH" in said, (status, said)
     _assert_all_compiled(project, [kept, *_submit(project, 2, SHORT)])
+
+
+def test_what_a_killed_run_has_left_is_removed(project: Project, engine: Engine, no_settings: Path) -> None:
+    """A project whose process is gone is removed by the next run, and that of a living one stays."""
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left = Project(engine, project.reach, no_settings, name=project_name(dead.pid))
+    left.run("docker compose up -d redis")
+    assert left.left()
+    remove_dead(engine, no_settings)
+    assert left.left() == []
+    assert project.left()
 
 
 def test_down_keeps_the_jobs_and_down_v_leaves_nothing(project: Project) -> None:
