@@ -77,7 +77,7 @@ def plan(outside: Outside, stage: Stage, *, root: Path = ROOT) -> int:
             changes += 1
             outside.say("  would be deployed")
         elif not function.is_there(outside, deployed) or deployed.fingerprint != function.fingerprint(
-            root, stage, values.known.get("SecretVersion", "")
+            root, stage, values.known
         ):
             changes += 1
             outside.say(f"  would be deployed again to {deployed.url}")
@@ -164,12 +164,12 @@ def _function(outside: Outside, stage: Stage, values: Values, password: str, roo
     outside.say("function")
     if function.write_section(root, stage, function.section(stage, values.known)):
         outside.say(f"  wrote the stage {stage.name} into .chalice/config.json")
-    mark = function.fingerprint(root, stage, values["SecretVersion"])
+    mark = function.fingerprint(root, stage, values.known)
     deployed = function.recorded(outside, stage)
     if deployed is not None and deployed.fingerprint == mark and function.is_there(outside, deployed):
         outside.say("  nothing to change")
         return deployed
-    deployed = function.deploy(outside, stage, root, password, mark)
+    deployed = function.deploy(outside, stage, root, password, values.known, mark)
     outside.say(f"  {deployed.url}")
     return deployed
 

@@ -120,12 +120,13 @@ def remove_section(root: Path, stage: Stage) -> None:
         path.write_text(json.dumps(config, indent=2) + "\n")
 
 
-def fingerprint(root: Path, stage: Stage, secret_version: str) -> str:
-    """A hash of everything that a deployment is made from."""
+def fingerprint(root: Path, stage: Stage, known: Mapping[str, str]) -> str:
+    """A hash of everything that a deployment is made from; `known` has the stacks' outputs."""
     config = json.loads((root / CONFIG).read_text())
     config["stages"] = config.get("stages", {}).get(stage.name, {})
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
-    digest.update(f"{secret_version} {sys.version_info[:2]} {importlib.metadata.version('chalice')}".encode())
+    given = " ".join(known.get(name, "") for name in ("SecretVersion", "CallsPerSecond", "CallsAtOnce"))
+    digest.update(f"{given} {sys.version_info[:2]} {importlib.metadata.version('chalice')}".encode())
     for path in sorted(_packed(root)):
         digest.update(f"{path.relative_to(root)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:32]
@@ -140,6 +141,8 @@ def _packed(root: Path) -> Iterator[Path]:
             yield from (
                 each for each in path.rglob("*") if each.is_file() and "__pycache__" not in each.parts
             )
+    # A policy for who may call, say; the settings are read apart.
+    yield from (each for each in (root / CONFIG).parent.glob("*.json") if each.name != CONFIG.name)
 
 
 def recorded(outside: Outside, stage: Stage) -> Deployed | None:
@@ -180,8 +183,10 @@ def check_python(version: tuple[int, int]) -> None:
         )
 
 
-def deploy(outside: Outside, stage: Stage, root: Path, password: str, mark: str) -> Deployed:
-    """Runs `chalice deploy` and notes what it made."""
+def deploy(
+    outside: Outside, stage: Stage, root: Path, password: str, known: Mapping[str, str], mark: str
+) -> Deployed:
+    """Runs `chalice deploy`, limits how often the API may be called, and notes what was made."""
     noted = recorded(outside, stage)
     earlier = noted.record if noted else made.record_of(outside, stage)
     with _copy(root, stage, password, earlier) as folder:
@@ -195,8 +200,20 @@ def deploy(outside: Outside, stage: Stage, root: Path, password: str, mark: str)
     if record is None:
         raise Problem("chalice has left no record of what it deployed")
     deployed = Deployed(record, mark)
+    _limit_calls(outside, stage, deployed, known)
     _note(outside, stage, deployed)
     return deployed
+
+
+def _limit_calls(outside: Outside, stage: Stage, deployed: Deployed, known: Mapping[str, str]) -> None:
+    limits = (("rateLimit", known["CallsPerSecond"]), ("burstLimit", known["CallsAtOnce"]))
+    outside.client("apigateway").update_stage(
+        restApiId=deployed.api(),
+        stageName=stage.name,
+        patchOperations=[
+            {"op": "replace", "path": f"/*/*/throttling/{name}", "value": value} for name, value in limits
+        ],
+    )
 
 
 def delete(outside: Outside, stage: Stage) -> list[str]:

@@ -105,7 +105,7 @@ def test_checkov_sees_what_is_unsafe(tmp_path: Path) -> None:
         "SourceSecurityGroupId: !Ref RunnerGroup", "CidrIp: 0.0.0.0/0\n      ToPort: 22", 1
     )
     network = network.replace(
-        "FromPort: 6379\n      ToPort: 6379\n      CidrIp", "FromPort: 22\n      CidrIp"
+        "FromPort: 6379\n      ToPort: 6380\n      CidrIp", "FromPort: 22\n      CidrIp"
     )
     (tmp_path / "network.yml").write_text(network)
     api = _text("api").replace('["logs:CreateLogStream", "logs:PutLogEvents"]', '"*"')

@@ -89,7 +89,7 @@ def holdings(desk: Desk) -> dict[str, list[str]]:
 def test_deploy_twice_then_status_then_destroy(desk: Desk, cache: str, egress: str, way: str) -> None:
     """A deployment runs to its end, the second changes nothing, status is true, destroy leaves nothing."""
     settings = desk.project / "stage.toml"
-    settings.write_text(f'Cache = "{cache}"\nEgress = "{egress}"\nLogDays = 14\n')
+    settings.write_text(f'Cache = "{cache}"\nEgress = "{egress}"\nLogDays = 14\nCallsPerSecond = 50\n')
     given = ("--settings", str(settings))
 
     code, out, err = desk.run("status")
@@ -177,6 +177,11 @@ def _the_function_is_the_stacks_own(desk: Desk, cache: str) -> None:
         assert each["Role"] == outputs["FunctionRoleArn"]
         assert sorted(each["VpcConfig"]["SubnetIds"]) == sorted(outputs["SubnetIds"].split(","))
         assert each["VpcConfig"]["SecurityGroupIds"] == [outputs["FunctionGroupId"]]
+    [api] = desk.client("apigateway").get_rest_apis()["items"]
+    limits = desk.client("apigateway").get_stage(restApiId=api["id"], stageName=STAGE)["methodSettings"][
+        "*/*"
+    ]
+    assert (limits["throttlingRateLimit"], limits["throttlingBurstLimit"]) == (50, 200)
     # The password is in the function and in Secrets Manager, and in no file.
     files = [path for path in desk.project.rglob("*") if path.is_file()]
     assert files and not [path for path in files if password.encode() in path.read_bytes()]

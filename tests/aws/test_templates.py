@@ -116,7 +116,7 @@ def rules(direction: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_redis_is_reached_from_two_groups_only() -> None:
-    """The cache is in the group of Redis alone, which admits functions and runners, on its port."""
+    """The cache is in the group of Redis alone, which admits functions and runners, on its ports."""
     caches = [
         *resources("AWS::ElastiCache::ServerlessCache").values(),
         *resources("AWS::ElastiCache::ReplicationGroup").values(),
@@ -128,7 +128,7 @@ def test_redis_is_reached_from_two_groups_only() -> None:
         for group, rule in rules("Ingress")
         if group == "RedisGroup"
     ]
-    assert sorted(admitted) == [("FunctionGroup", "tcp", 6379, 6379), ("RunnerGroup", "tcp", 6379, 6379)]
+    assert sorted(admitted) == [("FunctionGroup", "tcp", 6379, 6380), ("RunnerGroup", "tcp", 6379, 6380)]
     assert not any("CidrIp" in rule or "CidrIpv6" in rule for _, rule in rules("Ingress"))
 
 
@@ -139,9 +139,11 @@ def test_nobody_reaches_a_task_or_a_function() -> None:
     assert service["NetworkConfiguration"]["AwsvpcConfiguration"]["AssignPublicIp"] == "DISABLED"
     assert all(subnet["MapPublicIpOnLaunch"] is False for subnet in resources("AWS::EC2::Subnet").values())
     spoken = [
-        rule["DestinationSecurityGroupId"] for group, rule in rules("Egress") if group == "FunctionGroup"
+        (rule["DestinationSecurityGroupId"], rule["FromPort"], rule["ToPort"])
+        for group, rule in rules("Egress")
+        if group == "FunctionGroup"
     ]
-    assert spoken == [{"Ref": "RedisGroup"}]
+    assert spoken == [({"Ref": "RedisGroup"}, 6379, 6380)]
 
 
 def test_data_is_encrypted_on_its_way_and_at_rest() -> None:

@@ -34,7 +34,7 @@ from tests.factories import (
 )
 from tests.servers.tools import ROOT
 
-LAYOUT_PARTS = ("chalicelib", "runner")
+LAYOUT_PARTS = ("chalicelib", "runner", "infra")
 
 
 def layout() -> set[str]:
@@ -173,11 +173,14 @@ def test_everything_in_the_layout_exists() -> None:
 
 
 def test_the_layout_names_every_module_script_and_data_file() -> None:
-    """No module with code, Lua script, TOML file or page of the API and the runner is left out."""
+    """No module with code, Lua script, data file or page of the API, the runner and the stack is left out."""
     wanted = {"app.py"}
     for part in LAYOUT_PARTS:
         for path in (ROOT / part).rglob("*"):
-            if path.suffix in (".lua", ".toml", ".html") or (path.suffix == ".py" and _has_code(path)):
+            if path.parent == ROOT / "infra" / "stages":
+                continue  # everybody's own
+            data = path.suffix in (".lua", ".toml", ".html", ".yml")
+            if data or (path.suffix == ".py" and _has_code(path)):
                 wanted.add(str(path.relative_to(ROOT)))
     assert wanted - layout() == set()
 

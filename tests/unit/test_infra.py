@@ -15,6 +15,7 @@ from infra import __main__ as command
 from infra import function, image
 from infra.outside import Outside
 from infra.problems import Problem, WrongUse, explain, step
+from infra.simulation.recommend import RECOMMENDED
 from infra.stage import ROOT, Stage, parameters_of, read_stage
 from tests.documents import table, text_of
 
@@ -136,6 +137,25 @@ def test_a_section_keeps_what_somebody_set(tmp_path: Path) -> None:
     left = json.loads(path.read_text())["stages"]["test"]
     assert (left["lambda_memory_size"], left["environment_variables"]["QUEUE_SIZE"]) == (1024, "500")
     assert "subnet_ids" not in left and "REDIS_ADDR" not in left["environment_variables"]
+
+
+def test_a_policy_of_the_api_is_deployed_too(tmp_path: Path) -> None:
+    """What chalice reads beside its settings is in the folder that it gets, and a change of it is one."""
+    (tmp_path / ".chalice").mkdir()
+    settings = {"stages": {"test": {"api_gateway_policy_file": "policy.json", "environment_variables": {}}}}
+    (tmp_path / ".chalice" / "config.json").write_text(json.dumps(settings))
+    (tmp_path / ".chalice" / "policy.json").write_text('{"Version": "2012-10-17"}')
+    before = function.fingerprint(tmp_path, Stage("test"), {})
+    assert function.fingerprint(tmp_path, Stage("test"), {"SecretVersion": "2"}) != before
+    with function._copy(tmp_path, Stage("test"), "secret", None) as folder:
+        assert (folder / ".chalice" / "policy.json").read_text() == '{"Version": "2012-10-17"}'
+    (tmp_path / ".chalice" / "policy.json").write_text("{}")
+    assert function.fingerprint(tmp_path, Stage("test"), {}) != before
+
+
+def test_the_queue_lets_scaling_come_to_its_end() -> None:
+    """As many jobs may wait as make scaling ask for the most runners there may be."""
+    assert int(function.QUEUE_SIZE) > RECOMMENDED.max_tasks * RECOMMENDED.target_backlog_per_task
 
 
 def test_exceptions_of_aws_become_sentences() -> None:
