@@ -187,6 +187,11 @@ class Settings:
         "MAX_ATTEMPTS", "3", "a whole number from 1 to 100", _whole(1, 100),
         "Runners that may die over one job before it ends in error.",
     )  # fmt: skip
+    # `docker stop` kills after 10 s, and handing back needs the rest; who has longer (ECS: 120 s) says so.
+    stop_grace_seconds: float = _variable(
+        "STOP_GRACE_SECONDS", "8", "a number of seconds from 0 to 3600", _number(0, 3600),
+        "Seconds for which a runner that stops waits for its jobs; what is left is handed back.",
+    )  # fmt: skip
     sandbox: str = _variable(
         "SANDBOX", "auto", "auto, bubblewrap, setpriv or docker",
         _choice("auto", "bubblewrap", "setpriv", "docker"), "How compilers are locked in.",

@@ -5,9 +5,11 @@ sandbox works. Each comes with one line that says what to do.
 """
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -45,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "(or use `make run`, where the workers are inside the API)",
                 EXIT_SETTINGS,
             )
-        return _run(settings, check_only=options.check)
+        return _run(settings, os.environ.get("ECS_AGENT_URI", ""), check_only=options.check)
     except SettingsError as error:
         return complain(error.message, EXIT_SETTINGS)
     except StoreError as error:
@@ -54,20 +56,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return complain(str(error), EXIT_SANDBOX)
 
 
-def _run(settings: Settings, *, check_only: bool) -> int:
+def _run(settings: Settings, agent_uri: str, *, check_only: bool) -> int:
     # Only now: --help and a wrong setting need none of it.
-    from runner.assembly import build_runner, find_compilers, open_sandbox
+    from runner.assembly import build_runner, find_compilers, health_sign, open_protection, open_sandbox
 
     bootstrap.configure_logging(settings)
     bootstrap.log_choices(settings)
-    store = bootstrap.build_store(settings)
-    try:
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(contextlib.closing(bootstrap.build_store(settings)))
         store.ping()
         sandbox = open_sandbox(settings)
         toolchains = find_compilers(settings, sandbox)
         if check_only:
             return 0
-        runner = build_runner(settings, store, sandbox, toolchains)
+        runner = build_runner(
+            settings,
+            store,
+            sandbox,
+            toolchains,
+            protection=stack.enter_context(contextlib.closing(open_protection(agent_uri))),
+            leave_sign=stack.enter_context(health_sign(tempfile.gettempdir())),
+        )
 
         def stop(number: int, _frame: FrameType | None) -> None:
             bootstrap.logger.info("runner: %s received", signal.Signals(number).name)
@@ -78,8 +87,6 @@ def _run(settings: Settings, *, check_only: bool) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
         runner.run()
-    finally:
-        store.close()
     return 0
 
 

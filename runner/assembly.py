@@ -1,9 +1,11 @@
 """Puts a runner together: sandbox, compilers, limits. The runner's half of the composition root."""
 
+import contextlib
 import logging
 import os
 import socket
 import uuid
+from collections.abc import Callable, Iterator
 
 from chalicelib.catalog import load_catalog
 from chalicelib.errors import SettingsError
@@ -11,12 +13,14 @@ from chalicelib.models import RunnerInfo, utc_now
 from chalicelib.settings import Settings
 from chalicelib.storage.base import JobStore
 from runner.compiler import Compiler
+from runner.health import Sign
 from runner.sandbox import choose_sandbox, compiler_finder, sandboxes_with
 from runner.sandbox.base import Limits, Sandbox
 from runner.sandbox.limits import default_limits
 from runner.self_tests import find_toolchains
+from runner.task_protection import NoProtection, TaskProtection
 from runner.toolchains import Toolchains
-from runner.worker import Runner
+from runner.worker import ProtectsTask, Runner
 from runner.workspace import remove_stale_workspaces
 
 logger = logging.getLogger("will_it_compile.runner")
@@ -69,7 +73,39 @@ def find_compilers(settings: Settings, sandbox: Sandbox) -> Toolchains:
     return toolchains
 
 
-def build_runner(settings: Settings, store: JobStore, sandbox: Sandbox, toolchains: Toolchains) -> Runner:
+def open_protection(agent_uri: str) -> TaskProtection | NoProtection:
+    """The protection of this task, where ECS says how to reach its agent. The caller closes it."""
+    if not agent_uri:
+        return NoProtection()
+    try:
+        return TaskProtection(agent_uri)
+    except ValueError as error:
+        logger.warning("task protection: none, as ECS_AGENT_URI is wrong: %s", error)
+        return NoProtection()
+
+
+@contextlib.contextmanager
+def health_sign(temporary: str) -> Iterator[Callable[[float], None]]:
+    """Leaves the sign that `python -m runner.health` looks for, below the folder of temporary files."""
+    try:
+        sign = Sign(temporary)
+    except OSError as error:
+        logger.warning("health: no sign can be left, so no check will find this runner alive: %s", error)
+        yield lambda _age_seconds: None
+        return
+    with contextlib.closing(sign):
+        yield sign.leave
+
+
+def build_runner(
+    settings: Settings,
+    store: JobStore,
+    sandbox: Sandbox,
+    toolchains: Toolchains,
+    *,
+    protection: ProtectsTask | None = None,
+    leave_sign: Callable[[float], None] | None = None,
+) -> Runner:
     """A runner that is ready to run; clears away what a dead one left on this host."""
     removed = remove_stale_workspaces()
     if removed:
@@ -84,4 +120,13 @@ def build_runner(settings: Settings, store: JobStore, sandbox: Sandbox, toolchai
         sandbox_weaknesses=tuple(sandbox.weaknesses),
     )
     compiler = Compiler(sandbox, load_catalog(), toolchains, limits_of(settings))
-    return Runner(store, compiler, info, toolchains.environments, lease_seconds=settings.lease_seconds)
+    return Runner(
+        store,
+        compiler,
+        info,
+        toolchains.environments,
+        lease_seconds=settings.lease_seconds,
+        stop_grace_seconds=settings.stop_grace_seconds,
+        protection=protection,
+        leave_sign=leave_sign,
+    )

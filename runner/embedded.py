@@ -12,7 +12,7 @@ from chalicelib.storage.base import JobStore
 from runner.__main__ import EXIT_SANDBOX, EXIT_SETTINGS, complain
 from runner.assembly import build_runner, find_compilers, open_sandbox
 from runner.sandbox.base import SandboxUnavailable
-from runner.worker import STOP_GRACE_SECONDS, Runner
+from runner.worker import Runner
 
 logger = logging.getLogger("will_it_compile.runner")
 
@@ -50,6 +50,7 @@ def start(settings: Settings, store: JobStore) -> Callable[[], None]:
         stopped.set()
         for runner in running:
             runner.stop()
-        thread.join(STOP_GRACE_SECONDS + 4)
+        # What is handed back is lost with the process anyway; its compilers are to be ended.
+        thread.join(settings.stop_grace_seconds + 4)
 
     return stop

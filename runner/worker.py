@@ -18,6 +18,7 @@ from typing import Protocol
 from chalicelib.errors import StoreError
 from chalicelib.models import CompileRequest, Environment, Reason, Result, RunnerInfo
 from chalicelib.storage.base import Claim, JobStore
+from runner.task_protection import NoProtection
 
 logger = logging.getLogger("will_it_compile.runner")
 
@@ -29,8 +30,6 @@ HEARTBEAT_SECONDS = 0.4
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 3.0
 # An announcement outlives a few lost heartbeats, like a lease.
 ANNOUNCEMENTS_PER_TTL = 3
-# `docker stop` kills after 10 s and ECS after 30 s unless told otherwise; handing back needs the rest.
-STOP_GRACE_SECONDS = 8.0
 
 
 class CompilesJobs(Protocol):
@@ -45,6 +44,18 @@ class CompilesJobs(Protocol):
         cancel: threading.Event | None = None,
     ) -> Result:
         """One job to one result; never raises for what a job did."""
+        ...
+
+
+class ProtectsTask(Protocol):
+    """What hears when a job is at work; `runner.task_protection.TaskProtection` is the real one."""
+
+    def job_began(self) -> None:
+        """Returns at once."""
+        ...
+
+    def job_ended(self) -> None:
+        """Returns at once."""
         ...
 
 
@@ -69,8 +80,11 @@ class Runner:
         environments: Sequence[Environment],
         *,
         lease_seconds: float,
-        stop_grace_seconds: float = STOP_GRACE_SECONDS,
+        stop_grace_seconds: float,
+        protection: ProtectsTask | None = None,
+        leave_sign: Callable[[float], None] | None = None,
     ) -> None:
+        """`leave_sign` is told at each heartbeat how many seconds ago the claiming loop went round."""
         self._store = store
         self._compiler = compiler
         self._info = info
@@ -79,6 +93,9 @@ class Runner:
         self._announce_seconds = lease_seconds / ANNOUNCEMENTS_PER_TTL
         self._announcement_ttl_seconds = lease_seconds
         self._stop_grace_seconds = stop_grace_seconds
+        self._protection = protection or NoProtection()
+        self._leave_sign = leave_sign or (lambda _age_seconds: None)
+        self._went_round_at = time.monotonic()
         self._slots = threading.Semaphore(info.max_workers)
         self._lock = threading.Lock()
         self._active: dict[str, _Active] = {}
@@ -94,6 +111,7 @@ class Runner:
         timekeeper.start()
         logger.info("runner %s: ready, %d workers", self._info.id, self._info.max_workers)
         while not self._stopping.is_set():
+            self._went_round_at = time.monotonic()
             self._claim_one()
         self._finish_up()
         self._done.set()
@@ -119,6 +137,7 @@ class Runner:
         with self._lock:
             self._active[claim.job.id] = active
             self._workers.add(worker)
+        self._protection.job_began()
         worker.start()
 
     def _try(self, call: Callable[[], Claim | None]) -> Claim | None:
@@ -157,6 +176,7 @@ class Runner:
             with self._lock:
                 self._active.pop(claim.job.id, None)
                 self._workers.discard(threading.current_thread())
+            self._protection.job_ended()
             self._slots.release()
 
     def _compile(self, active: _Active) -> Result:
@@ -203,6 +223,8 @@ class Runner:
     def _keep_time(self) -> None:
         announce_at = 0.0
         while not self._done.wait(self._renew_seconds):
+            # A stop has its own bound: whoever asked for it kills what takes longer.
+            self._leave_sign(0.0 if self._stopping.is_set() else time.monotonic() - self._went_round_at)
             self._quietly(self._renew)
             now = time.monotonic()
             if now >= announce_at:

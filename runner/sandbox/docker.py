@@ -195,6 +195,8 @@ class Docker:
             "Image": self.image,
             "Entrypoint": [*_HOLD, str(int(limits.wall_seconds) + _BACKSTOP_SECONDS)],
             "Cmd": [],
+            # The image's own check is about a runner, and would run beside the job.
+            "Healthcheck": {"Test": ["NONE"]},
             "User": "0:0",
             "WorkingDir": "/",
             "Hostname": "sandbox",

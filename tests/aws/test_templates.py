@@ -17,10 +17,13 @@ from typing import Any
 import cfnlint.decode  # type: ignore[import-untyped]  # it has no types
 import pytest
 
+from chalicelib.settings import Settings
+from chalicelib.storage.connection import CONNECT_TIMEOUT_SECONDS, RETRIES, SOCKET_TIMEOUT_SECONDS
 from infra.image import DOCKERFILE
 from infra.simulation.model import FROM_ZERO_COOLDOWN_SECONDS, FROM_ZERO_STEPS
 from infra.simulation.recommend import RECOMMENDED
 from infra.stage import FILLED_IN, ROOT, STACKS, TEMPLATES, parameters_of
+from runner.task_protection import Pace
 from tests.contract.conftest import SERVICE_USER
 
 # The metrics that the scheduled function publishes, all with the one dimension `Stage`.
@@ -232,7 +235,7 @@ def test_every_log_group_forgets() -> None:
 
 
 def test_the_task_runs_as_the_image_says() -> None:
-    """No privilege, a read-only root, an init, the tmpfs of the Dockerfile, and the longest time to stop."""
+    """No privilege, a read-only root, an init, and the tmpfs of the Dockerfile."""
     [task] = resources("AWS::ECS::TaskDefinition").values()
     [container] = task["ContainerDefinitions"]
     assert (container["Privileged"], container["ReadonlyRootFilesystem"]) == (False, True)
@@ -243,10 +246,42 @@ def test_the_task_runs_as_the_image_says() -> None:
     assert said is not None
     options = {option for option in said[2].split(",") if not option.startswith("size=")}
     assert (tmpfs["ContainerPath"], set(tmpfs["MountOptions"])) == (said[1], options)
-    stop = template("runners")["Parameters"]["StopTimeoutSeconds"]
-    assert (stop["Default"], stop["MaxValue"]) == (120, 120)
     assert [each["Name"] for each in container["Secrets"]] == ["REDIS_PASSWORD"]
     assert "REDIS_PASSWORD" not in {each["Name"] for each in container["Environment"]}
+
+
+def test_a_task_has_time_to_stop() -> None:
+    """The longest that Fargate allows: beside the grace there is enough to tell Redis and ECS."""
+    [task] = resources("AWS::ECS::TaskDefinition").values()
+    [container] = task["ContainerDefinitions"]
+    assert container["StopTimeout"] == 120
+    given = {each["Name"]: each["Value"] for each in container["Environment"]}
+    settings = Settings.from_env({"STOP_GRACE_SECONDS": given["STOP_GRACE_SECONDS"]})
+    # Ending a compile takes a second. Each of two calls to Redis, and the one to the agent, may have to be
+    # given up on.
+    rest_seconds = (
+        1 + 2 * (RETRIES + 1) * (CONNECT_TIMEOUT_SECONDS + SOCKET_TIMEOUT_SECONDS) + Pace().close_seconds
+    )
+    assert settings.stop_grace_seconds + rest_seconds < container["StopTimeout"]
+
+
+def test_a_task_is_checked_as_its_image_is() -> None:
+    """ECS looks at the task definition only, so that has the command and the times of runner/Dockerfile."""
+    [task] = resources("AWS::ECS::TaskDefinition").values()
+    [container] = task["ContainerDefinitions"]
+    check = container["HealthCheck"]
+    found = re.search(
+        r"^HEALTHCHECK --interval=(\d+)s --timeout=(\d+)s --start-period=(\d+)s --retries=(\d+) CMD (.+)$",
+        (ROOT / DOCKERFILE).read_text(),
+        re.MULTILINE,
+    )
+    assert found is not None
+    times = [check[name] for name in ("Interval", "Timeout", "StartPeriod", "Retries")]
+    assert times == list(map(int, found.groups()[:4]))
+    assert check["Command"] == ["CMD", *json.loads(found[5])]
+    # What ECS allows.
+    assert 5 <= check["Interval"] <= 300 and 2 <= check["Timeout"] <= 60
+    assert 1 <= check["Retries"] <= 10 and 0 <= check["StartPeriod"] <= 300
 
 
 def test_a_failed_deployment_is_taken_back() -> None:

@@ -158,7 +158,10 @@ def test_containers_of_dead_runners_are_removed_and_no_others(
 
 def test_a_container_has_none_of_the_engines_privileges(engine: Engine) -> None:
     """What the engine is asked for: no network, nothing writable or shared, nothing to gain."""
-    host = Docker(RUNNER, base_url=engine.url).config(59_000, TIGHT)["HostConfig"]
+    config = Docker(RUNNER, base_url=engine.url).config(59_000, TIGHT)
+    # Neither does the engine run anything in there: the check of a runner is nothing for a job.
+    assert config["Healthcheck"] == {"Test": ["NONE"]}
+    host = config["HostConfig"]
     assert (host["NetworkMode"], host["IpcMode"], host["ReadonlyRootfs"]) == ("none", "none", True)
     assert host["CapDrop"] == ["ALL"] and "no-new-privileges" in host["SecurityOpt"]
     assert host["Memory"] == host["MemorySwap"] and host["PidsLimit"] > TIGHT.processes

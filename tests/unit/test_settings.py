@@ -89,6 +89,9 @@ CASES = {
         "lease_seconds", 15.0, (("0.2", 0.2), ("60", 60.0)), (*_NOT_A_NUMBER, "0.1", "3601")
     ),
     "MAX_ATTEMPTS": Case("max_attempts", 3, (("1", 1), ("100", 100)), (*_NOT_WHOLE, "0", "101")),
+    "STOP_GRACE_SECONDS": Case(
+        "stop_grace_seconds", 8.0, (("0", 0.0), ("90.5", 90.5)), (*_NOT_A_NUMBER, "3601")
+    ),
     "SANDBOX": Case(
         "sandbox", "auto", (("bubblewrap", "bubblewrap"), ("Docker", "docker")), ("none", "bwrap", "off")
     ),

@@ -11,7 +11,6 @@ from chalicelib.errors import StoreUnavailable
 from chalicelib.models import CompileRequest, Reason, Result, Status
 from chalicelib.storage.base import Claim
 from chalicelib.storage.memory import MemoryStore
-from runner import worker
 from runner.worker import Runner
 from tests.factories import make_environment, make_job, make_result, make_runner, make_settings
 from tests.servers import wait_until
@@ -84,13 +83,36 @@ class FlakyStore(MemoryStore):
         return super().complete(claim, result)
 
 
+class StuckStore(MemoryStore):
+    """A store whose claims hang while `stuck` is set."""
+
+    stuck = False
+
+    def claim(self, runner: str, block_seconds: float) -> Claim | None:
+        """Hangs, or as ever."""
+        while self.stuck:
+            time.sleep(0.01)
+        return super().claim(runner, block_seconds)
+
+
 @contextmanager
 def running(
-    store: MemoryStore, compiler: SteeredCompiler, *, workers: int = 2, lease: float = 15
+    store: MemoryStore,
+    compiler: SteeredCompiler,
+    *,
+    workers: int = 2,
+    lease: float = 15,
+    leave_sign: Callable[[float], None] | None = None,
 ) -> Iterator[Runner]:
     """A runner at work; stopped at the end."""
     runner = Runner(
-        store, compiler, make_runner(max_workers=workers), [make_environment()], lease_seconds=lease
+        store,
+        compiler,
+        make_runner(max_workers=workers),
+        [make_environment()],
+        lease_seconds=lease,
+        stop_grace_seconds=8,
+        leave_sign=leave_sign,
     )
     thread = threading.Thread(target=runner.run)
     thread.start()
@@ -99,7 +121,7 @@ def running(
     finally:
         compiler.go.set()
         runner.stop()
-        thread.join(worker.STOP_GRACE_SECONDS + 5)
+        thread.join(13)
         assert not thread.is_alive()
 
 
@@ -210,6 +232,24 @@ def test_a_defect_in_the_compiler_ends_in_error_and_spares_the_runner() -> None:
     result = store.get_result(job.id)
     assert result is not None
     assert result.reason is Reason.INFRASTRUCTURE
+
+
+def test_a_sign_tells_when_the_claiming_loop_went_round() -> None:
+    """It is young while the runner waits for a store that is away, and grows old when a claim hangs."""
+    away, signs = FlakyStore(make_settings()), list[float]()
+    with running(away, SteeredCompiler(), leave_sign=signs.append):
+        away.away = True
+        eventually(lambda: len(signs) >= 5, "signs without a store")
+    # A claim waits for a second, and a pause takes one at most; a busy machine has its own.
+    assert max(signs) < 20
+    stuck, signs = StuckStore(make_settings()), []
+    with running(stuck, SteeredCompiler(), leave_sign=signs.append) as runner:
+        stuck.stuck = True
+        eventually(lambda: max(signs, default=0) > 2.5, "an old sign")
+        signs.clear()
+        runner.stop()
+        eventually(lambda: signs[-3:] == [0.0] * 3, "signs of a runner that stops")
+        stuck.stuck = False
 
 
 def test_a_long_job_keeps_its_lease() -> None:
