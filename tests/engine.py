@@ -125,13 +125,17 @@ class Engine:
         with self.daemon.own_network() as pid:
             yield partial(network_of, pid)
 
-    def pytest(self, *arguments: str, sandbox: str, network: str = "none") -> tuple[int, str]:
+    def pytest(
+        self, *arguments: str, sandbox: str, network: str = "none", compilers: str = "*"
+    ) -> tuple[int, str]:
         """Run pytest in TESTS under `FARGATE` conditions with that sandbox; exit status and output.
 
         `network` may be another container's, as the containers of a task share one: `container:ID`.
+        `compilers` are those that tests/compilers.py tries, as the setting COMPILERS names them.
         """
         command = ["-m", "pytest", "-p", "no:cacheprovider", "--basetemp=/tmp/pytest", *arguments]
-        return self._run(command, {"CI": "true", "HOME": "/tmp", "TEST_SANDBOXES": sandbox}, network)
+        variables = {"CI": "true", "HOME": "/tmp", "TEST_SANDBOXES": sandbox, "TEST_COMPILERS": compilers}
+        return self._run(command, variables, network)
 
     def python(self, code: str) -> tuple[int, str]:
         """Run Python code in TESTS under `FARGATE` conditions; exit status and output."""
@@ -145,15 +149,17 @@ class Engine:
     def container(self, arguments: list[str], environment: dict[str, str], **changes: Any) -> Iterator[Any]:
         """Python with those arguments, started in a container of TESTS; gone when the context ends.
 
-        `changes` are to the conditions in `FARGATE`.
+        `changes` are to the conditions in `FARGATE`; `volumes` come on top.
         """
+        volumes = {str(ROOT / name): {"bind": f"/app/{name}", "mode": "ro"} for name in _MOUNTED}
+        volumes |= changes.pop("volumes", {})
         with self.client() as client:
             container = client.containers.create(
                 TESTS,
                 entrypoint=["python"],
                 command=arguments,
                 environment=environment,
-                volumes={str(ROOT / name): {"bind": f"/app/{name}", "mode": "ro"} for name in _MOUNTED},
+                volumes=volumes,
                 **{**FARGATE, **changes},
             )
             try:

@@ -2,7 +2,8 @@
 
 A program that compiles without the limit is compiled under it. `test_verdicts.py` asks whether one value
 of each limit is named rightly; here each is swept over its whole range, because compilers notice the same
-limit at other places, and word it in other ways, the further they get.
+limit at other places, and word it in other ways, the further they get. test_false_verdicts_docker.py takes a
+few values of each.
 """
 
 import re
@@ -22,7 +23,7 @@ from runner.verdict import LimitPattern, classify
 from runner.workspace import Workspace
 from tests.sandbox.hostile.programs import program
 
-_COMPILERS = ("g++", "clang++")
+COMPILERS = ("g++", "clang++")
 _HEAVY = '#include <regex>\nint main() { std::regex r("a+"); return 0; }\n'
 _LIGHT = "#include <cstddef>\nint main() { return 0; }\n"
 _LARGE = (
@@ -59,7 +60,7 @@ def _verdict(
 
 
 @dataclass(frozen=True, slots=True)
-class _Sweep:
+class Sweep:
     """A limit, from so tight that nothing works to so wide that it is never met."""
 
     limit: str
@@ -70,73 +71,75 @@ class _Sweep:
     steps: int
     stages: tuple[str, ...] = ("compile", "link")
 
-    def values(self, sandbox: Sandbox) -> list[int]:
-        """`steps` whole numbers, the ends included.
-
-        A third of them where a run takes a container: how compilers word a limit is found out in the other
-        sandboxes, and here is only to be seen that the container's own limits are told as such.
-        """
-        steps = self.steps if sandbox.name != "docker" else max(3, self.steps // 3)
-        return [self.low + (self.high - self.low) * step // (steps - 1) for step in range(steps)]
+    def values(self) -> list[int]:
+        """`steps` whole numbers, the ends included."""
+        return [self.low + (self.high - self.low) * step // (self.steps - 1) for step in range(self.steps)]
 
 
 # The highest value is where each compiler succeeds, which the test holds; not much above that, because
 # every step that compiles costs a whole compile.
-_SWEEPS = (
-    _Sweep("memory_bytes", Reason.MEMORY, _HEAVY, 24 * MIB, 200 * MIB, 20, ("syntax",)),
-    _Sweep("memory_bytes", Reason.MEMORY, _HEAVY, 24 * MIB, 240 * MIB, 6, ("compile", "link")),
-    _Sweep("disk_bytes", Reason.DISK, _LARGE, 64 * 1024, 1400 * 1024, 12),
-    _Sweep("processes", Reason.PROCESSES, _LIGHT, 1, 6, 6),
-    _Sweep("output_bytes", Reason.OUTPUT, _WARNINGS, 1, 40_000, 12, ("compile",)),
-    _Sweep("open_files", Reason.INFRASTRUCTURE, _LIGHT, 4, 20, 9),
+SWEEPS = (
+    Sweep("memory_bytes", Reason.MEMORY, _HEAVY, 24 * MIB, 200 * MIB, 20, ("syntax",)),
+    Sweep("memory_bytes", Reason.MEMORY, _HEAVY, 24 * MIB, 240 * MIB, 6, ("compile", "link")),
+    Sweep("disk_bytes", Reason.DISK, _LARGE, 64 * 1024, 1400 * 1024, 12),
+    Sweep("processes", Reason.PROCESSES, _LIGHT, 1, 6, 6),
+    Sweep("output_bytes", Reason.OUTPUT, _WARNINGS, 1, 40_000, 12, ("compile",)),
+    Sweep("open_files", Reason.INFRASTRUCTURE, _LIGHT, 4, 20, 9),
 )
 _STAGES = {"syntax": ("-fsyntax-only",), "compile": ("-g", "-c"), "link": ("-g", "-omain")}
 
 
-@pytest.mark.parametrize(
-    ("sweep", "stage"),
-    [(sweep, stage) for sweep in _SWEEPS for stage in sweep.stages],
-    ids=lambda value: value.limit if isinstance(value, _Sweep) else value,
-)
-@pytest.mark.parametrize("compiler", _COMPILERS)
-def test_a_limit_is_never_a_rejection_however_tight_it_is(
-    sandbox: Sandbox, compiler: str, sweep: _Sweep, stage: str
-) -> None:
-    """From far too tight to wide enough: inconclusive for the limit's own reason, then compiles."""
+def check_sweep(sandbox: Sandbox, compiler: str, sweep: Sweep, stage: str) -> None:
+    """Compile under each value of the sweep: the limit's own reason, or it compiles; both happen."""
 
     def at(value: int) -> tuple[Verdict, Reason | None, str]:
         return _verdict(sandbox, compiler, _STAGES[stage], sweep.source, **{sweep.limit: value})
 
     with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(at, sweep.values(sandbox)))
+        found = list(pool.map(at, sweep.values()))
     print(sweep.limit, compiler, stage, Counter(f"{verdict} {why}" for verdict, why, _ in found))
     for verdict, why, told in found:
         assert (verdict, why) in ((Verdict.COMPILES, None), (Verdict.INCONCLUSIVE, sweep.reason)), told
     assert found[0][0] is Verdict.INCONCLUSIVE and found[-1][0] is Verdict.COMPILES, (found[0], found[-1])
 
 
-@pytest.mark.parametrize("limit", ["cpu_seconds", "wall_seconds"])
-@pytest.mark.parametrize("compiler", _COMPILERS)
-def test_time_is_never_a_rejection_however_short_it_is(sandbox: Sandbox, compiler: str, limit: str) -> None:
-    """From far too little to about enough: inconclusive for the time, or it compiles in time."""
+def check_time(sandbox: Sandbox, compiler: str, limit: str, tenths: Sequence[int]) -> None:
+    """Compile in each of those tenths of a second: out of time, or it compiles; the first is too short."""
     arguments = ("-std=c++17", "-c")
 
-    def at(tenths: int) -> tuple[Verdict, Reason | None, str]:
-        return _verdict(sandbox, compiler, arguments, _SLOW, **{limit: tenths * 0.1})
+    def at(tenth: int) -> tuple[Verdict, Reason | None, str]:
+        return _verdict(sandbox, compiler, arguments, _SLOW, **{limit: tenth * 0.1})
 
     with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(at, range(1, 11, 2)))
+        found = list(pool.map(at, tenths))
     print(limit, compiler, Counter(f"{verdict} {why}" for verdict, why, _ in found))
     for verdict, why, told in found:
-        assert (verdict, why) in (
-            (Verdict.COMPILES, None),
-            (Verdict.INCONCLUSIVE, Reason.TIMEOUT),
-        ), told
+        assert (verdict, why) in ((Verdict.COMPILES, None), (Verdict.INCONCLUSIVE, Reason.TIMEOUT)), told
     assert found[0][0] is Verdict.INCONCLUSIVE, found[0]
     assert _verdict(sandbox, compiler, arguments, _SLOW)[0] is Verdict.COMPILES
 
 
-@pytest.mark.parametrize("compiler", _COMPILERS)
+@pytest.mark.parametrize(
+    ("sweep", "stage"),
+    [(sweep, stage) for sweep in SWEEPS for stage in sweep.stages],
+    ids=lambda value: value.limit if isinstance(value, Sweep) else value,
+)
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_a_limit_is_never_a_rejection_however_tight_it_is(
+    sandbox: Sandbox, compiler: str, sweep: Sweep, stage: str
+) -> None:
+    """From far too tight to wide enough: inconclusive for the limit's own reason, then compiles."""
+    check_sweep(sandbox, compiler, sweep, stage)
+
+
+@pytest.mark.parametrize("limit", ["cpu_seconds", "wall_seconds"])
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_time_is_never_a_rejection_however_short_it_is(sandbox: Sandbox, compiler: str, limit: str) -> None:
+    """From far too little to about enough: inconclusive for the time, or it compiles in time."""
+    check_time(sandbox, compiler, limit, range(1, 11, 2))
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
 def test_a_wrong_program_is_rejected_under_the_same_limits(sandbox: Sandbox, compiler: str) -> None:
     """Far from every limit an error is a rejection: the caution above costs no verdict."""
     for source in ("int main() { return x; }\n", "#include <vector>\nint main() { vector<int> v; }\n"):

@@ -13,10 +13,10 @@ _FOLDER = Path("tests/sandbox")
 
 
 # What each takes there on two quiet cores is a minute or two, and several times that on busy ones.
-# The suites of the other languages (test_hostile_languages.py, test_language_limits.py) can run here as well;
-# the first was once seen to fail from one point on beside a busy host, for a reason not yet known.
 _SUITES = (
     "test_hostile.py",
+    "test_hostile_languages.py",
+    "test_language_limits.py",
     pytest.param("test_between_jobs.py", marks=pytest.mark.alone),
     "test_false_verdicts.py",
     "test_verdicts.py",

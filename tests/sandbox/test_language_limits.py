@@ -92,7 +92,7 @@ _HERE = [sweep for sweep in _SWEEPS if sweep.language in ("c", *expected_here())
 # Steps from tight to wide: the tight half fails at once, so most of the time goes to the wide ones.
 _MEMORY_STEPS = 7
 _PROCESSES = (1, 2, 3, 4, 5, 7, 9, 12)
-_OPEN_FILES = (24, 28, 34, 64)
+_OPEN_FILES = (24, 28, 34, 64, 128)
 _CPU_SECONDS = (0.02, 0.1, 0.2)
 
 

@@ -209,6 +209,19 @@ _JAVAC = [
     ),
     (
         Reason.MEMORY,
+        '[0.081s][warning][os,thread] Failed to start thread "VM Thread" - pthread_create failed (EAGAIN) '
+        "for attributes: stacksize: 1024k, guardsize: 4k, detached.\nError occurred during initialization of "
+        "VM\nCannot create VM thread. Out of system resources.",
+    ),
+    (
+        Reason.MEMORY,
+        '[0.010s][warning][os,thread] Failed to start thread "ArchiveWorkerThread" - pthread_create failed '
+        "(EAGAIN) for attributes: stacksize: 1024k, guardsize: 4k, detached.\nError occurred during "
+        "initialization of VM\nUnable to create archive worker: unable to create native thread: possibly out "
+        "of memory or process/resource limits reached",
+    ),
+    (
+        Reason.MEMORY,
         "Error occurred during initialization of "
         "VM\njava.lang.OutOfMemoryError: unable to create native thread: "
         "possibly out of memory or process/resource limits reached",
