@@ -95,7 +95,7 @@ def _ids(environments: list[dict[str, Any]]) -> set[tuple[str, str]]:
 
 
 def test_the_image_offers_what_it_promises(api: ApiProcess, engine: Engine) -> None:
-    """Nine languages, 25 compilers, clang for more targets, and all that is told of them: what passed before."""
+    """Nine languages, 25 compilers, clang for more targets: exactly what passed at the build."""
     offered = _environments(api)
     for each in offered:
         print(each["language"], each["id"], each["version"], *each["targets"], *each["stages"])
