@@ -1,9 +1,10 @@
 """The runner's image with all its compilers: what it offers, in each sandbox, and that its answers are right.
 
-The image is built as users build it. A runner in a container like a task on Fargate works for an API of this
-host, through a real Redis.
+The image is built as users build it. A runner in a container like a task on Fargate, with no network but that
+of a real Redis, works for an API.
 """
 
+import contextlib
 import json
 import re
 import time
@@ -21,8 +22,8 @@ from runner.toolchains import probe_toolchains
 from tests.case_client import CaseClient
 from tests.case_files import Run, body_of, case_folders, problems_of, read_case, runs_of
 from tests.engine import RUNNER, Engine
-from tests.processes import HOST, ApiProcess
-from tests.servers.redis_server import RedisServer
+from tests.namespaces import network_at
+from tests.processes import ApiProcess
 
 # What the image must offer: a compiler in two languages counts twice.
 _LANGUAGES = 9
@@ -63,26 +64,39 @@ print(json.dumps([each.model_dump(mode="json") for each in found.environments]))
 _NAMESPACES = {"security_opt": ["seccomp=unconfined", "apparmor=unconfined"], "cap_add": ["SYS_ADMIN"]}
 
 
+class _ApiBeside(ApiProcess):
+    """An API of this host that is in a task's network."""
+
+    def __init__(self, network: str) -> None:
+        """`network` is the file that stands for it."""
+        super().__init__({"REDIS_ENABLED": "true", "REDIS_ADDR": "127.0.0.1:6379"})
+        self._network = network
+
+    def reach(self) -> "contextlib.AbstractContextManager[object]":
+        """That network."""
+        return network_at(self._network)
+
+    def start(self) -> None:
+        """Starts it there."""
+        with self.reach():
+            super().start()
+
+
 @pytest.fixture(scope="module")
 def api(engine: Engine) -> Iterator[ApiProcess]:
-    """An API of this host, whose jobs a runner in a container does."""
-    with RedisServer() as redis_server:
-        settings = redis_server.environment()
-        inside = {**settings, "SANDBOX": "setpriv", "MAX_WORKERS": "2"}
-        with (
-            engine.container(["-m", "runner"], inside, network_mode="host") as container,
-            ApiProcess(settings) as api,
-        ):
-            started = time.monotonic()
-            deadline = started + _START_SECONDS
-            while not _environments(api):
-                container.reload()
-                assert container.status == "running", container.logs().decode(errors="replace")[-3000:]
-                assert time.monotonic() < deadline, container.logs().decode(errors="replace")[-3000:]
-                time.sleep(0.2)
-            print(f"a runner was ready {time.monotonic() - started:.1f} s after its container's start")
-            assert b"the record of the build holds for" in container.logs()
-            yield api
+    """An API whose jobs a runner in a container does."""
+    with engine.task({"SANDBOX": "setpriv", "MAX_WORKERS": "2"}) as task, _ApiBeside(task.network) as api:
+        started = time.monotonic()
+        deadline = started + _START_SECONDS
+        while not _environments(api):
+            task.container.reload()
+            logs = task.container.logs().decode(errors="replace")[-3000:]
+            assert task.container.status == "running", logs
+            assert time.monotonic() < deadline, logs
+            time.sleep(0.2)
+        print(f"a runner was ready {time.monotonic() - started:.1f} s after its container's start")
+        assert b"the record of the build holds for" in task.container.logs()
+        yield api
 
 
 def _environments(api: ApiProcess) -> list[dict[str, Any]]:
@@ -128,7 +142,7 @@ def test_every_sandbox_offers_the_same(api: ApiProcess, engine: Engine) -> None:
 
 def test_the_image_answers_every_case_as_expected(api: ApiProcess) -> None:
     """All acceptance cases with all compilers of the image, through the HTTP API."""
-    catalog, client = load_catalog(), CaseClient(HOST, api.port, patience_seconds=_PATIENCE_SECONDS)
+    catalog, client = load_catalog(), CaseClient(api, patience_seconds=_PATIENCE_SECONDS)
     offers = client.offers()
 
     def check(folder: Path, run: Run) -> list[str]:
