@@ -285,7 +285,6 @@ def _build(client: "docker.DockerClient", tag: str, dockerfile: str, target: str
             dockerfile=dockerfile,
             tag=tag,
             target=target,
-            buildargs={"PIP_NO_INDEX": "1"} if tag in (API, RUNNER, _PYTHON) else None,
             network_mode="host",
             rm=True,
             forcerm=True,

@@ -6,7 +6,9 @@ of a real Redis, works for an API.
 
 import contextlib
 import json
+import os
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +26,7 @@ from tests.case_files import Run, body_of, case_folders, problems_of, read_case,
 from tests.engine import RUNNER, Engine
 from tests.namespaces import network_at
 from tests.processes import ApiProcess
+from tests.servers.tools import ROOT
 
 # What the image must offer: a compiler in two languages counts twice.
 _LANGUAGES = 9
@@ -106,6 +109,23 @@ def _environments(api: ApiProcess) -> list[dict[str, Any]]:
 
 def _ids(environments: list[dict[str, Any]]) -> set[tuple[str, str]]:
     return {(each["language"], each["id"]) for each in environments}
+
+
+def test_the_words_of_the_readme_build_this_very_image(engine: Engine) -> None:
+    """`docker build`, as README.md has it, gives the image that is tested here."""
+    [command] = re.findall(r"^docker build .*", (ROOT / "README.md").read_text(), re.MULTILINE)
+    tag = f"{RUNNER}-readme"
+    words = [tag if word == "will-it-compile-runner" else word for word in command.split()]
+    assert tag in words
+    # The builder that has the layers already.
+    environment = {**os.environ, "DOCKER_BUILDKIT": "0"}
+    if engine.url:
+        environment["DOCKER_HOST"] = engine.url
+    built = subprocess.run(words, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
+    with engine.client() as client:
+        assert client.images.get(tag).id == client.images.get(RUNNER).id
+        client.images.remove(tag)
 
 
 def test_the_image_offers_what_it_promises(api: ApiProcess, engine: Engine) -> None:
