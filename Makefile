@@ -4,8 +4,7 @@
 #   PORT    of `make run` (8000)
 #   PYTHON  that .venv is made with (python3; 3.11 or newer)
 #   ARGS    more arguments for pytest: make test ARGS="tests/unit -k queue"; for `make bench`: ARGS="bubblewrap"
-#   JOBS    processes that run the tests (3: one of them mostly waits for containers, on two cores); those tests
-#           that compare durations come last, one after the other
+#   JOBS    processes that run the tests, besides one for those that need a container engine (2; bin/run-tests)
 #   OUT     where `make package` puts the zip and its template (build/package)
 
 SHELL := /bin/bash
@@ -14,7 +13,6 @@ MAKEFLAGS += --no-print-directory
 
 PORT ?= 8000
 ARGS ?=
-JOBS ?= 3
 OUT ?= build/package
 export PYTHON
 
@@ -34,11 +32,7 @@ run: ## serve the API and the page on http://127.0.0.1:8000 (PORT=9000 for anoth
 test: ## check style and types, then run all the tests (what CI runs)
 	@bin/setup test
 	@$(MAKE) lint-only
-ifeq ($(strip $(ARGS)),)
-	@$(BIN)/pytest -n $(JOBS) --dist loadgroup -m 'not alone'; others=$$?; $(BIN)/pytest -m alone && exit $$others
-else
-	@$(BIN)/pytest $(ARGS)
-endif
+	@$(if $(strip $(ARGS)),$(BIN)/pytest $(ARGS),bin/run-tests)
 
 lint: ## check style (ruff) and types (mypy) only
 	@bin/setup lint

@@ -9,12 +9,15 @@ FROM debian:trixie-slim
 RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv >/dev/null \
     && rm -rf /var/lib/apt/lists/*
-# The wheels are there when `bin/setup test` has downloaded them: then this needs no network (PIP_NO_INDEX=1).
+# The wheels are there when `bin/setup test` has downloaded them: where all are, this needs no network.
 COPY requirements.txt requirements-runner.txt requirements-local.txt .setup/runner-wheels* /tmp/python/
-ARG PIP_NO_INDEX=
-RUN python3 -m venv /opt/venv \
-    && PIP_FIND_LINKS=/tmp/python /opt/venv/bin/pip install -q --no-cache-dir --disable-pip-version-check \
-        --only-binary :all: -r /tmp/python/requirements-local.txt
+RUN set -eu; \
+    python3 -m venv /opt/venv; \
+    install() { \
+        /opt/venv/bin/pip install -q --no-cache-dir --disable-pip-version-check --only-binary :all: \
+            -r /tmp/python/requirements-local.txt "$@"; \
+    }; \
+    install --no-index --find-links /tmp/python 2>/dev/null || install
 WORKDIR /app
 COPY .chalice/config.json .chalice/config.json
 COPY chalicelib chalicelib

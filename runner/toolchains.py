@@ -249,7 +249,7 @@ class _Probe:
         """Compile it as a request without a wish is compiled, and raise when that fails."""
         stage = Stage.COMPILE if Stage.COMPILE in environment.stages else environment.stages[0]
         good = self._language.self_test.good
-        result = self._compile(good, environment.default_standard, stage, native_target())
+        result = self._settled(good, environment.default_standard, stage, native_target())
         if self._verdict(result) is not Verdict.COMPILES:
             raise _SelfTestError(_GOOD_FAILED.format(clean_text(result.stderr + result.stdout)[:500]))
 

@@ -5,12 +5,12 @@ It says what is offered (`offers`) and brings the body of a request to its answe
 """
 
 import http.client
-import json
 import time
 from typing import Any
 
 from chalicelib.models import Status
 from tests.case_files import Offer
+from tests.processes import Caller
 
 # The longest that the API waits before it answers, and what a request may take besides.
 _WAIT_SECONDS = 25
@@ -18,11 +18,11 @@ _SPARE_SECONDS = 10
 
 
 class CaseClient:
-    """Speaks to the API at `host` and `port`. Any number of threads may use it at once."""
+    """Speaks to an API. Any number of threads may use it at once."""
 
-    def __init__(self, host: str, port: int, *, patience_seconds: float = 120) -> None:
+    def __init__(self, api: Caller, *, patience_seconds: float = 120) -> None:
         """`patience_seconds` is how long a job may take from its submission to its end."""
-        self._address = (host, port)
+        self._api = api
         self._patience_seconds = patience_seconds
 
     def offers(self) -> list[Offer]:
@@ -43,11 +43,5 @@ class CaseClient:
             status, answer = self._call("GET", f"/api/v1/compile/{answer['job_id']}?wait={_WAIT_SECONDS}")
 
     def _call(self, method: str, path: str, body: object = None) -> tuple[int, dict[str, Any]]:
-        connection = http.client.HTTPConnection(*self._address, timeout=_WAIT_SECONDS + _SPARE_SECONDS)
-        try:
-            payload = None if body is None else json.dumps(body).encode()
-            connection.request(method, path, payload, {"Content-Type": "application/json"})
-            reply = connection.getresponse()
-            return reply.status, json.loads(reply.read())
-        finally:
-            connection.close()
+        reply = self._api.call(method, path, body, timeout_seconds=_WAIT_SECONDS + _SPARE_SECONDS)
+        return reply.status, reply.json()

@@ -58,21 +58,15 @@ _ENGINE_TIMEOUT_SECONDS = 900
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Marks the tests that need a container engine, gives them time, and puts them last.
 
-    Last, so that the quick ones have said what is wrong before the slow ones begin. First where tests run on
-    several processes: they are one process's work for longer than all others are for the rest. There a file
-    stays together for its fixtures, and what needs the engine for the engine and its images.
+    Last, so that the quick ones have said what is wrong before the slow ones begin.
     """
     for item in items:
-        group = item.nodeid.partition("::")[0]
         if isinstance(item, pytest.Function) and _needs_engine(item):
-            group = "engine"
             item.add_marker(pytest.mark.engine)
             # First, so that it counts and not the test's own, which is meant for faster sandboxes.
             item.add_marker(pytest.mark.timeout(_ENGINE_TIMEOUT_SECONDS, func_only=True), append=False)
-        item.add_marker(pytest.mark.xdist_group(group))
     yield
-    parallel = any(hasattr(item.config, "workerinput") for item in items[:1])
-    items.sort(key=lambda item: item.get_closest_marker("engine") is not None, reverse=parallel)
+    items.sort(key=lambda item: item.get_closest_marker("engine") is not None)
 
 
 def _needs_engine(item: pytest.Function) -> bool:

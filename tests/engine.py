@@ -83,6 +83,14 @@ def missing(what: str) -> NoReturn:
 
 
 @dataclass(frozen=True, slots=True)
+class Task:
+    """A running container of RUNNER, and the file that stands for the network of it and its Redis."""
+
+    container: Any
+    network: str
+
+
+@dataclass(frozen=True, slots=True)
 class Engine:
     """An engine that answers; `url` is None for the one of the environment, `daemon` is one of our own."""
 
@@ -167,6 +175,29 @@ class Engine:
                 yield container
             finally:
                 container.remove(force=True)
+
+    @contextlib.contextmanager
+    def task(self, environment: dict[str, str]) -> Iterator["Task"]:
+        """RUNNER as its users start it, under `FARGATE` conditions, with a Redis and no other network."""
+        self.build_service()
+        with self.client() as client, contextlib.ExitStack() as stack:
+
+            def start(image: str, **conditions: Any) -> Any:
+                container = client.containers.create(image, **conditions)
+                stack.callback(container.remove, force=True)
+                container.start()
+                container.reload()
+                return container
+
+            redis = start(REDIS, network_mode="none")
+            runner = start(
+                RUNNER,
+                environment={"REDIS_ADDR": "127.0.0.1:6379", **environment},
+                **{**FARGATE, "network_mode": f"container:{redis.id}"},
+            )
+            # As the daemon calls the file: ours sees other mounts than we do.
+            root = f"/proc/{self.daemon.pid}/root" if self.daemon else ""
+            yield Task(runner, root + redis.attrs["NetworkSettings"]["SandboxKey"])
 
     def _run(
         self, arguments: list[str], environment: dict[str, str], network: str = "none"
@@ -254,7 +285,6 @@ def _build(client: "docker.DockerClient", tag: str, dockerfile: str, target: str
             dockerfile=dockerfile,
             tag=tag,
             target=target,
-            buildargs={"PIP_NO_INDEX": "1"} if tag in (API, RUNNER, _PYTHON) else None,
             network_mode="host",
             rm=True,
             forcerm=True,

@@ -19,10 +19,15 @@ _IFF_UP = 0x1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-@contextlib.contextmanager
-def network_of(pid: int) -> Iterator[None]:
+def network_of(pid: int) -> "contextlib.AbstractContextManager[None]":
     """This thread is in the network of that process for as long as the context lasts; no other thread is."""
-    with open("/proc/thread-self/ns/net", "rb") as ours, open(f"/proc/{pid}/ns/net", "rb") as theirs:
+    return network_at(f"/proc/{pid}/ns/net")
+
+
+@contextlib.contextmanager
+def network_at(path: str) -> Iterator[None]:
+    """The same for the network that this file stands for. A process that is started there stays there."""
+    with open("/proc/thread-self/ns/net", "rb") as ours, open(path, "rb") as theirs:
         _enter(theirs.fileno())
         try:
             yield

@@ -31,8 +31,8 @@ Reach = Callable[[], "contextlib.AbstractContextManager[object]"]
 _PROGRAMS = (["docker", "compose"], ["docker-compose"], ["/usr/libexec/docker/cli-plugins/docker-compose"])
 
 # What docker-compose.yml takes besides settings: the images that tests/engine.py has built. With the same
-# argument and the same builder as there, a build finds every layer.
-_IMAGES = {"API_IMAGE": API, "RUNNER_IMAGE": RUNNER, "PIP_NO_INDEX": "1", "DOCKER_BUILDKIT": "0"}
+# builder as there, a build finds every layer.
+_IMAGES = {"API_IMAGE": API, "RUNNER_IMAGE": RUNNER, "DOCKER_BUILDKIT": "0"}
 
 # For one command: it waits until Redis is well, and sends the sources of two images to the engine.
 _COMMAND_SECONDS = 300

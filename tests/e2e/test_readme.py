@@ -37,6 +37,7 @@ KINDS: dict[str, Callable[[str], bool]] = {
 NOT_RUN = {
     "make test": "these tests are a part of it",
     "docker compose up -d --build": "tests/compose runs it, with a container engine",
+    "docker build -f runner/Dockerfile -t will-it-compile-runner .": "so does tests/sandbox/test_image.py",
 }
 
 # What differs from run to run or from compiler to compiler, in the answers that README.md shows.

@@ -8,7 +8,7 @@ from chalicelib.catalog import load_catalog
 from tests.case_client import CaseClient
 from tests.case_files import Case, Run, body_of, case_folders, problems_of, read_case, runs_of
 from tests.compilers import real_compilers
-from tests.processes import HOST, ApiProcess
+from tests.processes import ApiProcess
 
 # As many as the smallest machine that runs these tests has cores.
 _THREADS = 2
@@ -30,7 +30,7 @@ def test_the_cases_of_a_compiler_hold_over_http() -> None:
         api.wait_for(
             lambda: api.call("GET", "/ready").status == 200, "a runner", timeout_seconds=_READY_SECONDS
         )
-        client = CaseClient(HOST, api.port)
+        client = CaseClient(api)
         offers = client.offers()
         assert [(offer.language, offer.id) for offer in offers] == [("c", gcc)]
         cases = [read_case(folder) for folder in case_folders() if folder.parent.name == "c"]

@@ -1,11 +1,14 @@
 """The runner's image with all its compilers: what it offers, in each sandbox, and that its answers are right.
 
-The image is built as users build it. A runner in a container like a task on Fargate works for an API of this
-host, through a real Redis.
+The image is built as users build it. A runner in a container like a task on Fargate, with no network but that
+of a real Redis, works for an API.
 """
 
+import contextlib
 import json
+import os
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +24,9 @@ from runner.toolchains import probe_toolchains
 from tests.case_client import CaseClient
 from tests.case_files import Run, body_of, case_folders, problems_of, read_case, runs_of
 from tests.engine import RUNNER, Engine
-from tests.processes import HOST, ApiProcess
-from tests.servers.redis_server import RedisServer
+from tests.namespaces import network_at
+from tests.processes import ApiProcess
+from tests.servers.tools import ROOT
 
 # What the image must offer: a compiler in two languages counts twice.
 _LANGUAGES = 9
@@ -63,26 +67,39 @@ print(json.dumps([each.model_dump(mode="json") for each in found.environments]))
 _NAMESPACES = {"security_opt": ["seccomp=unconfined", "apparmor=unconfined"], "cap_add": ["SYS_ADMIN"]}
 
 
+class _ApiBeside(ApiProcess):
+    """An API of this host that is in a task's network."""
+
+    def __init__(self, network: str) -> None:
+        """`network` is the file that stands for it."""
+        super().__init__({"REDIS_ENABLED": "true", "REDIS_ADDR": "127.0.0.1:6379"})
+        self._network = network
+
+    def reach(self) -> "contextlib.AbstractContextManager[object]":
+        """That network."""
+        return network_at(self._network)
+
+    def start(self) -> None:
+        """Starts it there."""
+        with self.reach():
+            super().start()
+
+
 @pytest.fixture(scope="module")
 def api(engine: Engine) -> Iterator[ApiProcess]:
-    """An API of this host, whose jobs a runner in a container does."""
-    with RedisServer() as redis_server:
-        settings = redis_server.environment()
-        inside = {**settings, "SANDBOX": "setpriv", "MAX_WORKERS": "2"}
-        with (
-            engine.container(["-m", "runner"], inside, network_mode="host") as container,
-            ApiProcess(settings) as api,
-        ):
-            started = time.monotonic()
-            deadline = started + _START_SECONDS
-            while not _environments(api):
-                container.reload()
-                assert container.status == "running", container.logs().decode(errors="replace")[-3000:]
-                assert time.monotonic() < deadline, container.logs().decode(errors="replace")[-3000:]
-                time.sleep(0.2)
-            print(f"a runner was ready {time.monotonic() - started:.1f} s after its container's start")
-            assert b"the record of the build holds for" in container.logs()
-            yield api
+    """An API whose jobs a runner in a container does."""
+    with engine.task({"SANDBOX": "setpriv", "MAX_WORKERS": "2"}) as task, _ApiBeside(task.network) as api:
+        started = time.monotonic()
+        deadline = started + _START_SECONDS
+        while not _environments(api):
+            task.container.reload()
+            logs = task.container.logs().decode(errors="replace")[-3000:]
+            assert task.container.status == "running", logs
+            assert time.monotonic() < deadline, logs
+            time.sleep(0.2)
+        print(f"a runner was ready {time.monotonic() - started:.1f} s after its container's start")
+        assert b"the record of the build holds for" in task.container.logs()
+        yield api
 
 
 def _environments(api: ApiProcess) -> list[dict[str, Any]]:
@@ -92,6 +109,23 @@ def _environments(api: ApiProcess) -> list[dict[str, Any]]:
 
 def _ids(environments: list[dict[str, Any]]) -> set[tuple[str, str]]:
     return {(each["language"], each["id"]) for each in environments}
+
+
+def test_the_words_of_the_readme_build_this_very_image(engine: Engine) -> None:
+    """`docker build`, as README.md has it, gives the image that is tested here."""
+    [command] = re.findall(r"^docker build .*", (ROOT / "README.md").read_text(), re.MULTILINE)
+    tag = f"{RUNNER}-readme"
+    words = [tag if word == "will-it-compile-runner" else word for word in command.split()]
+    assert tag in words
+    # The builder that has the layers already.
+    environment = {**os.environ, "DOCKER_BUILDKIT": "0"}
+    if engine.url:
+        environment["DOCKER_HOST"] = engine.url
+    built = subprocess.run(words, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
+    with engine.client() as client:
+        assert client.images.get(tag).id == client.images.get(RUNNER).id
+        client.images.remove(tag)
 
 
 def test_the_image_offers_what_it_promises(api: ApiProcess, engine: Engine) -> None:
@@ -128,7 +162,7 @@ def test_every_sandbox_offers_the_same(api: ApiProcess, engine: Engine) -> None:
 
 def test_the_image_answers_every_case_as_expected(api: ApiProcess) -> None:
     """All acceptance cases with all compilers of the image, through the HTTP API."""
-    catalog, client = load_catalog(), CaseClient(HOST, api.port, patience_seconds=_PATIENCE_SECONDS)
+    catalog, client = load_catalog(), CaseClient(api, patience_seconds=_PATIENCE_SECONDS)
     offers = client.offers()
 
     def check(folder: Path, run: Run) -> list[str]:
