@@ -15,17 +15,25 @@ from chalicelib.storage.base import Counts
 
 NAMESPACE = "WillItCompile"
 DIMENSION = "Stage"
+# Jobs. So few that with any target from 0.1 up and 1,000 runners it is one task that stays.
+LEAST_BACKLOG = 0.01
 
 
 def figures(counts: Counts, runners: int) -> dict[str, tuple[float, str]]:
-    """Name → (value, unit). `runners` is how many live; with none, one is what the first would have to do."""
+    """Name → (value, unit). `runners` is how many live; with none, one is what the first would have to do.
+
+    A moment without a job says little: between short jobs most moments are such. So a backlog per task is
+    never nothing, and target tracking, which multiplies by it and rounds up, leaves one task. That no job
+    ended for a while is what stops the last one.
+    """
     queued, processing = counts.by_status[Status.QUEUED], counts.by_status[Status.PROCESSING]
     backlog = queued + processing
     return {
         "QueuedJobs": (queued, "Count"),
         "ProcessingJobs": (processing, "Count"),
         "Backlog": (backlog, "Count"),
-        "BacklogPerTask": (backlog / max(1, runners), "Count"),
+        "BacklogPerTask": (max(LEAST_BACKLOG, backlog) / max(1, runners), "Count"),
+        "EndedJobs": (counts.totals.processed, "Count"),
         "OldestQueuedSeconds": (counts.oldest_queued_seconds, "Seconds"),
         "Runners": (runners, "Count"),
     }

@@ -98,7 +98,7 @@ def read_stage(name: str, path: Path | None = None) -> Stage:
         raise WrongUse(f"{chosen.name} cannot be read: {error}", "mend the file") from error
     known = {name for part in STACKS for name in parameters_of((TEMPLATES / f"{part}.yml").read_text())}
     for key, value in values.items():
-        if key not in known - FILLED_IN or not isinstance(value, str | int):
+        if key not in known - FILLED_IN or not isinstance(value, str | int | float):
             allowed = ", ".join(sorted(known - FILLED_IN))
             raise WrongUse(f"{chosen.name}: {key} is no parameter", f"use one of {allowed}")
     return Stage(name, {key: str(value) for key, value in values.items()})

@@ -8,9 +8,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
-from infra.simulation.cost import bill, task_hour
+from infra.simulation.cost import Bill, bill, task_hour
 from infra.simulation.limits import limits
+from infra.simulation.model import Run
 from infra.simulation.patterns import PATTERNS
 from infra.simulation.recommend import RECOMMENDED, day, search
 
@@ -27,6 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--min-tasks", type=int, default=RECOMMENDED.min_tasks)
     parser.add_argument("--max-tasks", type=int, default=RECOMMENDED.max_tasks)
     parser.add_argument("--target", type=float, default=RECOMMENDED.target_backlog_per_task)
+    parser.add_argument("--idle-seconds", type=int, default=RECOMMENDED.idle_seconds)
     options = parser.parse_args(arguments)
     if options.search:
         for value, scaling in search()[:10]:
@@ -37,39 +40,53 @@ def main(arguments: Sequence[str]) -> int:
         min_tasks=options.min_tasks,
         max_tasks=options.max_tasks,
         target_backlog_per_task=options.target,
+        idle_seconds=options.idle_seconds,
     )
     show(f"{scaling}\n")
-    show("pattern         jobs/day  p50 s  p95 s  p99 s  tasks (most)  USD/1,000 runners")
+    show("pattern         jobs/day  p50 s  p95 s  p99 s  tasks (most) starts  USD/1,000 runners  USD/compile")
     for pattern in PATTERNS:
         run = day(pattern, scaling)
         per_thousand = run.task_hours * task_hour() / run.jobs * 1000
+        month = monthly(run)
         show(
             f"{pattern.name:<14} {run.jobs:>9,} {run.p50_seconds:>6.1f} {run.p95_seconds:>6.1f}"
-            f" {run.p99_seconds:>6.1f} {run.tasks_on_average:>6.2f} ({run.most_tasks:>3})"
-            f" {per_thousand:>10.4f}   {pattern.words}"
+            f" {run.p99_seconds:>6.1f} {run.tasks_on_average:>6.2f} ({run.most_tasks:>3}) {run.starts:>6}"
+            f" {per_thousand:>10.4f}         {month.per_compile:.7f}   {pattern.words}"
         )
     show(
-        "\noffice hours, a month       fixed  requests  runners  Redis  total USD  USD/compile"
-        "  without the fixed"
+        "\noffice hours, a month                 p95 s   fixed  requests  runners   Redis  total USD"
+        "  USD/compile  without the fixed"
     )
     office = next(pattern for pattern in PATTERNS if pattern.name == "office")
     for volume in VOLUMES:
-        run = day(office, replace(scaling, max_tasks=1000), jobs_per_day=volume / DAYS_PER_MONTH)
+        run = day(office, scaling, jobs_per_day=volume / DAYS_PER_MONTH)
         for words, choice in (
             ("as it is by default", {}),
             ("two zones, Redis on nodes", {"zones": 2, "cache": "cache.t4g.small"}),
             ("nothing free of charge", {"free_tier": False}),
+            ("image through a NAT", {"egress": "nat", "layers": "nat"}),
         ):
-            month = bill(volume, run.task_hours * DAYS_PER_MONTH, seconds_per_call=COMPILE_SECONDS, **choice)
+            month = monthly(run, **choice)
             show(
-                f"{volume:>12,.0f} {words:<26} {month.fixed:>6.1f} {month.requests:>7.1f} "
-                f" {month.runners:>8.1f} {month.redis:>7.1f} {month.total:>8.1f}   {month.per_compile:.7f}  "
-                f" {month.variable_per_compile:.7f}"
+                f"{volume:>12,.0f} {words:<26} {run.p95_seconds:>4.0f}  {month.fixed:>6.1f}"
+                f" {month.requests:>7.1f}  {month.runners:>8.1f} {month.redis:>7.1f}"
+                f" {month.total:>8.1f}   {month.per_compile:.7f}   {month.variable_per_compile:.7f}"
             )
     show("\nthe limit                               busy runners   what to do")
     for limit in limits():
         show(f"{limit.name:<38} {limit.runners:>10,.0f}   {limit.remedy}")
     return 0
+
+
+def monthly(run: Run, **choice: Any) -> Bill:
+    """The bill of a month of such days."""
+    return bill(
+        run.jobs * DAYS_PER_MONTH,
+        run.task_hours * DAYS_PER_MONTH,
+        seconds_per_call=COMPILE_SECONDS,
+        starts=run.starts * DAYS_PER_MONTH,
+        **choice,
+    )
 
 
 def show(line: str) -> None:

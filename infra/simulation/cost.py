@@ -16,8 +16,13 @@ UNITS_PER_COMPILE = 80
 UNITS_PER_RUNNER_SECOND = 3.0
 KB_PER_JOB = 4.0  # a source of 1 or 2 KB, a result of as much, two hashes around them
 LOG_BYTES_PER_COMPILE = 600
-IMAGE_GB = 0.5
+# Compressed; 5.1 GB on a disk. An image of 3.84 GB was measured to be 1.9 GB through `gzip -1`, and this is
+# in proportion. Images that are kept to roll back to share their layers, while the compilers are the same.
+IMAGE_GB = 2.4
 ENDPOINTS = 4
+# What is published, and what alarms read: one metric each for five of ours and the two of target tracking,
+# two for the step from zero, four for the one to zero.
+METRICS, ALARMS = 7, 13
 
 
 @dataclass(frozen=True)
@@ -55,17 +60,27 @@ def bill(
     task_hours: float,
     *,
     seconds_per_call: float,
+    starts: float = 0,
     egress: str = "endpoints",
+    layers: str = "gateway",
     zones: int = 1,
     cache: str = "serverless",
     spot: bool = True,
     free_tier: bool = True,
 ) -> Bill:
-    """A month with that many compiles and hours of tasks; a call waits `seconds_per_call`."""
+    """A month with that many compiles, hours and starts of tasks; a call waits `seconds_per_call`.
+
+    `egress` is the network's parameter. `layers` is the way of the image's layers, all of them at each start:
+    "gateway", the free endpoint that a new network always has, or "nat" in an existing network without it.
+    """
     hours = prices.HOURS_PER_MONTH
-    ways = zones * ENDPOINTS * prices.ENDPOINT_HOUR if egress == "endpoints" else prices.NAT_HOUR
-    # Three alarms and metrics more than what is free cost nothing here: we are below ten of each.
-    watching = 0.0 if free_tier else 6 * prices.METRIC_MONTH + 8 * prices.ALARM_MONTH
+    nat = prices.NAT_HOUR + prices.PUBLIC_ADDRESS_HOUR
+    ways = zones * ENDPOINTS * prices.ENDPOINT_HOUR if egress == "endpoints" else nat
+    way_gb = prices.ENDPOINT_GB if egress == "endpoints" else prices.NAT_GB
+    metrics, alarms = METRICS, ALARMS
+    if free_tier:
+        metrics, alarms = max(0, metrics - prices.FREE_METRICS), max(0, alarms - prices.FREE_ALARMS)
+    watching = metrics * prices.METRIC_MONTH + alarms * prices.ALARM_MONTH
     fixed = ways * hours + prices.SECRET_MONTH + IMAGE_GB * prices.IMAGE_GB_MONTH + watching
     gb_seconds = compiles * FUNCTION_GB * (seconds_per_call + FUNCTION_OVERHEAD_SECONDS)
     calls = compiles
@@ -76,12 +91,13 @@ def bill(
         compiles * prices.API_GATEWAY_REQUEST
         + calls * prices.LAMBDA_REQUEST
         + gb_seconds * prices.LAMBDA_GB_SECOND
-        + compiles * LOG_BYTES_PER_COMPILE / 1e9 * prices.LOG_GB
+        + compiles * LOG_BYTES_PER_COMPILE / 1e9 * (prices.LOG_GB + way_gb)
     )
+    pulls = 0.0 if layers == "gateway" else starts * IMAGE_GB * prices.NAT_GB
     return Bill(
         fixed=fixed,
         requests=requests,
-        runners=task_hours * task_hour(spot=spot),
+        runners=task_hours * task_hour(spot=spot) + pulls,
         redis=_redis(compiles, task_hours, cache),
         compiles=compiles,
     )

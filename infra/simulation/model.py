@@ -20,11 +20,19 @@ METRIC_DELAY_SECONDS = 20
 # Target tracking waits for three minutes above the target and fifteen below nine tenths of it
 # (docs.aws.amazon.com/autoscaling/application: target tracking alarms).
 MINUTES_ABOVE, MINUTES_BELOW, LOW_SHARE = 3, 15, 0.9
-# From "one more" to a runner that claims: an address, 400 MB of image, then one compiler of each family.
-TASK_START_SECONDS = 60
+# From "one more" to a runner that claims: an assumption, to be measured in your account. Fargate keeps no
+# image (docs.aws.amazon.com/AmazonECS: fargate-pull-behavior), so each start has all of it. 40 s for a
+# machine and an address, as small images take (repost.aws: 30 to 45 s). 100 s to fetch 2.4 GB and unpack them
+# to 5.1 GB on one core: images of 0.4 and 0.9 GB were seen to start in 57 and 70 s, which is 27 s more for
+# each GB, and half as much again. 10 s for one compiler of each family. 30 s to be safe.
+TASK_START_SECONDS = 180
+# What is published instead of no backlog (chalicelib/metrics.py, and a test compares).
+LEAST_BACKLOG = 0.01
 # Steps of the policy that starts from zero: (backlog from, tasks).
 FROM_ZERO_STEPS = ((50, 10), (10, 3), (1, 1))
-FROM_ZERO_COOLDOWN_SECONDS = 120
+# Longer than a start, the minute until a metric shows it, and that metric's delay; a shorter one would start
+# as many again.
+FROM_ZERO_COOLDOWN_SECONDS = 300
 
 # Processor seconds of a compile: half of them under 0.3, one in a hundred over 3, as C and C++ files are.
 COMPILE_MEDIAN_SECONDS, COMPILE_SIGMA = 0.3, 1.0
@@ -40,6 +48,8 @@ class Scaling:
     max_tasks: int
     scale_out_cooldown_seconds: int
     scale_in_cooldown_seconds: int
+    # The last runners go when no job has waited, run or ended for so long.
+    idle_seconds: int
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,7 @@ class Run:
     mean_wait_seconds: float
     task_hours: float
     most_tasks: int
+    starts: int
     hours: float
 
     @property
@@ -98,7 +109,8 @@ def simulate(
             waits.append(start - arrived)
             fleet.work(start, compile_seconds(rng))
         if second % 60 == 59:
-            controller.observe(len(waiting) + fleet.busy(second), fleet.ready)
+            busy = fleet.busy(second + 1)
+            controller.observe(len(waiting) + busy, fleet.ready, len(waits) - busy)
         if second % 60 == METRIC_DELAY_SECONDS:
             fleet.resize(controller.decide(second, fleet.wanted), second)
     # Who still waits at the end has waited so long at least.
@@ -112,6 +124,7 @@ def simulate(
         mean_wait_seconds=sum(waits) / len(waits) if waits else 0.0,
         task_hours=fleet.task_seconds / 3600,
         most_tasks=fleet.most,
+        starts=fleet.starts,
         hours=hours,
     )
 
@@ -126,6 +139,7 @@ class _Fleet:
     def __init__(self, tasks: int) -> None:
         self.wanted = self.ready = self.most = tasks
         self.task_seconds = 0.0
+        self.starts = 0
         self._starting: deque[int] = deque()
         self._idle = tasks
         self._ends: list[float] = []
@@ -166,6 +180,7 @@ class _Fleet:
     def resize(self, tasks: int, second: int) -> None:
         """Starts what is missing; stops what is too much (those that only start come first)."""
         for _ in range(tasks - self.wanted):
+            self.starts += 1
             self._starting.append(second + TASK_START_SECONDS)
         for _ in range(self.wanted - tasks):
             if self._starting:
@@ -176,40 +191,79 @@ class _Fleet:
         self.wanted = tasks
 
 
+class Step:
+    """A step up, and what counts while its cooldown lasts.
+
+    Until then the capacity that it added is part of what the next step wants, so that only a larger one adds
+    something (docs.aws.amazon.com/autoscaling/application: cooldown periods).
+    """
+
+    def __init__(self, cooldown_seconds: int) -> None:
+        self._cooldown_seconds = cooldown_seconds
+        self._before = 0
+        self.at = -math.inf
+
+    def aim(self, second: int, wanted: int, aim_from: Callable[[int], int]) -> int:
+        """How many tasks there shall be, given how many it would be from so many."""
+        before = self._before if second - self.at < self._cooldown_seconds else wanted
+        aim = aim_from(before)
+        if aim > wanted:
+            self._before, self.at = before, second
+        return max(wanted, aim)
+
+
 class _Controller:
-    """Target tracking on the backlog per task, and a step from zero."""
+    """Target tracking on the backlog per task, a step from zero, and a step to zero.
+
+    Scaling counts from how many tasks are wanted, which for ECS is what it changes (the desired count), while
+    the metric is divided by the runners that live. So while tasks start, target tracking asks for too many.
+    """
 
     def __init__(self, scaling: Scaling) -> None:
         self._scaling = scaling
-        self._history: deque[tuple[int, int]] = deque(maxlen=MINUTES_BELOW)
-        self._out_at = self._in_at = self._step_at = -math.inf
+        self._per_task: deque[float] = deque(maxlen=MINUTES_BELOW)
+        self._work: deque[tuple[int, int]] = deque(maxlen=scaling.idle_seconds // 60)
+        self._out = Step(scaling.scale_out_cooldown_seconds)
+        self._from_zero = Step(FROM_ZERO_COOLDOWN_SECONDS)
+        self._in_at = -math.inf
+        self._ready = 0
 
-    def observe(self, backlog: int, ready: int) -> None:
-        """What the scheduled function publishes for a minute."""
-        self._history.append((backlog, ready))
+    def observe(self, backlog: int, ready: int, ended: int) -> None:
+        """What the scheduled function publishes for a minute (chalicelib/metrics.py)."""
+        self._per_task.append(max(LEAST_BACKLOG, backlog) / max(1, ready))
+        self._work.append((backlog, ended))
+        self._ready = ready
 
     def decide(self, second: int, wanted: int) -> int:
         """How many tasks there shall be."""
-        scaling = self._scaling
-        if not self._history:
+        scaling, tasks = self._scaling, wanted
+        if not self._work:
             return wanted
-        backlog, ready = self._history[-1]
-        tasks = wanted
-        if ready < 1 and backlog >= 1 and second - self._step_at >= FROM_ZERO_COOLDOWN_SECONDS:
-            self._step_at = second
-            tasks = wanted + next(step for least, step in FROM_ZERO_STEPS if backlog >= least)
-        per_task = [jobs / max(1, up) for jobs, up in self._history]
         target = scaling.target_backlog_per_task
-        above = per_task[-MINUTES_ABOVE:]
+        backlog, _ = self._work[-1]
+        above = list(self._per_task)[-MINUTES_ABOVE:]
+        if self._ready < 1 and backlog >= 1:
+            step = next(step for least, step in FROM_ZERO_STEPS if backlog >= least)
+            tasks = self._from_zero.aim(second, wanted, lambda before: before + step)
         if wanted and len(above) == MINUTES_ABOVE and min(above) > target:
-            # A step that is under way is waited for, unless this one is larger.
-            aim = math.ceil(max(1, ready) * per_task[-1] / target)
-            if aim > wanted and second - self._out_at >= scaling.scale_out_cooldown_seconds:
-                self._out_at = second
-                tasks = max(tasks, aim)
-        elif len(per_task) == MINUTES_BELOW and max(per_task) < LOW_SHARE * target and tasks == wanted:
-            aim = math.ceil(ready * max(per_task) / target)
-            if aim < wanted and second - max(self._in_at, self._out_at) >= scaling.scale_in_cooldown_seconds:
+            most = scaling.max_tasks
+            aim = self._out.aim(
+                second, wanted, lambda before: min(most, math.ceil(before * above[-1] / target))
+            )
+            tasks = max(tasks, aim)
+        elif len(self._per_task) == MINUTES_BELOW and max(self._per_task) < LOW_SHARE * target:
+            # Which of the fifteen values counts is not documented; with the newest most tasks go, and the
+            # other extreme, the largest, came out the same.
+            aim = math.ceil(wanted * self._per_task[-1] / target)
+            rested = second - max(self._in_at, self._out.at) >= scaling.scale_in_cooldown_seconds
+            if aim < wanted and tasks == wanted and rested:
                 self._in_at = second
                 tasks = aim
+        if self._idle():
+            tasks = 0
         return min(scaling.max_tasks, max(scaling.min_tasks, tasks))
+
+    def _idle(self) -> bool:
+        first, last = self._work[0], self._work[-1]
+        whole = len(self._work) == self._work.maxlen
+        return whole and first[1] == last[1] and not any(backlog for backlog, _ in self._work)

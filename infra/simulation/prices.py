@@ -26,12 +26,16 @@ SERVERLESS_LEAST_GB = 0.1
 SERVERLESS_UNIT = 0.0023 / 1e6
 CACHE_NODE_HOUR = {"cache.t4g.micro": 0.0128, "cache.t4g.small": 0.0256, "cache.m7g.large": 0.1264}
 
-ENDPOINT_HOUR = 0.01
-NAT_HOUR = 0.045
+# Traffic within a region between ECR and tasks is free, and so is S3 through a gateway endpoint, where the
+# layers of images come from (/ecr/pricing; docs.aws.amazon.com/AmazonECR: vpc-endpoints). Interface endpoints
+# and NAT gateways ask for each GB; a NAT gateway has a public address, too.
+ENDPOINT_HOUR, ENDPOINT_GB = 0.01, 0.01
+NAT_HOUR, NAT_GB = 0.045, 0.045
+PUBLIC_ADDRESS_HOUR = 0.005
 
 LOG_GB = 0.50
-# Ten metrics, ten alarms and three dashboards are always free; we have six metrics, eight alarms, one
-# dashboard.
+# Ten metrics, ten metrics in alarms and three dashboards are always free.
 METRIC_MONTH, ALARM_MONTH = 0.30, 0.10
+FREE_METRICS, FREE_ALARMS = 10, 10
 SECRET_MONTH = 0.40
 IMAGE_GB_MONTH = 0.10

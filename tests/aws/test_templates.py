@@ -20,15 +20,21 @@ import pytest
 from chalicelib.settings import Settings
 from chalicelib.storage.connection import CONNECT_TIMEOUT_SECONDS, RETRIES, SOCKET_TIMEOUT_SECONDS
 from infra.image import DOCKERFILE
-from infra.simulation.model import FROM_ZERO_COOLDOWN_SECONDS, FROM_ZERO_STEPS
-from infra.simulation.recommend import RECOMMENDED
 from infra.stage import FILLED_IN, ROOT, STACKS, TEMPLATES, parameters_of
 from runner.task_protection import Pace
 from tests.contract.conftest import SERVICE_USER
 
 # The metrics that the scheduled function publishes, all with the one dimension `Stage`.
 NAMESPACE = "WillItCompile"
-METRICS = {"QueuedJobs", "ProcessingJobs", "Backlog", "OldestQueuedSeconds", "Runners", "BacklogPerTask"}
+METRICS = {
+    "QueuedJobs",
+    "ProcessingJobs",
+    "Backlog",
+    "OldestQueuedSeconds",
+    "Runners",
+    "BacklogPerTask",
+    "EndedJobs",
+}
 # What CloudFormation takes as a text; a longer template would need a bucket.
 MOST_BYTES = 51_200
 
@@ -295,11 +301,11 @@ def test_a_failed_deployment_is_taken_back() -> None:
     assert "DesiredCount" not in service, "an update of the stack must not undo what scaling did"
 
 
-# -- scaling
+# -- metrics
 
 
 def test_only_published_metrics_are_watched() -> None:
-    """Alarms, policies and the dashboard use the six metrics, with the stage as their one dimension."""
+    """Alarms, policies and the dashboard use the published metrics, with the stage as their one dimension."""
     named = set()
     for part in STACKS:
         for value in walk(template(part)["Resources"]):
@@ -314,33 +320,3 @@ def test_only_published_metrics_are_watched() -> None:
             named |= {metric[1] for metric in metrics}
             assert metrics[0][2:] == ["Stage", "${Stage}"]
     assert named == METRICS
-
-
-def test_the_numbers_of_scaling_are_those_of_the_model() -> None:
-    """Target, bounds, cooldowns and steps of the template are what the simulation recommends."""
-    read = template("runners")["Parameters"]
-    assert {
-        "TargetBacklogPerTask": RECOMMENDED.target_backlog_per_task,
-        "MinTasks": RECOMMENDED.min_tasks,
-        "MaxTasks": RECOMMENDED.max_tasks,
-        "ScaleOutCooldownSeconds": RECOMMENDED.scale_out_cooldown_seconds,
-        "ScaleInCooldownSeconds": RECOMMENDED.scale_in_cooldown_seconds,
-    } == {
-        name: read[name]["Default"]
-        for name in (
-            "TargetBacklogPerTask",
-            "MinTasks",
-            "MaxTasks",
-            "ScaleOutCooldownSeconds",
-            "ScaleInCooldownSeconds",
-        )
-    }
-    policies = resources("AWS::ApplicationAutoScaling::ScalingPolicy")
-    step = policies["FromZero"]["StepScalingPolicyConfiguration"]
-    assert step["Cooldown"] == FROM_ZERO_COOLDOWN_SECONDS
-    # Bounds count from the alarm's threshold, which is one job.
-    steps = {
-        (each["MetricIntervalLowerBound"] + 1, each["ScalingAdjustment"]) for each in step["StepAdjustments"]
-    }
-    assert steps == set(FROM_ZERO_STEPS)
-    assert resources("AWS::CloudWatch::Alarm")["BacklogWithoutRunners"]["Threshold"] == 1

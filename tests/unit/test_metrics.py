@@ -1,25 +1,50 @@
 """What the scheduled function publishes: CloudWatch's embedded metric format, with the templates' names."""
 
 import json
+import math
 from pathlib import Path
 
-from chalicelib.metrics import DIMENSION, NAMESPACE, embedded, figures
+import pytest
+
+from chalicelib.metrics import DIMENSION, LEAST_BACKLOG, NAMESPACE, embedded, figures
 from chalicelib.models import Status, Totals
 from chalicelib.storage.base import Counts
+from infra.simulation import model
+from infra.simulation.recommend import RECOMMENDED
 
 _TEMPLATES = Path(__file__).resolve().parents[2] / "infra" / "templates"
 
 
+_TOTALS = Totals(completed=5, failed=4, timeout=3, error=2, cancelled=1)
+
+
 def _counts(queued: int, processing: int, oldest_queued_seconds: float = 0.0) -> Counts:
     by_status = dict.fromkeys(Status, 0) | {Status.QUEUED: queued, Status.PROCESSING: processing}
-    return Counts(by_status, Totals(), oldest_queued_seconds)
+    return Counts(by_status, _TOTALS, oldest_queued_seconds)
 
 
 def test_the_backlog_is_shared_by_the_runners_and_falls_to_the_first_when_there_is_none() -> None:
     """Queued and processing together, divided by those who live; by one when nobody does."""
     assert figures(_counts(30, 2), 4)["BacklogPerTask"] == (8.0, "Count")
     assert figures(_counts(30, 2), 0)["BacklogPerTask"] == (32.0, "Count")
-    assert figures(_counts(0, 0), 0)["BacklogPerTask"] == (0.0, "Count")
+
+
+@pytest.mark.parametrize("target", [0.1, 0.7, RECOMMENDED.target_backlog_per_task])
+@pytest.mark.parametrize("tasks", [1, 2, 20, 1000])
+def test_a_moment_without_a_job_leaves_one_task(tasks: int, target: float) -> None:
+    """Target tracking, which multiplies the tasks by value and target and rounds up, comes to one of them."""
+    value, _ = figures(_counts(0, 0), tasks)["BacklogPerTask"]
+    assert math.ceil(tasks * value / target) == 1
+    assert model.LEAST_BACKLOG == LEAST_BACKLOG
+
+
+def test_what_ended_is_counted_whatever_the_verdict() -> None:
+    """Jobs that a runner brought to an end are in the total, those that were cancelled are not."""
+    assert figures(_counts(0, 0), 1)["EndedJobs"] == (14, "Count")
+
+
+def test_the_oldest_job_s_age_is_in_seconds() -> None:
+    """It is published as it was counted."""
     assert figures(_counts(30, 2, 61.5), 4)["OldestQueuedSeconds"] == (61.5, "Seconds")
 
 
@@ -37,6 +62,7 @@ def test_the_line_is_one_publication_with_every_figure() -> None:
         "ProcessingJobs": 1,
         "Backlog": 4,
         "BacklogPerTask": 2.0,
+        "EndedJobs": 14,
         "OldestQueuedSeconds": 2.5,
         "Runners": 2,
     }
