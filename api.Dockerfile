@@ -17,7 +17,7 @@ RUN set -eu; \
         /opt/venv/bin/pip install -q --no-cache-dir --disable-pip-version-check --only-binary :all: \
             -r /tmp/python/requirements-local.txt "$@"; \
     }; \
-    install --no-index --find-links /tmp/python 2>/dev/null || install
+    PIP_NO_INDEX=1 PIP_FIND_LINKS=/tmp/python install 2>/dev/null || install
 WORKDIR /app
 COPY .chalice/config.json .chalice/config.json
 COPY chalicelib chalicelib
