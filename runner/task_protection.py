@@ -21,6 +21,9 @@ from urllib.parse import urlsplit
 
 logger = logging.getLogger("will_it_compile.runner")
 
+# Of our own, for the reason that worker.py gives.
+_jitter = random.Random()  # noqa: S311 -- no secret
+
 _PATH = "/task-protection/v1/state"
 
 
@@ -166,7 +169,7 @@ class TaskProtection:
         pause = min(self._pace.longest_pause_seconds, self._pace.shortest_pause_seconds * 2**self._failures)
         self._failures = min(self._failures + 1, 30)  # enough for the longest pause
         # Not all tasks at once: an agent that throttles is asked by many.
-        jitter = random.uniform(0.5, 1.0)  # noqa: S311 -- no secret
+        jitter = _jitter.uniform(0.5, 1.0)
         self._wait(jitter * pause)
 
     def _wait(self, seconds: float) -> None:

@@ -102,8 +102,10 @@ class DockerRun:
                 limit_hit = LimitHit.OUTPUT
             elif cancel is not None and cancel.is_set():
                 cancelled = True
+            elif now - self._started >= self._limits.wall_seconds:
+                limit_hit = LimitHit.TIMEOUT  # no question to the engine, which may take its time
             elif now >= sample_at:
-                limit_hit = self._sample(now - self._started)
+                limit_hit = self._sample()
                 if limit_hit is None and now >= inside_at:
                     if self._ended():
                         # Whoever still holds its output: the end of the program is the end of the run.
@@ -178,7 +180,7 @@ class DockerRun:
         kept += data[:room]
         self._truncated[stream] = self._truncated[stream] or len(data) > room
 
-    def _sample(self, wall_seconds: float) -> LimitHit | None:
+    def _sample(self) -> LimitHit | None:
         """Ask what the container uses; the limit that it is over, if any."""
         limits = self._limits
         usage = self._stats()
@@ -194,7 +196,7 @@ class DockerRun:
             return LimitHit.MEMORY
         if not self._word and tasks >= limits.processes:
             return LimitHit.PROCESSES
-        if self._cpu_seconds >= limits.cpu_seconds or wall_seconds >= limits.wall_seconds:
+        if self._cpu_seconds >= limits.cpu_seconds:
             return LimitHit.TIMEOUT
         return None
 
