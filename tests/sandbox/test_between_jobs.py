@@ -4,6 +4,7 @@ What one job leaves is looked for after every case of `test_hostile.py`; here it
 two at once.
 """
 
+import ctypes
 import gc
 import os
 import resource
@@ -81,8 +82,10 @@ class _Usage:
 
     @classmethod
     def now(cls) -> "_Usage":
-        """Of this process, without what only waits to be collected; the disk that its workspaces take."""
+        """Of this process, without what only waits to be used again; the disk that its workspaces take."""
         gc.collect()
+        # What glibc keeps of memory that was given back depends on what else this process has done.
+        ctypes.CDLL(None).malloc_trim(0)
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         own = [path for path in Path("/tmp").glob(f"wic-{os.getpid()}-*") for path in path.rglob("*")]
         return cls(

@@ -32,13 +32,16 @@ _LARGE = (
     + "int main() { return f1(1); }\n"
 )
 _WARNINGS = "\n".join(f"#warning number {n}" for n in range(200)) + "\nint main() {}\n"
-# A constant that takes each compiler a second or more; what it costs in steps differs.
-_SLOW = (
-    "constexpr unsigned f(unsigned s) { for (unsigned i = 0; i < 300; ++i)"
-    " for (unsigned j = 0; j < 300; ++j) s += i ^ j; return s; }\n"
-    + "".join(f"constexpr unsigned c{n} = f({n});\n" for n in range(8))
-    + "int main() {}\n"
-)
+
+
+def _slow(constants: int) -> str:
+    """A program of constants, each of which takes a compiler a tenth of a second."""
+    return (
+        "constexpr unsigned f(unsigned s) { for (unsigned i = 0; i < 300; ++i)"
+        " for (unsigned j = 0; j < 300; ++j) s += i ^ j; return s; }\n"
+        + "".join(f"constexpr unsigned c{n} = f({n});\n" for n in range(constants))
+        + "int main() {}\n"
+    )
 
 
 def _verdict(
@@ -103,12 +106,14 @@ def check_sweep(sandbox: Sandbox, compiler: str, sweep: Sweep, stage: str) -> No
     assert found[0][0] is Verdict.INCONCLUSIVE and found[-1][0] is Verdict.COMPILES, (found[0], found[-1])
 
 
-def check_time(sandbox: Sandbox, compiler: str, limit: str, tenths: Sequence[int]) -> None:
+def check_time(
+    sandbox: Sandbox, compiler: str, limit: str, tenths: Sequence[int], constants: int = 8
+) -> None:
     """Compile in each of those tenths of a second: out of time, or it compiles; the first is too short."""
-    arguments = ("-std=c++17", "-c")
+    arguments, source = ("-std=c++17", "-c"), _slow(constants)
 
     def at(tenth: int) -> tuple[Verdict, Reason | None, str]:
-        return _verdict(sandbox, compiler, arguments, _SLOW, **{limit: tenth * 0.1})
+        return _verdict(sandbox, compiler, arguments, source, **{limit: tenth * 0.1})
 
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(at, tenths))
@@ -116,7 +121,7 @@ def check_time(sandbox: Sandbox, compiler: str, limit: str, tenths: Sequence[int
     for verdict, why, told in found:
         assert (verdict, why) in ((Verdict.COMPILES, None), (Verdict.INCONCLUSIVE, Reason.TIMEOUT)), told
     assert found[0][0] is Verdict.INCONCLUSIVE, found[0]
-    assert _verdict(sandbox, compiler, arguments, _SLOW)[0] is Verdict.COMPILES
+    assert _verdict(sandbox, compiler, arguments, source)[0] is Verdict.COMPILES
 
 
 @pytest.mark.parametrize(

@@ -38,4 +38,5 @@ def test_a_container_that_gets_no_time_is_never_a_rejection(
     docker: Sandbox, compiler: str, limit: str
 ) -> None:
     """Far too little and about enough: inconclusive for the time, or it compiles in time."""
-    check_time(docker, compiler, limit, (1, 10))
+    # An engine takes up to a second to answer a question, and its clock is looked at in between.
+    check_time(docker, compiler, limit, (1, 40), constants=60)
