@@ -27,7 +27,6 @@ from tests.sandbox.hostile.corpus import LIMITS
 from tests.sandbox.hostile.leftovers import Leftovers
 from tests.sandbox.hostile.programs import VERSIONS, program
 
-_JOBS = 200
 _SLOTS = 4
 # Python keeps what it has once needed for four jobs at a time: before the count begins, that is warmed up. It
 # takes longest with an engine's client library: 5 MiB more after 160 jobs, and no more than that after 400.
@@ -65,6 +64,8 @@ _HOSTILE = (
     _Job("makes files", ("./probe", "many-files")),
     _Job("eats shared memory", ("./probe", "eat-shared", "2000")),
 )
+
+_JOBS = [_HOSTILE[number % len(_HOSTILE)] for number in range(200)]
 
 _HONEST = _Job(
     "honest", ("g++", "-O1", "-c", "-x", "c++", "main.c"), "#include <map>\nstd::map<int, int> m;\n"
@@ -114,23 +115,29 @@ def start(sandbox: Sandbox, workspace_with_probe: Callable[[], Workspace]) -> St
 
 @pytest.mark.timeout(240)  # seconds; about 50 on two idle cores
 def test_two_hundred_hostile_jobs_cost_the_runner_nothing(start: Start) -> None:
-    """After 200 hostile jobs on four slots memory, open files, threads and disk are where they were."""
-    jobs = [_HOSTILE[number % len(_HOSTILE)] for number in range(_JOBS)]
+    """After 200 hostile jobs on four slots memory, open files, threads and disk are where they were.
+
+    A leak shows in every two hundred; what Python or the allocator grows by once does not come again.
+    """
+    grown: list[int] = []
     with ThreadPoolExecutor(_SLOTS) as pool:
-        list(pool.map(start, jobs[:_WARM_UP]))
-        left_before, before = Leftovers.look(), _Usage.now()
-        started = time.monotonic()
-        ends = Counter(str(result.limit_hit or result.exit_code) for result in pool.map(start, jobs))
-        seconds = time.monotonic() - started
-        after, left = _Usage.now(), Leftovers.look().since(left_before)
-    print(f"{_JOBS} jobs in {seconds:.1f} s; ends: {dict(ends)}\nbefore {before}\nafter  {after}")
+        list(pool.map(start, _JOBS[:_WARM_UP]))
+        while len(grown) < _MEASUREMENTS and not (grown and grown[-1] < _MOST_GROWTH_BYTES):
+            grown.append(_growth(start, pool))
+    assert grown[-1] < _MOST_GROWTH_BYTES, grown
+
+
+def _growth(start: Start, pool: ThreadPoolExecutor) -> int:
+    """By how many bytes this process is larger after the jobs; in all else it must be as before."""
+    left_before, before = Leftovers.look(), _Usage.now()
+    started = time.monotonic()
+    ends = Counter(str(result.limit_hit or result.exit_code) for result in pool.map(start, _JOBS))
+    seconds = time.monotonic() - started
+    after, left = _Usage.now(), Leftovers.look().since(left_before)
+    print(f"{len(_JOBS)} jobs in {seconds:.1f} s; ends: {dict(ends)}\nbefore {before}\nafter  {after}")
     assert left == []
-    assert (after.descriptors, after.threads, after.disk_bytes) == (
-        before.descriptors,
-        before.threads,
-        before.disk_bytes,
-    )
-    assert after.resident_bytes - before.resident_bytes < _MOST_GROWTH_BYTES
+    assert replace(after, resident_bytes=0) == replace(before, resident_bytes=0)
+    return after.resident_bytes - before.resident_bytes
 
 
 @contextmanager
