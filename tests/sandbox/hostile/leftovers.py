@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from runner.sandbox.slots import FIRST_UID, SLOTS
+from runner.sandbox.slots import FIRST_UID, SLOTS, quarantined
 from runner.workspace import PREFIX
 
 # Where every user of a host may write, and so where a job could leave a file if a sandbox let it.
@@ -46,9 +46,10 @@ def _is_slot(uid: int) -> bool:
 
 
 def _held() -> set[int]:
-    """The slots that some runner of this network namespace holds."""
+    """The slots that some runner of this network namespace holds, but not those that we could not clear."""
     sockets = Path("/proc/net/unix").read_text()
-    return {int(uid) for uid in re.findall(r"@will-it-compile/slot/(\d+)$", sockets, re.MULTILINE)}
+    found = {int(uid) for uid in re.findall(r"@will-it-compile/slot/(\d+)$", sockets, re.MULTILINE)}
+    return found - set(quarantined())
 
 
 def _processes() -> frozenset[str]:
