@@ -18,7 +18,7 @@ from runner.diagnostics import bounds, parse, shown
 from runner.output import clean_text
 from runner.sandbox.base import Limits, Sandbox, SandboxError, SandboxResult
 from runner.toolchains import Toolchains
-from runner.verdict import LimitPattern, classify
+from runner.verdict import classify, limit_patterns
 from runner.workspace import Workspace
 
 _NANOSECONDS_PER_SECOND = 1_000_000_000
@@ -56,11 +56,7 @@ class Compiler:
         self._toolchains = toolchains
         self._limits = limits
         self._patterns = {
-            family: tuple(
-                LimitPattern(reason=message.reason, pattern=re.compile(message.pattern))
-                for message in catalog.limit_messages(family)
-            )
-            for family in catalog.families
+            name: limit_patterns(family.limit_messages) for name, family in catalog.families.items()
         }
         self._refusals = {
             family.id: re.compile(family.refusal) for family in catalog.families.values() if family.refusal

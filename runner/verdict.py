@@ -2,8 +2,8 @@
 
 The one promise: a limit that was hit, or a compiler that broke, is never called a rejection.
 Most of it is known from the sandbox. What is left are limits that a compiler survives and reports
-in its own words; those words are data of the catalogue (`limit_messages.toml`), one list per
-compiler family.
+in its own words; those words are data of the catalogue (`LimitMessage`), a list in
+each compiler family's file.
 
 A job's author can make a compiler print any line at all, line breaks included (a failed
 static_assert does). So words alone decide nothing: they count only when the compiler failed and
@@ -12,9 +12,10 @@ located no error of its own in the source. A forger needs such an error to make 
 
 import re
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from chalicelib.catalog import LimitMessage
 from chalicelib.models import Reason, Verdict
 from runner.sandbox.base import LimitHit, SandboxResult
 
@@ -48,11 +49,25 @@ _REFUSAL = re.compile(
 class LimitPattern:
     """A limit or crash in a compiler's own words: `pattern` is searched in all that it says.
 
-    It must describe complete lines, `(?m)^…$`, as the compiler or its driver prints them.
+    It must describe complete lines, `(?m)^…$`, as the compiler or its driver prints them. Where it is found,
+    what `explains` finds is no error about the source either.
     """
 
     reason: Reason
     pattern: re.Pattern[str]
+    explains: re.Pattern[str] | None = None
+
+
+def limit_patterns(messages: Iterable[LimitMessage]) -> tuple[LimitPattern, ...]:
+    """The catalogue's words of one family, ready to be searched for."""
+    return tuple(
+        LimitPattern(
+            reason=message.reason,
+            pattern=re.compile(message.pattern),
+            explains=re.compile(message.explains) if message.explains else None,
+        )
+        for message in messages
+    )
 
 
 def classify(
@@ -102,6 +117,8 @@ def _reported(
     if result.signal is None:
         for entry in found:
             text = entry.pattern.sub("", text)
+            if entry.explains is not None:
+                text = entry.explains.sub("", text)
         if refusal.search(text):
             return None
     reasons = [entry.reason for entry in found]

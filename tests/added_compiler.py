@@ -32,9 +32,7 @@ def catalog_with(name: str, like: str) -> Catalog:
     start = language.index(f'[[compilers]]\nid = "{like}"\n')
     end = language.find("[[compilers]]", start + 1)
     entry = language[start : end if end > 0 else None].replace(f'"{like}"', f'"{name}"')
-    return parse_catalog(
-        {**texts.languages, "c.toml": f"{language}\n{entry}"}, texts.families, texts.limit_messages
-    )
+    return parse_catalog({**texts.languages, "c.toml": f"{language}\n{entry}"}, texts.families)
 
 
 def main(name: str, like: str) -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from chalicelib.catalog import command, options
-from chalicelib.catalog.model import Compiler, Family, Language, LimitMessage
+from chalicelib.catalog.model import Compiler, Family, Language
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import Stage
 
@@ -15,16 +15,10 @@ class Catalog:
     Raises `ValueError` when the parts do not fit together: such a catalogue must not be shipped.
     """
 
-    def __init__(
-        self,
-        languages: Sequence[Language],
-        families: Sequence[Family],
-        limit_messages: Mapping[str, Sequence[LimitMessage]],
-    ) -> None:
+    def __init__(self, languages: Sequence[Language], families: Sequence[Family]) -> None:
         self.languages = tuple(languages)
         own = {family.id: family for family in families}
-        self.families = {name: _with_options(family, own) for name, family in own.items()}
-        self._limit_messages = {family: tuple(messages) for family, messages in limit_messages.items()}
+        self.families = {name: _complete(family, own) for name, family in own.items()}
         self._by_name: dict[str, Language] = {}
         for language in languages:
             for name in (language.id, language.name, *language.aliases):
@@ -45,10 +39,6 @@ class Catalog:
     def refuse_option(self, family_id: str, option: str) -> str | None:
         """See `options.refuse_option`: a sentence for the 400, or None when the option is allowed."""
         return options.refuse_option(self.family(family_id), option)
-
-    def limit_messages(self, family_id: str) -> tuple[LimitMessage, ...]:
-        """How compilers of the family word a limit that was hit."""
-        return self._limit_messages.get(family_id, ())
 
     def foreign_source(self, language: Language, file_name: str) -> Language | None:
         """The other language whose source file this is by its name.
@@ -115,7 +105,8 @@ class Catalog:
             raise ValueError(f"family {family.id!r}: tries stages again that it does not have")
         rules = family.options
         refused = [pattern for refusal in rules.refuse for pattern in refusal.patterns]
-        for pattern in (family.refusal or "", *rules.allow, *refused):
+        words = [pattern for each in family.limit_messages for pattern in (each.pattern, each.explains)]
+        for pattern in (family.refusal or "", *rules.allow, *refused, *words):
             try:
                 re.compile(pattern)
             except re.error as error:
@@ -156,10 +147,15 @@ def _named(standard: str | dict[str, str] | None) -> tuple[str, ...]:
     return tuple(standard.values())
 
 
-def _with_options(family: Family, families: Mapping[str, Family]) -> Family:
-    """The family with the option rules that hold for it."""
-    if not family.options_like:
-        return family
-    if family.options_like not in families:
-        raise ValueError(f"family {family.id!r}: there is no family {family.options_like!r}")
-    return family.model_copy(update={"options": families[family.options_like].options})
+def _complete(family: Family, families: Mapping[str, Family]) -> Family:
+    """The family with what it takes from others: option rules, and words for limits behind its own."""
+    others = {name for name in (family.options_like, *family.limit_messages_like) if name}
+    if unknown := others - set(families):
+        raise ValueError(f"family {family.id!r}: there is no family {min(unknown)!r}")
+    messages = [*family.limit_messages]
+    for name in family.limit_messages_like:
+        messages += families[name].limit_messages
+    update: dict[str, object] = {"limit_messages": tuple(messages), "limit_messages_like": ()}
+    if family.options_like:
+        update |= {"options": families[family.options_like].options}
+    return family.model_copy(update=update)

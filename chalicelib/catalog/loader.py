@@ -8,14 +8,10 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from chalicelib.catalog.catalog import Catalog
-from chalicelib.catalog.model import Family, Language, LimitMessage
-
-_LIMIT_MESSAGES = "limit_messages.toml"
+from chalicelib.catalog.model import Family, Language
 
 
-def parse_catalog(
-    languages: Mapping[str, str], families: Mapping[str, str], limit_messages: str = ""
-) -> Catalog:
+def parse_catalog(languages: Mapping[str, str], families: Mapping[str, str]) -> Catalog:
     """A catalogue from TOML texts by file name; `ValueError` that names the file when one is wrong."""
 
     def table(name: str, text: str) -> dict[str, object]:
@@ -24,24 +20,10 @@ def parse_catalog(
         except tomllib.TOMLDecodeError as error:
             raise ValueError(f"catalogue file {name}: {error}") from error
 
-    messages = table(_LIMIT_MESSAGES, limit_messages)
-    found = messages.pop("like", {})
-    like = found if isinstance(found, dict) else {}
-
-    def spoken_by(family: str) -> list[LimitMessage]:
-        names = [family, *_entries(like.get(family))]
-        entries = [entry for name in names for entry in _entries(messages.get(str(name)))]
-        return [LimitMessage.model_validate(entry) for entry in entries]
-
     return Catalog(
         languages=[Language.model_validate(table(name, text)) for name, text in sorted(languages.items())],
         families=[Family.model_validate(table(name, text)) for name, text in sorted(families.items())],
-        limit_messages={family: spoken_by(family) for family in {*messages, *like}},
     )
-
-
-def _entries(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +32,19 @@ class CatalogTexts:
 
     languages: Mapping[str, str]
     families: Mapping[str, str]
-    limit_messages: str
 
 
 def catalog_texts() -> CatalogTexts:
     """The text of every catalogue file of this package."""
     folder = files("chalicelib.catalog")
-    languages = _texts(folder)
-    limit_messages = languages.pop(_LIMIT_MESSAGES, "")
-    return CatalogTexts(languages, _texts(folder / "families"), limit_messages)
+    return CatalogTexts(_texts(folder), _texts(folder / "families"))
 
 
 @cache
 def load_catalog() -> Catalog:
     """The catalogue of this package: read on the first call, shared afterwards."""
     texts = catalog_texts()
-    return parse_catalog(texts.languages, texts.families, texts.limit_messages)
+    return parse_catalog(texts.languages, texts.families)
 
 
 def _texts(folder: Traversable) -> dict[str, str]:

@@ -59,10 +59,22 @@ class VersionProbe(Entry):
 
 
 class LimitMessage(Entry):
-    """Words by which a compiler reports a limit as if it were an ordinary error (a regular expression)."""
+    r"""Words by which a compiler reports a limit, or its own crash, as if it were an ordinary error.
+
+    `pattern` describes complete lines, ``(?m)^…$``, and begins with the name that the program prints there: a
+    job's text can be anywhere else. What it matches is taken out before ordinary errors are looked for, so it
+    must not reach over one: ``(?:(?!error: )[^\n])*`` is the rest of a line. `explains` finds errors that may
+    come of the same limit; they count for nothing where `pattern` is found. The pattern ``\A`` stands last
+    for compilers whose rejections always hold an error in the shape of the family's `refusal`: without one
+    they broke down, however they put it.
+
+    A thread that cannot be made is counted as memory, which its stack takes: compilers word it alike for want
+    of memory and of threads, and no source asks for threads.
+    """
 
     reason: Reason
     pattern: str
+    explains: str = ""
 
 
 class Target(Entry):
@@ -113,6 +125,8 @@ class Family(Entry):
     version: VersionProbe
     options: OptionRules = OptionRules()
     options_like: str = Field("", description="Another family, whose option rules hold for this one.")
+    limit_messages: tuple[LimitMessage, ...] = ()
+    limit_messages_like: tuple[str, ...] = Field((), description="Families that it speaks like as well.")
 
 
 class Standard(Entry):

@@ -71,4 +71,4 @@ def _narrowed(language_id: str, family_id: str) -> Catalog:
         )
         for family in full.families.values()
     ]
-    return Catalog(languages, families, {family: full.limit_messages(family) for family in full.families})
+    return Catalog(languages, families)

@@ -6,7 +6,6 @@ limit at other places, and word it in other ways, the further they get. test_fal
 few values of each.
 """
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from chalicelib.catalog import load_catalog
 from chalicelib.models import Reason, Verdict
 from runner.sandbox.base import Limits, Sandbox, SandboxError
 from runner.sandbox.limits import MIB, default_limits
-from runner.verdict import LimitPattern, classify
+from runner.verdict import classify, limit_patterns
 from runner.workspace import Workspace
 from tests.sandbox.hostile.programs import program
 
@@ -49,7 +48,7 @@ def _verdict(
 ) -> tuple[Verdict, Reason | None, str]:
     """As the runner judges a run, with what the compiler said; `changes` are to the default limits."""
     family = "clang" if compiler.startswith("clang") else "gcc"
-    patterns = [LimitPattern(m.reason, re.compile(m.pattern)) for m in load_catalog().limit_messages(family)]
+    patterns = limit_patterns(load_catalog().family(family).limit_messages)
     limits: Limits = replace(default_limits(), **changes)
     with Workspace.create({"main.cpp": source}) as workspace:
         try:

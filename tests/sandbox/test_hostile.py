@@ -29,7 +29,7 @@ from runner.compiler import Compiler
 from runner.output import clean_text
 from runner.sandbox.base import LimitHit, Sandbox, SandboxError, SandboxResult
 from runner.toolchains import Toolchains, probe_toolchains
-from runner.verdict import LimitPattern, classify
+from runner.verdict import classify, limit_patterns
 from runner.workspace import Workspace
 from tests.sandbox.hostile.corpus import COMPILERS, FOLDER, LIMITS, Case, load_corpus
 from tests.sandbox.hostile.leftovers import Leftovers
@@ -108,8 +108,7 @@ def toolchains(sandbox: Sandbox) -> Toolchains:
         for language in full.languages
         if language.id in ("c", "cpp")
     ]
-    families = {family: full.limit_messages(family) for family in full.families}
-    catalog = Catalog(languages, list(full.families.values()), families)
+    catalog = Catalog(languages, list(full.families.values()))
     # What an image has is not on this host's PATH: the probe itself finds out.
     found = probe_toolchains(catalog, sandbox, LIMITS, find_executable=lambda name: name)
     for name in wanted:
@@ -161,7 +160,7 @@ def _command(request: CompileRequest) -> tuple[str, ...]:
 
 def _around_the_request(sandbox: Sandbox, case: Case, request: CompileRequest, family: str) -> Result:
     """Compile bytes that a request cannot carry, and judge as the runner does."""
-    patterns = [LimitPattern(m.reason, re.compile(m.pattern)) for m in load_catalog().limit_messages(family)]
+    patterns = limit_patterns(load_catalog().family(family).limit_messages)
     with Workspace.create(dict.fromkeys(request.files, "")) as workspace:
         for name, text in request.files.items():
             (workspace.path / name).write_bytes(text.encode(case.encoding))

@@ -5,7 +5,7 @@ the other, from so tight that nothing works to so wide that it is never met. Eve
 runner's own `Compiler`, since what counts as a compiler's error is the family's affair.
 
 A language that the catalogue gains needs an entry in `_SWEEPS`; what its compiler says then belongs into
-chalicelib/catalog/limit_messages.toml.
+the file of its family.
 """
 
 from collections import Counter

@@ -1,6 +1,5 @@
 """No false verdict: real compilers, each limit, and programs that compile when they are let."""
 
-import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from chalicelib.models import Reason, Verdict
 from runner.sandbox.base import Sandbox, SandboxResult
 from runner.sandbox.limits import MIB
 from runner.sandbox.supervisor import limit_of_signal
-from runner.verdict import LimitPattern, classify
+from runner.verdict import LimitPattern, classify, limit_patterns
 from tests.compilers import installed
 from tests.sandbox.support import compile_in, missing
 
@@ -43,9 +42,9 @@ def _installed(program: str) -> list[str]:
     return [*dict.fromkeys(found[:1] + found[-1:])]
 
 
-def _patterns(compiler: str) -> list[LimitPattern]:
+def _patterns(compiler: str) -> tuple[LimitPattern, ...]:
     family = "clang" if compiler.startswith("clang") else "gcc"
-    return [LimitPattern(m.reason, re.compile(m.pattern)) for m in load_catalog().limit_messages(family)]
+    return limit_patterns(load_catalog().family(family).limit_messages)
 
 
 def test_both_families_are_here_to_be_tested() -> None:

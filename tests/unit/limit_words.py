@@ -171,6 +171,13 @@ _GO = [
         Reason.INFRASTRUCTURE,
         "go: error obtaining buildID for go tool compile: open /dev/null: too many open files",
     ),
+    (
+        Reason.INFRASTRUCTURE,
+        "/usr/lib/go-1.24/src/runtime/rand.go:10:2: package internal/byteorder is not in std "
+        "(/usr/lib/go-1.24/src/internal/byteorder)\n"
+        "/usr/lib/go-1.24/src/reflect/iter.go:8:2: open /usr/lib/go-1.24/src/iter: too many open files\n"
+        "main.go:3:8: package os is not in GOROOT (/usr/lib/go-1.24/src/os)",
+    ),
     (Reason.DISK, "go: creating work dir: mkdir /tmp/go-build1: no space left on device"),
     (Reason.COMPILER_CRASH, "./main.go:3:6: internal compiler error: bad type\n\nPlease file a bug report"),
 ]

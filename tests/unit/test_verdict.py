@@ -7,13 +7,13 @@ import pytest
 from chalicelib.catalog import load_catalog
 from chalicelib.models import Reason, Verdict
 from runner.sandbox.base import LimitHit
-from runner.verdict import LimitPattern, classify
+from runner.verdict import LimitPattern, classify, limit_patterns
 from tests.factories import make_run
 from tests.unit.limit_words import ERRORS, SEEN
 
 
-def _patterns(family: str) -> list[LimitPattern]:
-    return [LimitPattern(m.reason, re.compile(m.pattern)) for m in load_catalog().limit_messages(family)]
+def _patterns(family: str) -> tuple[LimitPattern, ...]:
+    return limit_patterns(load_catalog().family(family).limit_messages)
 
 
 def test_exit_status_zero_compiles() -> None:
