@@ -31,8 +31,9 @@ DISK_MIB = 128
 # few more, and threads count as well.
 PROCESSES = 128
 
-# The C and C++ headers of one translation unit are read one inside the other, 200 deep at most.
-OPEN_FILES = 256
+# C and C++ headers are read one inside the other, 200 deep at most; go looks at the packages of its library
+# side by side, and took up to 320 for a program that imports them all.
+OPEN_FILES = 1024
 
 # An empty file costs no bytes of disk but about 1 kB of kernel memory: one for every 16 kB of
 # disk is far more than a compiler makes.

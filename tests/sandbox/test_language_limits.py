@@ -20,7 +20,7 @@ from chalicelib.catalog import load_catalog
 from chalicelib.models import CompileRequest, Reason, Result, Stage, Verdict
 from runner.compiler import Compiler
 from runner.sandbox.base import Sandbox
-from runner.sandbox.limits import MIB, default_limits
+from runner.sandbox.limits import MIB, OPEN_FILES, default_limits
 from runner.toolchains import native_target
 from tests.sandbox.language_tools import LANGUAGES, expected_here, newest_here, probed
 from tests.sandbox.support import missing
@@ -92,7 +92,7 @@ _HERE = [sweep for sweep in _SWEEPS if sweep.language in ("c", *expected_here())
 # Steps from tight to wide: the tight half fails at once, so most of the time goes to the wide ones.
 _MEMORY_STEPS = 7
 _PROCESSES = (1, 2, 3, 4, 5, 7, 9, 12)
-_OPEN_FILES = (24, 28, 34, 64, 128)
+_OPEN_FILES = (24, 25, 27, 30, 34, 40, 48, 57, 64, 128, OPEN_FILES)
 _CPU_SECONDS = (0.02, 0.1, 0.2)
 
 
@@ -180,7 +180,7 @@ def test_open_files_are_never_a_rejection_however_few_there_are(
 ) -> None:
     """Those that the sandbox needs, and a few more: inconclusive for the runner's sake, or it compiles."""
     # bubblewrap needs few, Landlock opens every place that it allows.
-    few = (12, 14, 17) if sandbox.name == "bubblewrap" else ()
+    few = (12, 14, 17, 18) if sandbox.name == "bubblewrap" else ()
     results = [_compile(sandbox, sweep, stage, open_files=count) for count in (*few, *_OPEN_FILES)]
     for result in results:
         told = f"{result.verdict} {result.reason} {result.stdout[:300]}{result.stderr[:900]}"

@@ -178,6 +178,18 @@ _GO = [
         "/usr/lib/go-1.24/src/reflect/iter.go:8:2: open /usr/lib/go-1.24/src/iter: too many open files\n"
         "main.go:3:8: package os is not in GOROOT (/usr/lib/go-1.24/src/os)",
     ),
+    (
+        Reason.INFRASTRUCTURE,
+        "/usr/lib/go-1.24/src/errors/wrap.go:8:2: package internal/reflectlite is not in std "
+        "(/usr/lib/go-1.24/src/internal/reflectlite)\n"
+        "/usr/lib/go-1.24/src/io/fs/glob.go:8:2: cannot find package",
+    ),
+    (Reason.INFRASTRUCTURE, "main.go:3:8: package fmt is not in std (/usr/lib/go-1.24/src/fmt)"),
+    (
+        Reason.INFRASTRUCTURE,
+        "go: error obtaining buildID for go tool compile: fork/exec /usr/lib/go-1.19/compile: "
+        "bad file descriptor",
+    ),
     (Reason.DISK, "go: creating work dir: mkdir /tmp/go-build1: no space left on device"),
     (Reason.COMPILER_CRASH, "./main.go:3:6: internal compiler error: bad type\n\nPlease file a bug report"),
 ]

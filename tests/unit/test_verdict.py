@@ -88,6 +88,13 @@ def test_the_same_words_beside_an_error_in_the_source_do_not(family: str, reason
         assert _judge(family, text) == (Verdict.REJECTED, None)
 
 
+@pytest.mark.parametrize("package", ["slices", "crypto/sha3", "nosuch/fmt", "internal/nosuch"])
+def test_a_package_that_a_version_of_go_does_not_have_is_an_error_in_the_source(package: str) -> None:
+    """It is told in the words that also come of too few open files, but of what may well be missing."""
+    said = f"main.go:3:8: package {package} is not in GOROOT (/usr/lib/go-1.19/src/{package})\n"
+    assert _judge("go", said) == (Verdict.REJECTED, None)
+
+
 @pytest.mark.parametrize(
     "words", ["out of memory", "final link failed: No space left on device", "cannot find -lomp"]
 )
