@@ -8,6 +8,8 @@ from chalicelib.models import Result
 
 # Given for the service's parser alone: without them a compiler prints what `stdout` and `stderr` show.
 FOR_THE_PARSER = frozenset({"-fdiagnostics-parseable-fixits", "--error-format=json"})
+# As jobs have it: compilers translate their messages, and choose their quotes, by the locale.
+_LOCALE = {"LC_ALL": "C.UTF-8"}
 # Where the folder with the files is seen in a container.
 _FOLDER = "/src"
 
@@ -29,10 +31,10 @@ def receipt(result: Result) -> dict[str, Any] | None:
 def reproduce(command: Sequence[str], variables: Mapping[str, str], image: str) -> str:
     """One line for a shell, to be run in a folder that holds the request's files under their names."""
     command = [argument for argument in command if argument not in FOR_THE_PARSER]
+    assignments = _assignments({**_LOCALE, **variables})
     if not image:
-        words = ["env", *_assignments(variables)] if variables else []
-        return shlex.join([*words, *command])
-    options = [word for assignment in _assignments(variables) for word in ("--env", assignment)]
+        return shlex.join(["env", *assignments, *command])
+    options = [word for assignment in assignments for word in ("--env", assignment)]
     executable, *arguments = command
     # The image's own entry point may be anything; `$PWD` is the one word that the shell is to replace.
     return " ".join(

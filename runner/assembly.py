@@ -6,6 +6,7 @@ import os
 import socket
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from chalicelib.catalog import load_catalog
 from chalicelib.errors import SettingsError
@@ -14,8 +15,9 @@ from chalicelib.settings import Settings
 from chalicelib.storage.base import JobStore
 from runner.compiler import Compiler
 from runner.health import Sign
+from runner.image_compilers import find_in_images, sandboxes_by_image
 from runner.sandbox import choose_sandbox, compiler_finder, sandboxes_with
-from runner.sandbox.base import Limits, Sandbox
+from runner.sandbox.base import ImageSandbox, Limits, Sandbox
 from runner.sandbox.limits import default_limits
 from runner.self_tests import find_toolchains
 from runner.task_protection import NoProtection, TaskProtection
@@ -37,7 +39,8 @@ def limits_of(settings: Settings) -> Limits:
 
 def open_sandbox(settings: Settings) -> Sandbox:
     """A sandbox that was seen to work. Raises `SandboxUnavailable`: without one nothing is compiled."""
-    sandbox = choose_sandbox(settings.sandbox, sandboxes_with(settings.runner_image))
+    sandboxes = sandboxes_with(settings.runner_image, load_catalog().official_images)
+    sandbox = choose_sandbox(settings.sandbox, sandboxes)
     logger.info("sandbox: %s (SANDBOX=%s)", sandbox.name, settings.sandbox)
     for weakness in sandbox.weaknesses:
         logger.warning("sandbox: weakness: %s", weakness)
@@ -46,14 +49,21 @@ def open_sandbox(settings: Settings) -> Sandbox:
 
 def find_compilers(settings: Settings, sandbox: Sandbox) -> Toolchains:
     """The compilers that are here and passed their self-test. Raises `SettingsError` when there is none."""
-    toolchains = find_toolchains(
-        load_catalog(),
+    catalog, limits = load_catalog(), limits_of(settings)
+    find = partial(
+        find_toolchains,
+        catalog,
         sandbox,
-        limits_of(settings),
+        limits,
         find_executable=compiler_finder(sandbox),
         wanted=settings.compilers,
         image=settings.runner_image,
     )
+    if isinstance(sandbox, ImageSandbox):
+        logger.info("sandbox: images with compilers: %s", ", ".join(sandbox.images))
+        toolchains = find_in_images(catalog, sandbox, limits, find, settings.compilers)
+    else:
+        toolchains = find()
     for unavailable in toolchains.unavailable:
         level = logging.WARNING if unavailable.installed else logging.DEBUG
         logger.log(
@@ -119,7 +129,9 @@ def build_runner(
         sandbox=sandbox.name,
         sandbox_weaknesses=tuple(sandbox.weaknesses),
     )
-    compiler = Compiler(sandbox, load_catalog(), toolchains, limits_of(settings))
+    compiler = Compiler(
+        sandbox, load_catalog(), toolchains, limits_of(settings), sandboxes=sandboxes_by_image(sandbox)
+    )
     return Runner(
         store,
         compiler,

@@ -8,7 +8,7 @@ wrong on our side is `inconclusive` with a sentence, and is never called a rejec
 import logging
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from chalicelib.catalog import Catalog
@@ -50,8 +50,18 @@ def _has_code(diagnostics: Sequence[Diagnostic], code: str) -> bool:
 class Compiler:
     """Compiles requests with the toolchains of this runner. Any number of threads may call it at once."""
 
-    def __init__(self, sandbox: Sandbox, catalog: Catalog, toolchains: Toolchains, limits: Limits) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        catalog: Catalog,
+        toolchains: Toolchains,
+        limits: Limits,
+        *,
+        sandboxes: Mapping[str, Sandbox] | None = None,
+    ) -> None:
+        """`sandboxes`, by container image, are for environments that are not in the sandbox's own."""
         self._sandbox = sandbox
+        self._sandboxes = sandboxes or {}
         self._catalog = catalog
         self._toolchains = toolchains
         self._limits = limits
@@ -149,7 +159,8 @@ class Compiler:
         )
         variables = self._catalog.build_environment(entry, target)
         with Workspace.create(request.files) as workspace:
-            run = self._sandbox.run(command, workspace, self._limits, environment=variables, cancel=cancel)
+            sandbox = self._sandboxes.get(environment.image, self._sandbox)
+            run = sandbox.run(command, workspace, self._limits, environment=variables, cancel=cancel)
         stdout = clean_text(run.stdout, truncated=run.stdout_truncated)
         stderr = clean_text(run.stderr, truncated=run.stderr_truncated)
         messages = {"stdout": stdout, "stderr": stderr, "both": stdout + stderr}[family.prints_to]

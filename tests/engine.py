@@ -115,6 +115,15 @@ class Engine:
             _build(client, _PYTHON, "runner/Dockerfile", target="python")
             _build(client, TESTS, _TESTS_DOCKERFILE)
 
+    def build_or_pull(self, image: str, stand_in: str) -> str:
+        """`image`, or where it is out of reach one made from the text of a Dockerfile: its name."""
+        with self.client() as client:
+            if _has_or_pulls(client, image):
+                return image
+            made = f"will-it-compile-{image.replace(':', '-')}:{_TAG}"
+            _build(client, made, stand_in)
+            return made
+
     def build_service(self) -> None:
         """Make API and REDIS, which docker-compose.yml takes beside RUNNER."""
         with self.client() as client:

@@ -40,6 +40,22 @@ class Catalog:
         """See `options.refuse_option`: a sentence for the 400, or None when the option is allowed."""
         return options.refuse_option(self.family(family_id), option)
 
+    @property
+    def official_images(self) -> tuple[str, ...]:
+        """The container images of the compilers' own projects, each once, in the order of the catalogue."""
+        entries = [entry for language in self.languages for entry in language.compilers if entry.official]
+        return tuple(
+            dict.fromkeys(image for entry in entries if entry.official for image in entry.official.images)
+        )
+
+    def in_image(self, image: str) -> "Catalog":
+        """The catalogue of what one of the official images holds."""
+        languages = []
+        for language in self.languages:
+            found = [entry for each in language.compilers if (entry := each.in_image(image)) is not None]
+            languages.append(language.model_copy(update={"compilers": tuple(found)}))
+        return Catalog(languages, tuple(self.families.values()))
+
     def foreign_source(self, language: Language, file_name: str) -> Language | None:
         """The other language whose source file this is by its name.
 

@@ -150,11 +150,20 @@ class SelfTest(Entry):
     bad_line: int
 
 
+class Official(Entry):
+    """A compiler in container images of its own project: their names, and what it is called in them."""
+
+    images: tuple[str, ...] = Field(min_length=1)
+    command: tuple[str, ...] = Field(min_length=1)
+    environment: dict[str, str] = {}
+
+
 class Compiler(Entry):
     """One compiler of one language. It offers the standards up to `newest_standard`.
 
     `command` is the executable's name, and arguments that always come first; `environment` are variables
-    besides the family's. `spellings` holds standards that this version knows by an older name only.
+    besides the family's. `official` says where a sandbox that runs images finds it. `spellings` holds
+    standards that this version knows by an older name only.
 
     Where a distribution has one version under a name without a number, `id` holds ``{version}``, which
     becomes as many parts of the version that the compiler tells as `id_parts` says. A standard may then
@@ -166,6 +175,7 @@ class Compiler(Entry):
     command: tuple[str, ...] = Field(min_length=1)
     id_parts: int = 2
     environment: dict[str, str] = {}
+    official: Official | None = None
     default_standard: str | dict[str, str]
     newest_standard: str | dict[str, str]
     oldest_standard: str | dict[str, str] | None = None
@@ -175,6 +185,13 @@ class Compiler(Entry):
     def executable(self) -> str:
         """The name to look for on a machine."""
         return self.command[0]
+
+    def in_image(self, image: str) -> "Compiler | None":
+        """This entry as it is in that official image; None where it is not one of its own."""
+        if self.official is None or image not in self.official.images:
+            return None
+        changes = {"command": self.official.command, "environment": self.official.environment}
+        return self.model_copy(update={**changes, "official": None})
 
     def at(self, version: tuple[int, ...]) -> "Compiler":
         """This entry for a compiler of that version: id and standards without anything left open.

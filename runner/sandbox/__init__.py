@@ -4,7 +4,7 @@ It tries a sandbox by running a real program in it, and fails closed: there is n
 running without one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from runner.sandbox.base import Sandbox, SandboxUnavailable
@@ -13,11 +13,11 @@ from runner.sandbox.places import find_compiler
 from runner.sandbox.setpriv import Setpriv
 
 
-def _docker(image: str = "") -> Sandbox:
+def _docker(image: str = "", official: Sequence[str] = ()) -> Sandbox:
     # The engine's client library takes a tenth of a second to load, and only this sandbox needs it.
     from runner.sandbox.docker import IMAGE, Docker
 
-    return Docker(image or IMAGE)
+    return Docker(image or IMAGE, official=official)
 
 
 # Strongest first: `auto` takes the first one that works. bubblewrap and a container both give a job
@@ -31,9 +31,12 @@ SANDBOXES: Mapping[str, Callable[[], Sandbox]] = {
 }
 
 
-def sandboxes_with(image: str) -> Mapping[str, Callable[[], Sandbox]]:
-    """`SANDBOXES`, with the container image that the docker sandbox runs; empty is its default."""
-    return {**SANDBOXES, "docker": partial(_docker, image)}
+def sandboxes_with(image: str, official: Sequence[str] = ()) -> Mapping[str, Callable[[], Sandbox]]:
+    """`SANDBOXES`, with the container images that the docker sandbox runs.
+
+    `image` holds all compilers, empty is its default; `official` hold one compiler each.
+    """
+    return {**SANDBOXES, "docker": partial(_docker, image, official)}
 
 
 def choose_sandbox(name: str, sandboxes: Mapping[str, Callable[[], Sandbox]] = SANDBOXES) -> Sandbox:

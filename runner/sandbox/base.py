@@ -12,7 +12,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from runner.workspace import Workspace
 
@@ -117,4 +117,23 @@ class Sandbox(Protocol):
 
     def probe(self) -> None:
         """Run a real program the way `run` would. Raises SandboxUnavailable."""
+        ...
+
+
+@runtime_checkable
+class ImageSandbox(Sandbox, Protocol):
+    """A sandbox that runs programs of container images, of which there may be several."""
+
+    @property
+    def image(self) -> str:
+        """The image that `run` takes its programs from."""
+        ...
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """All images that are there, its own first if it is among them; known after `probe`."""
+        ...
+
+    def within(self, image: str) -> Sandbox:
+        """The same sandbox for the programs of another one of `images`."""
         ...

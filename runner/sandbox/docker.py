@@ -27,7 +27,7 @@ from typing import Any
 
 import docker
 import requests
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import DockerException
 
 from runner.sandbox import docker_engine as engine
 from runner.sandbox import slots
@@ -82,6 +82,7 @@ _UNFILTERED = "system calls are not filtered: there is no seccomp profile, or th
 
 _NO_ENGINE = "no container engine answers ({detail}): install docker.io, and let this user use it"
 _NO_IMAGE = "the image {image} is missing: docker build -f runner/Dockerfile -t {image} ."
+_NO_IMAGE_EITHER = "{missing}; or docker pull {official}, which is enough for some compilers"
 
 
 class Docker:
@@ -93,16 +94,20 @@ class Docker:
         self,
         image: str = IMAGE,
         *,
+        official: Sequence[str] = (),
         base_url: str | None = None,
         find_profile: Callable[[], dict[str, Any] | None] = docker_profile,
     ) -> None:
         """`image` holds the compilers; `base_url` is the engine's, by default that of the environment.
 
+        `official` are images that hold one compiler each; those that the engine has are used as well.
         `find_profile` gives the seccomp profile, None for none. Nothing is run before `probe` or `run`.
         """
         self.image = image
         self._base_url = base_url
         self._find_profile = find_profile
+        self._official = tuple(official)
+        self._images: tuple[str, ...] = ()
         self._runtime: str | None = None
         self._version: str | None = None
         self._weaknesses: tuple[str, ...] = ()
@@ -112,22 +117,41 @@ class Docker:
         """Protections that this host lacks; known after `probe`."""
         return self._weaknesses
 
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The images that are there, the one with all compilers first; known after `probe`."""
+        return self._images
+
+    def within(self, image: str) -> "Docker":
+        """The same sandbox for programs of another image, as `probe` has found it to be."""
+        other = Docker(image, base_url=self._base_url, find_profile=self._find_profile)
+        other._images, other._runtime, other._version = (image,), self._runtime, self._version
+        other._weaknesses = self._weaknesses
+        return other
+
     def probe(self) -> None:
-        """Remove what dead runners left, then try a real container. Raises SandboxUnavailable."""
+        """Remove what dead runners left, then try a real container. Raises SandboxUnavailable.
+
+        Images are never pulled: that takes minutes, and is for who runs the service to decide.
+        """
         try:
             with engine.connect(self._base_url, self._version) as client:
                 self._version = client.api_version
                 info = client.info()
-                client.inspect_image(self.image)
+                self._images = tuple(
+                    image for image in (self.image, *self._official) if engine.has_image(client, image)
+                )
                 engine.remove_leftovers(client)
-        except ImageNotFound as error:
-            raise SandboxUnavailable(_NO_IMAGE.format(image=self.image)) from error
         except (DockerException, requests.RequestException, OSError) as error:
             raise SandboxUnavailable(_NO_ENGINE.format(detail=engine.one_line(error))) from error
+        if not self._images:
+            missing = _NO_IMAGE.format(image=self.image)
+            either = _NO_IMAGE_EITHER.format(missing=missing, official=(*self._official, "")[0])
+            raise SandboxUnavailable(either if self._official else missing)
         self._runtime = runtime_of(info)
         try:
             with Workspace.create({}) as workspace:
-                result = self.run(_IS_FILTERED, workspace, default_limits())
+                result = self.within(self._images[0]).run(_IS_FILTERED, workspace, default_limits())
         except SandboxError as error:
             raise SandboxUnavailable(f"the container engine cannot run a job: {error}") from error
         if result.exit_code not in (0, 1):

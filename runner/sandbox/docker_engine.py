@@ -13,7 +13,7 @@ from pathlib import Path
 
 import docker
 import requests
-from docker.errors import APIError, NotFound
+from docker.errors import APIError, ImageNotFound, NotFound
 
 from runner.sandbox.base import SandboxError
 
@@ -61,6 +61,15 @@ def close_responses(client: "docker.APIClient") -> Iterator[None]:
             # The library closes others itself, and in an order that its own closing does not expect.
             with contextlib.suppress(OSError, ValueError):
                 answer.close()
+
+
+def has_image(client: "docker.APIClient", image: str) -> bool:
+    """Whether the engine has that image already; what it could pull does not count."""
+    try:
+        client.inspect_image(image)
+    except ImageNotFound:
+        return False
+    return True
 
 
 def remove(client: "docker.APIClient", name: str) -> None:

@@ -20,18 +20,18 @@ def test_a_receipt_names_command_version_image_and_a_line_that_runs_it_again() -
         "version": "g++-12 (Debian 12.2.0-14) 12.2.0",
         "image": "example/gcc:12",
         "reproduce": 'docker run --rm --network none --volume "$PWD:/src" --workdir /src '
-        "--entrypoint g++-12 example/gcc:12 -c main.cpp",
+        "--env LC_ALL=C.UTF-8 --entrypoint g++-12 example/gcc:12 -c main.cpp",
     }
 
 
 def test_without_an_image_the_line_is_the_command_itself() -> None:
-    """With the variables that the compiler had, and nothing when there are none."""
+    """With the locale and the variables that the compiler had."""
     command = ("go", "build", "./...")
-    assert reproduce(command, {}, "") == "go build ./..."
+    assert reproduce(command, {}, "") == "env LC_ALL=C.UTF-8 go build ./..."
     assert reproduce(command, {"GOOS": "windows", "GOARCH": "amd64"}, "") == (
-        "env GOARCH=amd64 GOOS=windows go build ./..."
+        "env GOARCH=amd64 GOOS=windows LC_ALL=C.UTF-8 go build ./..."
     )
-    assert "--env GOOS=windows --entrypoint go image build" in reproduce(
+    assert "--env GOOS=windows --env LC_ALL=C.UTF-8 --entrypoint go image build" in reproduce(
         command, {"GOOS": "windows"}, "image"
     )
 
@@ -41,7 +41,7 @@ def test_the_line_prints_what_the_result_shows() -> None:
     command = ("rustc", "--error-format=json", "main.rs")
     found = receipt(make_result("0" * 32, environment=make_environment(), command=command))
     assert found is not None
-    assert (found["argv"], found["reproduce"]) == (list(command), "rustc main.rs")
+    assert (found["argv"], found["reproduce"]) == (list(command), "env LC_ALL=C.UTF-8 rustc main.rs")
 
 
 def test_what_an_older_release_announced_still_has_a_version() -> None:
@@ -80,6 +80,6 @@ def test_a_shell_gives_the_container_exactly_the_words_of_the_command(tmp_path: 
     words = _run(reproduce(HOSTILE, {"NAME": "a b; touch owned"}, "image"), tmp_path)
     assert f"{tmp_path}:/src" in words
     assert words[-len(HOSTILE) :] == ["image", *HOSTILE[1:]]
-    assert words[words.index("--env") + 1] == "NAME=a b; touch owned"
+    assert "NAME=a b; touch owned" in words
     assert words[words.index("--entrypoint") + 1] == "prog"
     assert shlex.join(words)

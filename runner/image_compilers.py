@@ -1,0 +1,47 @@
+"""Compilers in container images, for a sandbox that runs such: `docker pull gcc:14` offers gcc 14.
+
+One image of our own holds all compilers. Besides, the catalogue names official images, which hold one each.
+Each image that is there is asked for what it holds; a compiler that two of them have is taken from the first.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from chalicelib.catalog import Catalog
+from runner.sandbox.base import ImageSandbox, Limits, Sandbox
+from runner.toolchains import Toolchains, probe_toolchains
+
+
+def sandboxes_by_image(sandbox: Sandbox) -> Mapping[str, Sandbox]:
+    """The sandbox for each image besides the sandbox's own; none where it runs no images."""
+    if not isinstance(sandbox, ImageSandbox):
+        return {}
+    return {image: sandbox.within(image) for image in sandbox.images if image != sandbox.image}
+
+
+def find_in_images(
+    catalog: Catalog,
+    sandbox: ImageSandbox,
+    limits: Limits,
+    own: Callable[[], Toolchains],
+    wanted: Sequence[str],
+) -> Toolchains:
+    """What all images hold, self-tested in them; `own` tells what the one with all compilers does.
+
+    Only environments of official images name these in `image`, which is how a job finds its sandbox.
+    """
+    found = own() if sandbox.image in sandbox.images else Toolchains(())
+    for image, within in sandboxes_by_image(sandbox).items():
+        more = probe_toolchains(
+            catalog.in_image(image), within, limits, find_executable=str, wanted=wanted, image=image
+        )
+        found = _joined(found, more)
+    return found
+
+
+def _joined(first: Toolchains, more: Toolchains) -> Toolchains:
+    new = [each for each in more.environments if first.environment(each.language, each.id) is None]
+    return Toolchains(
+        environments=(*first.environments, *new),
+        unavailable=(*first.unavailable, *more.unavailable),
+        entries={**more.entries, **first.entries},
+    )

@@ -1,0 +1,161 @@
+"""Compilers from official images: each in its own container image, found, tested and used beside the others.
+
+Where no image registry is in reach, a stand-in has the compiler where the official image has it, and a name
+of its own, so that nobody takes it for the real one.
+"""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from chalicelib.catalog import Catalog, load_catalog
+from chalicelib.catalog.loader import catalog_texts, parse_catalog
+from chalicelib.models import CompileRequest, Result, Stage, Verdict
+from chalicelib.receipt import receipt
+from runner.compiler import Compiler
+from runner.image_compilers import find_in_images, sandboxes_by_image
+from runner.sandbox.base import SandboxUnavailable
+from runner.sandbox.docker import Docker
+from runner.sandbox.limits import default_limits
+from runner.toolchains import Toolchains, native_target, probe_toolchains
+from tests.engine import RUNNER, Engine
+
+_GCC, _PYTHON = "gcc:14", "python:3.13"
+_STAND_INS = {
+    _GCC: "".join(
+        f"RUN ln -s /usr/bin/{name}-14 /usr/local/bin/{name}\n" for name in ("gcc", "g++", "gfortran")
+    ),
+    _PYTHON: "RUN ln -s /usr/bin/python3 /usr/local/bin/python3\n",
+}
+_WANTED = ("gcc-1[34]", "python-*")
+_LIMITS = default_limits()
+
+
+@pytest.fixture(scope="module")
+def images(engine: Engine) -> dict[str, str]:
+    """The names under which this engine has the official images, by their own."""
+    return {
+        image: engine.build_or_pull(image, f"FROM {RUNNER}\n{lines}") for image, lines in _STAND_INS.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def catalog(images: dict[str, str]) -> Catalog:
+    """The catalogue, with those names in place of the official ones."""
+    languages = dict(catalog_texts().languages)
+    for image, name in images.items():
+        languages = {file: text.replace(f'"{image}"', f'"{name}"') for file, text in languages.items()}
+    return parse_catalog(languages, catalog_texts().families)
+
+
+def _open(engine: Engine, catalog: Catalog, own: str) -> Docker:
+    sandbox = Docker(own, official=catalog.official_images, base_url=engine.url)
+    sandbox.probe()
+    return sandbox
+
+
+def _find(catalog: Catalog, sandbox: Docker) -> Toolchains:
+    def own() -> Toolchains:
+        return probe_toolchains(catalog, sandbox, _LIMITS, find_executable=str, wanted=["gcc-13"])
+
+    return find_in_images(catalog, sandbox, _LIMITS, own, _WANTED)
+
+
+def _compile(catalog: Catalog, sandbox: Docker, found: Toolchains, compiler: str, source: str) -> Result:
+    environment = found.environment("c", compiler)
+    assert environment is not None
+    architecture, system = native_target().split("-")
+    request = CompileRequest(
+        files={"main.c": source},
+        main="main.c",
+        language="c",
+        compiler=compiler,
+        standard=environment.default_standard,
+        architecture=architecture,
+        os=system,
+        stage=Stage.LINK,
+        options=(),
+    )
+    jobs = Compiler(sandbox, catalog, found, _LIMITS, sandboxes=sandboxes_by_image(sandbox))
+    return jobs.compile("a-job", request)
+
+
+def test_official_images_are_enough_without_one_that_holds_all(
+    engine: Engine, catalog: Catalog, images: dict[str, str], tmp_path: Path
+) -> None:
+    """Each compiler is offered once, from the image that has it; a receipt's line runs it again there."""
+    sandbox = _open(engine, catalog, "no-such-image")
+    assert set(sandbox.images) == set(images.values())
+    found = _find(catalog, sandbox)
+    offered = {(each.language, each.id): each.image for each in found.environments}
+    [python] = [key for key in offered if key[0] == "python"]
+    assert offered == {
+        ("c", "gcc-14"): images[_GCC],
+        ("cpp", "gcc-14"): images[_GCC],
+        python: images[_PYTHON],
+    }
+    good = _compile(catalog, sandbox, found, "gcc-14", "int main(void) { return 0; }\n")
+    assert (good.verdict, good.command[0]) == (Verdict.COMPILES, "/usr/local/bin/gcc")
+    source = "int main(void) { return x; }\n"
+    bad = _compile(catalog, sandbox, found, "gcc-14", source)
+    assert bad.verdict is Verdict.REJECTED and bad.diagnostics[0].line == 1
+    (tmp_path / "main.c").write_text(source)
+    shown = receipt(bad)
+    assert shown is not None and shown["image"] == images[_GCC]
+    host = {"DOCKER_HOST": engine.url} if engine.url else {}
+    again = subprocess.run(
+        ["sh", "-c", shown["reproduce"]],
+        cwd=tmp_path,
+        env={**os.environ, **host},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (again.returncode, again.stderr) == (bad.exit_code, bad.stderr)
+
+
+def test_the_image_that_holds_all_goes_first(
+    engine: Engine, catalog: Catalog, images: dict[str, str]
+) -> None:
+    """What it offers is taken from there; the official images add the rest."""
+    sandbox = _open(engine, catalog, RUNNER)
+    assert sandbox.images[0] == RUNNER
+    found = _find(catalog, sandbox)
+    offered = {(each.language, each.id): each.image for each in found.environments if each.language == "c"}
+    assert offered == {("c", "gcc-13"): "", ("c", "gcc-14"): images[_GCC]}
+    for compiler, program in (("gcc-13", "gcc-13"), ("gcc-14", "/usr/local/bin/gcc")):
+        result = _compile(catalog, sandbox, found, compiler, "int main(void) { return 0; }\n")
+        assert (result.verdict, result.command[0]) == (Verdict.COMPILES, program)
+
+
+def test_without_any_image_one_line_says_what_to_pull_or_build(engine: Engine) -> None:
+    """Both ways to compilers are named."""
+    with pytest.raises(SandboxUnavailable, match=r"docker build .* or docker pull no-such:14, ") as failure:
+        Docker("no-such-image", official=["no-such:14"], base_url=engine.url).probe()
+    assert "\n" not in str(failure.value)
+
+
+def test_the_catalogue_names_images_of_several_languages() -> None:
+    """An image's part of the catalogue holds its own compilers, under their commands there."""
+    catalog = load_catalog()
+    part = catalog.in_image(_GCC)
+    found = {language.id: language.compilers for language in part.languages if language.compilers}
+    assert {name: [entry.id for entry in entries] for name, entries in found.items()} == {
+        "c": ["gcc-14"],
+        "cpp": ["gcc-14"],
+        "fortran": ["gfortran-14"],
+    }
+    assert [entry.command for [entry] in found.values()] == [
+        ("/usr/local/bin/gcc",),
+        ("/usr/local/bin/g++",),
+        ("/usr/local/bin/gfortran",),
+    ]
+    languages = {
+        language.id
+        for image in catalog.official_images
+        for language in catalog.in_image(image).languages
+        if language.compilers
+    }
+    assert languages == {"c", "cpp", "fortran", "java", "python", "rust"}
