@@ -42,11 +42,10 @@ class Catalog:
 
     @property
     def official_images(self) -> tuple[str, ...]:
-        """The container images of the compilers' own projects, each once, in the order of the catalogue."""
-        entries = [entry for language in self.languages for entry in language.compilers if entry.official]
-        return tuple(
-            dict.fromkeys(image for entry in entries if entry.official for image in entry.official.images)
-        )
+        """The container images of the compilers' own projects, each once, the newest of a language first."""
+        entries = [entry for language in self.languages for entry in reversed(language.compilers)]
+        named = [image for entry in entries if entry.official for image in entry.official.images]
+        return tuple(dict.fromkeys(named))
 
     def in_image(self, image: str) -> "Catalog":
         """The catalogue of what one of the official images holds."""

@@ -152,6 +152,8 @@ def test_the_catalogue_names_images_of_several_languages() -> None:
         ("/usr/local/bin/g++",),
         ("/usr/local/bin/gfortran",),
     ]
+    # The first is what a host without any is advised to pull.
+    assert catalog.official_images[0] == _GCC
     languages = {
         language.id
         for image in catalog.official_images
