@@ -27,8 +27,9 @@ from chalicelib.models import CompileRequest, Reason, Result, Stage, Verdict
 from chalicelib.requests import parse, resolve
 from runner.compiler import Compiler
 from runner.output import clean_text
+from runner.probe import probe_toolchains
 from runner.sandbox.base import LimitHit, Sandbox, SandboxError, SandboxResult
-from runner.toolchains import Toolchains, probe_toolchains
+from runner.toolchains import Toolchains
 from runner.verdict import classify, limit_patterns
 from runner.workspace import Workspace
 from tests.sandbox.hostile.corpus import COMPILERS, FOLDER, LIMITS, Case, load_corpus
