@@ -78,6 +78,17 @@ def sandbox(sandbox_name: str, make_sandbox: Callable[..., Sandbox]) -> Sandbox:
 
 
 @pytest.fixture(scope="session")
+def bubblewrap() -> Bubblewrap:
+    """Bubblewrap alone, probed, for tests that are about no other."""
+    sandbox = Bubblewrap()
+    try:
+        sandbox.probe()
+    except SandboxUnavailable as unavailable:
+        missing(str(unavailable))
+    return sandbox
+
+
+@pytest.fixture(scope="session")
 def probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The compiled probe on the host."""
     return build_probe(PROBE_SOURCE, tmp_path_factory.mktemp("probe") / "probe")
