@@ -7,9 +7,6 @@ secret is never shown. To add a setting: a field here with its metadata, a line 
 `.env.example` and in the README's table (a test compares the three).
 """
 
-import math
-import os.path
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
@@ -17,8 +14,19 @@ from typing import Any
 from pydantic import SecretStr
 
 from chalicelib.errors import SettingsError
-
-Address = tuple[str, int]
+from chalicelib.setting_values import (
+    Address,
+    addresses,
+    boolean,
+    choice,
+    file_or_empty,
+    free_text,
+    image_name,
+    number,
+    patterns,
+    plain_name,
+    whole,
+)
 
 
 def _variable(name: str, default: str, allowed: str, parse: Callable[[str], Any], help_text: str) -> Any:
@@ -34,196 +42,107 @@ def _variable(name: str, default: str, allowed: str, parse: Callable[[str], Any]
     )
 
 
-def _boolean(text: str) -> bool:
-    lowered = text.lower()
-    if lowered in ("true", "1", "yes", "on"):
-        return True
-    if lowered in ("false", "0", "no", "off", ""):
-        return False
-    raise ValueError
-
-
-def _digits(text: str) -> str:
-    # int() and float() also take "1_000" and the digits of other writing systems.
-    if "_" in text or not text.isascii():
-        raise ValueError
-    return text
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        value = int(_digits(text))
-        if not low <= value <= high:
-            raise ValueError
-        return value
-
-    return parse
-
-
-def _number(low: float, high: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        value = float(_digits(text))
-        if not math.isfinite(value) or not low <= value <= high:
-            raise ValueError
-        return value
-
-    return parse
-
-
-def _choice(*allowed: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        lowered = text.lower()
-        if lowered not in allowed:
-            raise ValueError
-        return lowered
-
-    return parse
-
-
-def _text(text: str) -> str:
-    return text
-
-
-def _name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", text):
-        raise ValueError
-    return text
-
-
-def _file_or_empty(text: str) -> str:
-    if text and not os.path.isfile(text):
-        raise ValueError
-    return text
-
-
-def _image(text: str) -> str:
-    # The engine decides what is a name; this keeps options and spaces out.
-    if text and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_./:@-]{0,254}", text):
-        raise ValueError
-    return text
-
-
-def _patterns(text: str) -> tuple[str, ...]:
-    """``pattern[,pattern…]`` over ``id`` or ``language/id``."""
-    patterns = tuple(part.strip() for part in text.split(","))
-    if not all(re.fullmatch(r"[a-z0-9*?][a-z0-9.*?/-]{0,63}", pattern) for pattern in patterns):
-        raise ValueError
-    return patterns
-
-
-def _addresses(text: str) -> tuple[Address, ...]:
-    """``host:port[,host:port…]``; an IPv6 host stands in brackets."""
-    addresses = []
-    for part in text.split(","):
-        # Not a URL: what stands before an @ there is a password, and addresses are logged.
-        match = re.fullmatch(r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})", part.strip())
-        if match is None or not 0 < int(match[2]) < 65536:
-            raise ValueError
-        addresses.append((match[1].strip("[]"), int(match[2])))
-    return tuple(addresses)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings of the API and the runner; immutable, and safe to print."""
 
     redis_enabled: bool = _variable(
-        "REDIS_ENABLED", "false", "true or false", _boolean,
+        "REDIS_ENABLED", "false", "true or false", boolean,
         "Keep jobs in Redis; otherwise in memory, with the workers inside the API process.",
     )  # fmt: skip
     redis_addr: tuple[Address, ...] = _variable(
-        "REDIS_ADDR", "localhost:6379", "host:port, or several separated by commas", _addresses,
+        "REDIS_ADDR", "localhost:6379", "host:port, or several separated by commas", addresses,
         "Address of Redis; several for Sentinel or a cluster.",
     )  # fmt: skip
     redis_username: str = _variable(
-        "REDIS_USERNAME", "", "a user name, or empty for the default user", _text, "ACL user.",
+        "REDIS_USERNAME", "", "a user name, or empty for the default user", free_text, "ACL user.",
     )  # fmt: skip
     redis_password: SecretStr = _variable(  # noqa: RUF009 -- a field, as above; the type confuses the rule
         "REDIS_PASSWORD", "", "a password, or empty", SecretStr, "Password; never logged.",
     )  # fmt: skip
     # 0–15: what an unconfigured Redis has. A cluster has database 0 only (checked below).
     redis_db: int = _variable(
-        "REDIS_DB", "0", "a whole number from 0 to 15", _whole(0, 15), "Database number.",
+        "REDIS_DB", "0", "a whole number from 0 to 15", whole(0, 15), "Database number.",
     )  # fmt: skip
     redis_tls: bool = _variable(
-        "REDIS_TLS", "false", "true or false", _boolean, "Speak TLS to Redis, and check its certificate.",
+        "REDIS_TLS", "false", "true or false", boolean, "Speak TLS to Redis, and check its certificate.",
     )  # fmt: skip
     redis_tls_ca_file: str = _variable(
-        "REDIS_TLS_CA_FILE", "", "a readable PEM file, or empty for the system's authorities", _file_or_empty,
+        "REDIS_TLS_CA_FILE", "", "a readable PEM file, or empty for the system's authorities", file_or_empty,
         "Authority that signed the certificate of Redis.",
     )  # fmt: skip
     redis_mode: str = _variable(
         "REDIS_MODE", "standalone", "standalone, sentinel or cluster",
-        _choice("standalone", "sentinel", "cluster"), "How Redis is run.",
+        choice("standalone", "sentinel", "cluster"), "How Redis is run.",
     )  # fmt: skip
     redis_sentinel_master: str = _variable(
-        "REDIS_SENTINEL_MASTER", "mymaster", "a name of letters, digits, '.', '_' and '-'", _name,
+        "REDIS_SENTINEL_MASTER", "mymaster", "a name of letters, digits, '.', '_' and '-'", plain_name,
         "Name of the master that the sentinels watch.",
     )  # fmt: skip
     # A runner needs about MAX_WORKERS * 2 + 10 connections, which is 20 for five workers.
     redis_pool_size: int = _variable(
-        "REDIS_POOL_SIZE", "20", "a whole number from 2 to 10000", _whole(2, 10_000),
+        "REDIS_POOL_SIZE", "20", "a whole number from 2 to 10000", whole(2, 10_000),
         "Connections to Redis per process, at most.",
     )  # fmt: skip
     # A fraction is allowed, so that a test can let jobs expire within seconds; 720 h is 30 days.
     redis_job_ttl_hours: float = _variable(
-        "REDIS_JOB_TTL_HOURS", "24", "a number of hours from 0.0001 to 720", _number(0.0001, 720),
+        "REDIS_JOB_TTL_HOURS", "24", "a number of hours from 0.0001 to 720", number(0.0001, 720),
         "Hours for which a job and its result are kept.",
     )  # fmt: skip
     max_workers: int = _variable(
-        "MAX_WORKERS", "5", "a whole number from 1 to 256", _whole(1, 256),
+        "MAX_WORKERS", "5", "a whole number from 1 to 256", whole(1, 256),
         "Jobs a runner compiles at once; where it is not set, no more than there are cores.",
     )  # fmt: skip
     queue_size: int = _variable(
-        "QUEUE_SIZE", "100", "a whole number from 1 to 1000000", _whole(1, 1_000_000),
+        "QUEUE_SIZE", "100", "a whole number from 1 to 1000000", whole(1, 1_000_000),
         "Jobs that may wait; the next one gets 429.",
     )  # fmt: skip
     # Long enough for a pause of the runner's machine or a failover of Redis, short enough to wait for.
     lease_seconds: float = _variable(
-        "LEASE_SECONDS", "15", "a number of seconds from 0.2 to 3600", _number(0.2, 3600),
+        "LEASE_SECONDS", "15", "a number of seconds from 0.2 to 3600", number(0.2, 3600),
         "Seconds after which a silent runner's jobs go to another.",
     )  # fmt: skip
     max_attempts: int = _variable(
-        "MAX_ATTEMPTS", "3", "a whole number from 1 to 100", _whole(1, 100),
+        "MAX_ATTEMPTS", "3", "a whole number from 1 to 100", whole(1, 100),
         "Runners that may die over one job before it ends in error.",
     )  # fmt: skip
     # `docker stop` kills after 10 s, and handing back needs the rest; who has longer (ECS: 120 s) says so.
     stop_grace_seconds: float = _variable(
-        "STOP_GRACE_SECONDS", "8", "a number of seconds from 0 to 3600", _number(0, 3600),
+        "STOP_GRACE_SECONDS", "8", "a number of seconds from 0 to 3600", number(0, 3600),
         "Seconds for which a runner that stops waits for its jobs; what is left is handed back.",
     )  # fmt: skip
     sandbox: str = _variable(
         "SANDBOX", "auto", "auto, bubblewrap, setpriv or docker",
-        _choice("auto", "bubblewrap", "setpriv", "docker"), "How compilers are locked in.",
+        choice("auto", "bubblewrap", "setpriv", "docker"), "How compilers are locked in.",
     )  # fmt: skip
     runner_image: str = _variable(
-        "RUNNER_IMAGE", "", "the name of a container image, or empty", _image,
+        "RUNNER_IMAGE", "", "the name of a container image, or empty", image_name,
         "Image with the compilers: what SANDBOX=docker runs, and what receipts name.",
     )  # fmt: skip
     compilers: tuple[str, ...] = _variable(
-        "COMPILERS", "*", "ids or patterns separated by commas, such as gcc-*,cpp/clang-19", _patterns,
+        "COMPILERS", "*", "ids or patterns separated by commas, such as gcc-*,cpp/clang-19", patterns,
         "Compilers that the runner offers, of those that it finds.",
     )  # fmt: skip
     compile_timeout_seconds: float = _variable(
-        "COMPILE_TIMEOUT_SECONDS", "30", "a number of seconds from 0.1 to 3600", _number(0.1, 3600),
+        "COMPILE_TIMEOUT_SECONDS", "30", "a number of seconds from 0.1 to 3600", number(0.1, 3600),
         "Processor seconds that one compile may use.",
     )  # fmt: skip
     # g++ needs some 300 MB for <regex> and a template-heavy file 500 MB; a runaway one is stopped here.
     compile_memory_mb: int = _variable(
-        "COMPILE_MEMORY_MB", "1024", "a whole number of MiB from 16 to 1048576", _whole(16, 1_048_576),
+        "COMPILE_MEMORY_MB", "1024", "a whole number of MiB from 16 to 1048576", whole(16, 1_048_576),
         "Memory in MiB that one compile may use.",
     )  # fmt: skip
     # Per stream; a page of template errors is about 30 KiB. More is truncated and says so.
     output_limit_kb: int = _variable(
-        "OUTPUT_LIMIT_KB", "256", "a whole number of KiB from 1 to 16384", _whole(1, 16_384),
+        "OUTPUT_LIMIT_KB", "256", "a whole number of KiB from 1 to 16384", whole(1, 16_384),
         "Output in KiB per stream that one compile may print.",
     )  # fmt: skip
     log_level: str = _variable(
         "LOG_LEVEL", "info", "debug, info, warning or error",
-        _choice("debug", "info", "warning", "error"), "Least severe log line that is written.",
+        choice("debug", "info", "warning", "error"), "Least severe log line that is written.",
     )  # fmt: skip
     environment: str = _variable(
-        "ENVIRONMENT", "development", "a name of letters, digits, '.', '_' and '-'", _name,
+        "ENVIRONMENT", "development", "a name of letters, digits, '.', '_' and '-'", plain_name,
         "Name of this deployment, shown in the logs.",
     )  # fmt: skip
 

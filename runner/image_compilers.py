@@ -7,8 +7,9 @@ Each image that is there is asked for what it holds; a compiler that two of them
 from collections.abc import Callable, Mapping, Sequence
 
 from chalicelib.catalog import Catalog
+from runner.probe import probe_toolchains
 from runner.sandbox.base import ImageSandbox, Limits, Sandbox
-from runner.toolchains import Toolchains, probe_toolchains
+from runner.toolchains import Toolchains
 
 
 def sandboxes_by_image(sandbox: Sandbox) -> Mapping[str, Sandbox]:

@@ -32,6 +32,7 @@ SOURCES = (
     "runner/__init__.py",
     "runner/diagnostics",
     "runner/output.py",
+    "runner/probe.py",
     "runner/record.py",
     "runner/sandbox",
     "runner/self_tests.py",

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from chalicelib.catalog import Catalog, load_catalog
 from chalicelib.models import Environment
+from runner.probe import PROBE_THREADS, probe_toolchains, prove
 from runner.record import (
     RECORD,
     FindExecutable,
@@ -33,14 +34,7 @@ from runner.sandbox import choose_sandbox, compiler_finder
 from runner.sandbox.base import Limits, Sandbox, SandboxUnavailable
 from runner.sandbox.limits import default_limits
 from runner.sandbox.seccomp import find_filter
-from runner.toolchains import (
-    PROBE_THREADS,
-    Toolchains,
-    is_wanted,
-    left_out,
-    probe_toolchains,
-    prove,
-)
+from runner.toolchains import Toolchains, is_wanted, left_out
 
 # The one that works in a build as on Fargate, where a start has to be quick. Not `auto`: a builder that
 # allows namespaces would make a record that is of no use there.

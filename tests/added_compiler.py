@@ -14,10 +14,10 @@ from chalicelib import requests
 from chalicelib.catalog import Catalog, parse_catalog
 from chalicelib.catalog.loader import catalog_texts
 from runner.compiler import Compiler
+from runner.probe import probe_toolchains
 from runner.sandbox import choose_sandbox
 from runner.sandbox.limits import default_limits
 from runner.sandbox.places import find_compiler
-from runner.toolchains import probe_toolchains
 
 _PROGRAMS = {
     "good": "int main(void) { return 0; }\n",

@@ -16,11 +16,12 @@ import pytest
 
 from chalicelib.catalog import Catalog, load_catalog
 from runner.compiler import Compiler
+from runner.probe import probe_toolchains
 from runner.sandbox import choose_sandbox
 from runner.sandbox.base import Limits, Sandbox, SandboxUnavailable
 from runner.sandbox.limits import default_limits
 from runner.sandbox.places import find_compiler
-from runner.toolchains import Toolchains, native_target, probe_toolchains
+from runner.toolchains import Toolchains, native_target
 
 # Fewer of them inside of a container, where some tests are about some compilers (tests/engine.py).
 _WANTED = os.environ.get("TEST_COMPILERS", "*")

@@ -2,7 +2,8 @@
 
 `Cloud` is a context manager; `environ` makes boto3 and chalice speak to it. `Cloud.faults` are answers that
 AWS would give instead of doing it. The gaps: resource types that moto's CloudFormation lacks
-(`missing_resources`), chalice's Swagger 2 (moto reads OpenAPI 3), and stacks that fail (moto's never do).
+(`missing_resources`), what else it cannot do with our templates (`moto_templates`), chalice's Swagger 2 (moto
+reads OpenAPI 3), and stacks that fail (moto's never do).
 """
 
 import json
@@ -26,6 +27,7 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import make_server
 
 from tests.aws import missing_resources
+from tests.aws.moto_templates import teach_moto
 
 REGION = "us-east-1"
 # Operations on caches, which only `missing_resources` knows: the type, what the answer calls the list and an
@@ -137,6 +139,7 @@ class _Quiet(MotoRequestHandler):
 @contextmanager
 def cloud() -> Iterator[Cloud]:
     """An empty AWS; one at a time, because moto's services are global."""
+    teach_moto()
     moto_api_backend.reset()
     missing_resources.NOTED.clear()
     made = Cloud()

@@ -18,7 +18,7 @@ from chalicelib.storage.redis import RedisStore
 from infra.stage import STACKS
 from tests.aws.conftest import STAGE, Desk
 from tests.aws.deployed import fetch
-from tests.aws.test_templates import METRICS, NAMESPACE, template, walk
+from tests.aws.templates import METRICS, NAMESPACE, template, walk
 from tests.factories import make_job, make_settings
 from tests.integration.test_package import _CLEAN
 from tests.servers import RedisServer

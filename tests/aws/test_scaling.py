@@ -8,7 +8,7 @@ from infra.simulation.model import (
     TASK_START_SECONDS,
 )
 from infra.simulation.recommend import RECOMMENDED
-from tests.aws.test_templates import METRICS, resources, template
+from tests.aws.templates import METRICS, resources, template
 
 
 def test_the_numbers_of_scaling_are_those_of_the_model() -> None:

@@ -1,20 +1,11 @@
-"""The templates by themselves: what cfn-lint says, who reaches what, who may do what, and what they promise
-elsewhere.
+"""The templates by themselves: what cfn-lint says, the task, the logs, and what they promise elsewhere."""
 
-They are read as cfn-lint reads them, intrinsic functions included, so a rule that hides in a condition
-counts.
-"""
-
-import functools
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import cfnlint.decode  # type: ignore[import-untyped]  # it has no types
 import pytest
 
 from chalicelib.settings import Settings
@@ -22,47 +13,10 @@ from chalicelib.storage.connection import CONNECT_TIMEOUT_SECONDS, RETRIES, SOCK
 from infra.image import DOCKERFILE
 from infra.stage import FILLED_IN, ROOT, STACKS, TEMPLATES, parameters_of
 from runner.task_protection import Pace
-from tests.contract.conftest import SERVICE_USER
+from tests.aws.templates import METRICS, NAMESPACE, resources, template, walk
 
-# The metrics that the scheduled function publishes, all with the one dimension `Stage`.
-NAMESPACE = "WillItCompile"
-METRICS = {
-    "QueuedJobs",
-    "ProcessingJobs",
-    "Backlog",
-    "OldestQueuedSeconds",
-    "Runners",
-    "BacklogPerTask",
-    "EndedJobs",
-}
 # What CloudFormation takes as a text; a longer template would need a bucket.
 MOST_BYTES = 51_200
-
-
-@functools.cache
-def template(part: str) -> dict[str, Any]:
-    """A template as plain data."""
-    read, problems = cfnlint.decode.decode(str(TEMPLATES / f"{part}.yml"))
-    assert problems == []
-    plain: dict[str, Any] = json.loads(json.dumps(read, default=str))
-    return plain
-
-
-def resources(kind: str) -> dict[str, dict[str, Any]]:
-    """Name → properties of every resource of a type, over all templates."""
-    return {
-        name: item.get("Properties", {})
-        for part in STACKS
-        for name, item in template(part)["Resources"].items()
-        if item["Type"] == kind
-    }
-
-
-def walk(value: Any) -> Iterator[Any]:
-    """A value and everything in it."""
-    yield value
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from walk(item)
 
 
 def test_cfn_lint_finds_nothing() -> None:
@@ -106,138 +60,6 @@ def test_a_suppressed_check_has_its_reason() -> None:
     assert skips
     for skip in skips:
         assert re.fullmatch(r"CKV2?_AWS_\d+", skip["id"]) and len(skip["comment"].split()) >= 6, skip
-
-
-# -- who reaches what
-
-
-def rules(direction: str) -> list[tuple[str, dict[str, Any]]]:
-    """Every rule of every security group, inside the group and beside it: group → rule."""
-    found = [
-        (name, rule)
-        for name, group in resources("AWS::EC2::SecurityGroup").items()
-        for listed in group.get(f"SecurityGroup{direction}", [])
-        for rule in walk(listed)
-        if isinstance(rule, dict) and "IpProtocol" in rule
-    ]
-    beside = resources(f"AWS::EC2::SecurityGroup{direction}").values()
-    return [*found, *((rule["GroupId"]["Ref"], rule) for rule in beside)]
-
-
-def test_redis_is_reached_from_two_groups_only() -> None:
-    """The cache is in the group of Redis alone, which admits functions and runners, on its ports."""
-    caches = [
-        *resources("AWS::ElastiCache::ServerlessCache").values(),
-        *resources("AWS::ElastiCache::ReplicationGroup").values(),
-    ]
-    assert [cache["SecurityGroupIds"] for cache in caches] == [[{"Ref": "RedisGroupId"}]] * 2
-    assert template("network")["Outputs"]["RedisGroupId"]["Value"] == {"Ref": "RedisGroup"}
-    admitted = [
-        (rule["SourceSecurityGroupId"]["Ref"], rule["IpProtocol"], rule["FromPort"], rule["ToPort"])
-        for group, rule in rules("Ingress")
-        if group == "RedisGroup"
-    ]
-    assert sorted(admitted) == [("FunctionGroup", "tcp", 6379, 6380), ("RunnerGroup", "tcp", 6379, 6380)]
-    assert not any("CidrIp" in rule or "CidrIpv6" in rule for _, rule in rules("Ingress"))
-
-
-def test_nobody_reaches_a_task_or_a_function() -> None:
-    """Only Redis and the endpoints admit anybody; functions speak to Redis only."""
-    assert {group for group, _ in rules("Ingress")} == {"RedisGroup", "EndpointGroup"}
-    [service] = resources("AWS::ECS::Service").values()
-    assert service["NetworkConfiguration"]["AwsvpcConfiguration"]["AssignPublicIp"] == "DISABLED"
-    assert all(subnet["MapPublicIpOnLaunch"] is False for subnet in resources("AWS::EC2::Subnet").values())
-    spoken = [
-        (rule["DestinationSecurityGroupId"], rule["FromPort"], rule["ToPort"])
-        for group, rule in rules("Egress")
-        if group == "FunctionGroup"
-    ]
-    assert spoken == [({"Ref": "RedisGroup"}, 6379, 6380)]
-
-
-def test_data_is_encrypted_on_its_way_and_at_rest() -> None:
-    """Nodes have both encryptions, users and a second zone; a serverless cache always has."""
-    [nodes] = resources("AWS::ElastiCache::ReplicationGroup").values()
-    for name in (
-        "TransitEncryptionEnabled",
-        "AtRestEncryptionEnabled",
-        "AutomaticFailoverEnabled",
-        "MultiAZEnabled",
-    ):
-        assert nodes[name] is True, name
-    [serverless] = resources("AWS::ElastiCache::ServerlessCache").values()
-    assert (nodes["UserGroupIds"], serverless["UserGroupId"]) == (
-        [{"Ref": "RedisUsers"}],
-        {"Ref": "RedisUsers"},
-    )
-
-
-def test_the_redis_user_has_the_rights_of_the_contract_tests() -> None:
-    """Its access string is that of the contract suite, and what a cluster needs besides."""
-    [user] = resources("AWS::ElastiCache::User").values()
-    tested = set(SERVICE_USER.split()[2:]) - {">s3cret"}
-    given = set(user["AccessString"].split())
-    assert tested <= given
-    # Besides: the tag of a cluster's coordination keys, and asking where its slots are.
-    assert (
-        given - tested == {"on", "~{job}:*", "+cluster|slots", "+cluster|shards", "+cluster|nodes"} - tested
-    )
-
-
-# -- who may do what
-
-
-def statements() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every statement of every role's policies; rights are given in no other way."""
-    kinds = {item["Type"] for part in STACKS for item in template(part)["Resources"].values()}
-    assert {kind for kind in kinds if kind.startswith("AWS::IAM::")} == {"AWS::IAM::Role"}
-    for name, role in resources("AWS::IAM::Role").items():
-        assert "ManagedPolicyArns" not in role, name
-        for policy in role["Policies"]:
-            for statement in policy["PolicyDocument"]["Statement"]:
-                yield name, statement
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def test_no_role_may_do_everything() -> None:
-    """No right is a wildcard, and none over all resources is more than AWS makes it."""
-    everywhere = set()
-    for name, statement in statements():
-        if statement["Effect"] != "Allow":
-            continue
-        assert "NotAction" not in statement and "NotResource" not in statement, name
-        actions = _listed(statement["Action"])
-        assert not [action for action in actions if "*" in action], (name, actions)
-        if "*" in _listed(statement["Resource"]):
-            everywhere |= {(name, action.partition(":")[0]) for action in actions}
-    assert everywhere == {("ExecutionRole", "ecr"), ("FunctionRole", "ec2")}
-    [token] = [
-        statement for name, statement in statements() if statement["Action"] == "ecr:GetAuthorizationToken"
-    ]
-    assert token["Resource"] == "*"
-
-
-def test_a_task_may_only_protect_itself() -> None:
-    """What a job could reach if it broke out is the protection of this cluster's tasks."""
-    [statement] = [statement for name, statement in statements() if name == "TaskRole"]
-    assert statement["Action"] == ["ecs:GetTaskProtection", "ecs:UpdateTaskProtection"]
-    assert statement["Resource"]["Fn::Sub"].endswith(":task/will-it-compile-${Stage}/*")
-    [task] = resources("AWS::ECS::TaskDefinition").values()
-    assert task["TaskRoleArn"] == {"Fn::GetAtt": ["TaskRole", "Arn"]}
-
-
-def test_every_log_group_forgets() -> None:
-    """Each has a retention, and the functions and the task log into one of them."""
-    groups = resources("AWS::Logs::LogGroup")
-    assert len(groups) == 3
-    assert all(group["RetentionInDays"] == {"Ref": "LogDays"} for group in groups.values())
-    assert all(template(part)["Parameters"]["LogDays"]["Default"] == 30 for part in ("runners", "api"))
-
-
-# -- the task
 
 
 def test_the_task_runs_as_the_image_says() -> None:
@@ -301,7 +123,12 @@ def test_a_failed_deployment_is_taken_back() -> None:
     assert "DesiredCount" not in service, "an update of the stack must not undo what scaling did"
 
 
-# -- metrics
+def test_every_log_group_forgets() -> None:
+    """Each has a retention, and the functions and the task log into one of them."""
+    groups = resources("AWS::Logs::LogGroup")
+    assert len(groups) == 3
+    assert all(group["RetentionInDays"] == {"Ref": "LogDays"} for group in groups.values())
+    assert all(template(part)["Parameters"]["LogDays"]["Default"] == 30 for part in ("runners", "api"))
 
 
 def test_only_published_metrics_are_watched() -> None:

@@ -29,7 +29,7 @@ from chalicelib.storage.scripts import Argument, Script
 from runner import worker
 from runner.assembly import build_runner, limits_of, open_sandbox
 from runner.compiler import Compiler
-from runner.toolchains import probe_toolchains
+from runner.probe import probe_toolchains
 
 
 def die() -> None:

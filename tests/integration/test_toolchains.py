@@ -10,9 +10,10 @@ from chalicelib.catalog import parse_catalog, version_key
 from chalicelib.catalog.loader import catalog_texts
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import Stage
+from runner.probe import probe_toolchains
 from runner.sandbox.base import Limits, Sandbox, SandboxResult
 from runner.sandbox.places import find_compiler
-from runner.toolchains import native_target, probe_toolchains
+from runner.toolchains import native_target
 from runner.workspace import Workspace
 from tests.compilers import real_compilers
 

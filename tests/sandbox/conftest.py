@@ -9,7 +9,7 @@ To put another sandbox under the whole contract, add it to `SANDBOXES` below.
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from runner.sandbox.docker import Docker
 from runner.sandbox.setpriv import Setpriv
 from runner.workspace import Workspace
 from tests.engine import RUNNER, Engine
+from tests.sandbox.hostile.secrets import Secrets, hide
 from tests.sandbox.support import TIGHT, Run, build_probe, missing
 
 PROBE_SOURCE = Path(__file__).parent / "probes" / "probe.c"
@@ -77,6 +78,17 @@ def sandbox(sandbox_name: str, make_sandbox: Callable[..., Sandbox]) -> Sandbox:
 
 
 @pytest.fixture(scope="session")
+def bubblewrap() -> Bubblewrap:
+    """Bubblewrap alone, probed, for tests that are about no other."""
+    sandbox = Bubblewrap()
+    try:
+        sandbox.probe()
+    except SandboxUnavailable as unavailable:
+        missing(str(unavailable))
+    return sandbox
+
+
+@pytest.fixture(scope="session")
 def probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The compiled probe on the host."""
     return build_probe(PROBE_SOURCE, tmp_path_factory.mktemp("probe") / "probe")
@@ -105,3 +117,10 @@ def run(sandbox: Sandbox, workspace_with_probe: Callable[[], Workspace]) -> Run:
             )
 
     return run
+
+
+@pytest.fixture(scope="module")
+def hidden(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secrets]:
+    """What no job may see, where a job would look for it."""
+    with hide(tmp_path_factory.mktemp("canary")) as made:
+        yield made

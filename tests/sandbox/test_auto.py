@@ -71,3 +71,19 @@ def test_with_none_working_one_line_says_what_to_install() -> None:
     line = str(failure.value)
     assert "\n" not in line
     assert "install the package bubblewrap" in line and "install docker.io" in line
+
+
+def test_auto_chooses_a_sandbox_that_works(bubblewrap: Bubblewrap) -> None:
+    """`auto` and the name give a probed sandbox."""
+    assert choose_sandbox("auto").name in SANDBOXES
+    assert choose_sandbox("bubblewrap").name == "bubblewrap"
+
+
+def test_without_a_working_sandbox_there_is_none() -> None:
+    """`auto` never falls back to running without a sandbox, and says what each one lacks."""
+    broken: dict[str, Callable[[], Sandbox]] = {"bubblewrap": lambda: Bubblewrap("/nonexistent/bwrap")}
+    for name in ("auto", "bubblewrap"):
+        with pytest.raises(SandboxUnavailable, match="install the package bubblewrap"):
+            choose_sandbox(name, broken)
+    with pytest.raises(SandboxUnavailable, match="auto, bubblewrap"):
+        choose_sandbox("none", broken)

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.sandbox import SANDBOXES, choose_sandbox
-from runner.sandbox.base import LimitHit, Sandbox, SandboxError, SandboxUnavailable
+from runner.sandbox.base import LimitHit, SandboxError, SandboxUnavailable
 from runner.sandbox.bubblewrap import Bubblewrap
 from runner.workspace import Workspace
 from tests.sandbox.support import TIGHT, let_everybody_in, missing, parent_of, processes_named
@@ -50,17 +49,6 @@ def _fork(work: Callable[[], None]) -> int:
                 traceback.print_exc()
             os._exit(status)
     return pid
-
-
-@pytest.fixture(scope="session")
-def bubblewrap() -> Bubblewrap:
-    """The sandbox, probed."""
-    sandbox = Bubblewrap()
-    try:
-        sandbox.probe()
-    except SandboxUnavailable as unavailable:
-        missing(str(unavailable))
-    return sandbox
 
 
 def _fake(tmp_path: Path, script: str) -> str:
@@ -268,22 +256,6 @@ def test_an_ordinary_user_gets_the_same_protection(
     binary = probe.read_bytes()
     _, status = os.waitpid(_fork(as_user), 0)
     assert status == 0
-
-
-def test_auto_chooses_a_sandbox_that_works(bubblewrap: Bubblewrap) -> None:
-    """`auto` and the name give a probed sandbox."""
-    assert choose_sandbox("auto").name in SANDBOXES
-    assert choose_sandbox("bubblewrap").name == "bubblewrap"
-
-
-def test_without_a_working_sandbox_there_is_none() -> None:
-    """`auto` never falls back to running without a sandbox, and says what each one lacks."""
-    broken: dict[str, Callable[[], Sandbox]] = {"bubblewrap": lambda: Bubblewrap("/nonexistent/bwrap")}
-    for name in ("auto", "bubblewrap"):
-        with pytest.raises(SandboxUnavailable, match="install the package bubblewrap"):
-            choose_sandbox(name, broken)
-    with pytest.raises(SandboxUnavailable, match="auto, bubblewrap"):
-        choose_sandbox("none", broken)
 
 
 def test_all_descriptors_above_a_thousand_are_usable(

@@ -5,11 +5,9 @@ table; no secret of the runner is in anything that comes back; what comes back i
 and of the job nothing is left on the host.
 """
 
-import base64
 import json
 import os
 import re
-import secrets
 import shutil
 import subprocess
 import tomllib
@@ -19,81 +17,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict
 
 from chalicelib.catalog import Catalog, check_file_names, load_catalog
 from chalicelib.errors import RequestError
-from chalicelib.models import CompileRequest, Reason, Result, Stage, Verdict
+from chalicelib.models import CompileRequest, Reason, Result, Verdict
 from chalicelib.requests import parse, resolve
 from runner.compiler import Compiler
 from runner.output import clean_text
-from runner.sandbox.base import LimitHit, Sandbox, SandboxError, SandboxResult
-from runner.toolchains import Toolchains, probe_toolchains
+from runner.probe import probe_toolchains
+from runner.sandbox.base import Sandbox, SandboxError, SandboxResult
+from runner.toolchains import Toolchains
 from runner.verdict import classify, limit_patterns
 from runner.workspace import Workspace
 from tests.sandbox.hostile.corpus import COMPILERS, FOLDER, LIMITS, Case, load_corpus
 from tests.sandbox.hostile.leftovers import Leftovers
+from tests.sandbox.hostile.options import Option, load_options
 from tests.sandbox.hostile.programs import VERSIONS, program
-from tests.sandbox.support import let_everybody_in, missing
+from tests.sandbox.hostile.secrets import Secrets
+from tests.sandbox.support import missing
 
 # What acts on a terminal or on a reader. Written down once more, so that `output.py` is not its own judge.
 _ACTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
-_TABLE = tomllib.loads((FOLDER / "options.toml").read_text(encoding="utf-8"))["options"]
 _NAMES = tomllib.loads((FOLDER / "names.toml").read_text(encoding="utf-8"))["refused"]
 _CORPUS = load_corpus()
-
-
-class _Option(BaseModel):
-    """One entry of options.toml, which explains the fields."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    id: str
-    options: tuple[str, ...]
-    compilers: tuple[str, ...] = COMPILERS
-    stage: Stage = Stage.COMPILE
-    allowed: tuple[str, ...] = ()
-    says: str = ""
-    limit: LimitHit | None = None
-    programs: tuple[str, ...] = ()
-    files: dict[str, str] = {}
-
-
-_OPTIONS = [_Option.model_validate(entry) for entry in _TABLE]
-
-
-class Secrets:
-    """What no job may see: an environment variable, two files of the runner, the users of this host."""
-
-    def __init__(self, canary: Path, home: Path, word: str) -> None:
-        self.paths = {"canary": str(canary), "home": str(home), "word": word}
-        users = [line for line in Path("/etc/passwd").read_text().splitlines() if line.count(":") == 6]
-        self.texts = (word[::-1], *users)
-
-    def found_in(self, text: str) -> list[str]:
-        """Those that are in `text`, plain or encoded."""
-        encoded = [base64.b64encode(secret.encode()).decode()[:-4] for secret in self.texts]
-        return [secret for secret in (*self.texts, *encoded) if secret in text]
-
-
-@pytest.fixture(scope="module")
-def hidden(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secrets]:
-    """Secrets in the runner's environment, in a folder that everybody may read, and in its home."""
-    word = secrets.token_hex(16)
-    folder = tmp_path_factory.mktemp("canary")
-    canary, home = folder / "canary", Path.home() / f".canary-{word}"
-    os.environ["WIC_CANARY"] = word[::-1]
-    try:
-        for path in (canary, home):
-            # The word is in the file's name, which the job is told, so the content is another: its reverse.
-            path.write_text(f"{word[::-1]}\n" * 3)
-            path.chmod(0o644)
-        let_everybody_in(folder)
-        yield Secrets(canary, home, word)
-    finally:
-        home.unlink(missing_ok=True)
-        del os.environ["WIC_CANARY"]
+_OPTIONS = load_options()
 
 
 @pytest.fixture(scope="module")
@@ -257,7 +205,7 @@ def _client_request(
 
 @pytest.mark.parametrize("entry", _OPTIONS, ids=lambda entry: entry.id)
 def test_a_dangerous_option_is_refused_by_the_api_and_by_the_runner(
-    entry: _Option, toolchains: Toolchains, hidden: Secrets, pick: Pick
+    entry: Option, toolchains: Toolchains, hidden: Secrets, pick: Pick
 ) -> None:
     """The API answers 400 with the option in it, and the runner starts nothing if it comes all the same."""
     catalog = load_catalog()
@@ -286,7 +234,7 @@ def _put_in(text: str, hidden: Secrets) -> str:
 
 @pytest.mark.parametrize("entry", _OPTIONS, ids=lambda entry: entry.id)
 def test_a_dangerous_option_that_is_forced_upon_a_compiler_gains_nothing(
-    entry: _Option, sandbox: Sandbox, toolchains: Toolchains, hidden: Secrets, pick: Pick, evil: Path
+    entry: Option, sandbox: Sandbox, toolchains: Toolchains, hidden: Secrets, pick: Pick, evil: Path
 ) -> None:
     """With the allow-list out of the way the sandbox alone holds: programs run, and get and leave nothing."""
     sources = {"main.c": "int main(void) { return 0; }\n", "secrets": "\n".join(hidden.paths.values())}

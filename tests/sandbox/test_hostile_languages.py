@@ -10,16 +10,14 @@ from chalicelib.catalog import load_catalog
 from runner.sandbox.base import Sandbox
 from tests.sandbox import test_hostile
 from tests.sandbox.hostile.corpus import Case, load_corpus
+from tests.sandbox.hostile.secrets import Secrets
 from tests.sandbox.language_tools import LANGUAGES, expected_here, languages_here, probed
 from tests.sandbox.support import missing
-from tests.sandbox.test_hostile import Secrets
 
 _CORPUS = load_corpus(others=True)
 
 # Each language has at least this many cases.
 _CASES = 6
-
-hidden = test_hostile.hidden
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from chalicelib.catalog import load_catalog
+from runner.probe import probe_toolchains
 from runner.sandbox.docker import Docker
 from runner.sandbox.limits import default_limits
-from runner.toolchains import probe_toolchains
 from tests.case_client import CaseClient
 from tests.case_files import Run, body_of, case_folders, problems_of, read_case, runs_of
 from tests.engine import RUNNER, Engine
@@ -52,10 +52,10 @@ import json
 import subprocess
 subprocess.run(["mount", "-o", "remount,rw", "/proc/sys"], check=True)
 from chalicelib.catalog import load_catalog
+from runner.probe import probe_toolchains
 from runner.sandbox.bubblewrap import Bubblewrap
 from runner.sandbox.limits import default_limits
 from runner.sandbox.places import find_compiler
-from runner.toolchains import probe_toolchains
 sandbox = Bubblewrap()
 sandbox.probe()
 found = probe_toolchains(load_catalog(), sandbox, default_limits(), find_executable=find_compiler)

@@ -16,10 +16,11 @@ from chalicelib.models import CompileRequest, Result, Stage, Verdict
 from chalicelib.receipt import receipt
 from runner.compiler import Compiler
 from runner.image_compilers import find_in_images, sandboxes_by_image
+from runner.probe import probe_toolchains
 from runner.sandbox.base import SandboxUnavailable
 from runner.sandbox.docker import Docker
 from runner.sandbox.limits import default_limits
-from runner.toolchains import Toolchains, native_target, probe_toolchains
+from runner.toolchains import Toolchains, native_target
 from tests.engine import RUNNER, Engine
 
 _GCC, _PYTHON = "gcc:14", "python:3.13"

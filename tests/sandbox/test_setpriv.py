@@ -119,9 +119,10 @@ import os
 from chalicelib.catalog import load_catalog
 from chalicelib.models import CompileRequest
 from runner.compiler import Compiler
+from runner.probe import probe_toolchains
 from runner.sandbox.limits import default_limits
 from runner.sandbox.setpriv import Setpriv
-from runner.toolchains import native_target, probe_toolchains
+from runner.toolchains import native_target
 architecture, system = native_target().split("-")
 sandbox = Setpriv()
 sandbox.probe()

@@ -1,38 +1,18 @@
-"""The catalogue: what its files say, and what is made of them."""
+"""The catalogue: languages, standards and compilers as its files name them, and mistakes in these files.
+
+What is made of them, the compiler's argument vector, is in test_command.py.
+"""
 
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from chalicelib.catalog import (
-    MAX_OPTIONS,
-    Catalog,
-    load_catalog,
-    parse_catalog,
-)
+from chalicelib.catalog import load_catalog, parse_catalog
 from chalicelib.catalog.loader import catalog_texts
-from chalicelib.errors import InvalidRequest
 from chalicelib.models import Stage
-
-
-def _build(catalog: Catalog, **changes: Any) -> tuple[str, ...]:
-    values: dict[str, Any] = {
-        "language": "cpp",
-        "compiler": "gcc-12",
-        "standard": "c++20",
-        "stage": Stage.COMPILE,
-        "options": (),
-        "files": ("main.cpp",),
-        "main": "main.cpp",
-    } | changes
-    if not isinstance(values["files"], dict):
-        values["files"] = dict.fromkeys(values["files"], "")
-    return catalog.build_command(**values)
-
 
 # --- names ------------------------------------------------------------------------------
 
@@ -135,153 +115,6 @@ def test_a_source_in_a_folder_is_compiled_or_named() -> None:
     assert catalog.left_out(cpp, ["main.cpp", "lib/a.cpp"]) is None
 
 
-# --- commands ---------------------------------------------------------------------------
-
-
-def test_a_command_is_what_a_person_would_type() -> None:
-    """Executable, standard, quiet colours, stage, options, then the language and the files."""
-    assert _build(load_catalog(), options=("-Wall",)) == (
-        "g++-12",
-        "-std=c++20",
-        "-fdiagnostics-color=never",
-        "-fdiagnostics-column-unit=byte",
-        "-fdiagnostics-parseable-fixits",
-        "-I.",
-        "-c",
-        "-Wall",
-        "-x",
-        "c++",
-        "main.cpp",
-    )
-
-
-def test_the_main_file_comes_first_and_headers_do_not_come() -> None:
-    """Translation units are the main file and the other sources by name; headers are only included."""
-    files = ("z.cpp", "main.cpp", "a.cc", "a.hpp", "lib/b.cxx", "README.md", "data.inc")
-    command = _build(load_catalog(), files=files)
-    assert command[command.index("c++") + 1 :] == ("main.cpp", "a.cc", "lib/b.cxx", "z.cpp")
-
-
-def test_libraries_come_after_what_needs_them() -> None:
-    """A library option stands behind the file names, where a linker looks at it; the others before."""
-    command = _build(load_catalog(), options=("-lm", "-Wall"), stage=Stage.LINK)
-    assert command[-2:] == ("main.cpp", "-lm")
-    assert command.index("-Wall") < command.index("main.cpp")
-
-
-def test_each_stage_has_its_own_argument() -> None:
-    """Front end only, to objects, or to a program."""
-    commands = {stage: _build(load_catalog(), stage=stage) for stage in Stage}
-    assert "-fsyntax-only" in commands[Stage.SYNTAX] and "-c" not in commands[Stage.SYNTAX]
-    assert "-c" in commands[Stage.COMPILE] and "-fsyntax-only" not in commands[Stage.COMPILE]
-    assert not {"-c", "-fsyntax-only"} & set(commands[Stage.LINK])
-
-
-def test_a_standard_is_spelled_as_the_version_knows_it() -> None:
-    """A compiler from before a standard was published gets the draft's name."""
-    assert "-std=c++2b" in _build(load_catalog(), compiler="clang-13", standard="c++23")
-    assert "-std=c++23" in _build(load_catalog(), compiler="clang-19", standard="c++23")
-    c_command = _build(
-        load_catalog(), language="c", compiler="gcc-12", standard="gnu23", files=("main.c",), main="main.c"
-    )
-    assert "-std=gnu2x" in c_command
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"language": "cobol"},
-        {"compiler": "gcc-99"},
-        {"standard": "c17"},
-        {"standard": "c++2a"},  # canonical form only: aliases are resolved at the API
-        {"compiler": "clang-13", "standard": "c++26"},
-        {"options": ("-o", "x")},
-        {"options": ("-Wall",) * (MAX_OPTIONS + 1)},
-        {"files": ("other.cpp",)},
-        {"files": ("main.cpp", "-o.cpp")},
-        {"files": ("main.cpp", "../x.cpp")},
-        {"files": ("@main.cpp",), "main": "@main.cpp"},
-        {"files": ("main.cpp", "main.cpp/x.cpp")},
-    ],
-)
-def test_a_command_is_not_built_from_what_was_not_allowed(changes: dict[str, Any]) -> None:
-    """Whoever wrote the request into the store, names and options are checked again."""
-    with pytest.raises(InvalidRequest):
-        _build(load_catalog(), **changes)
-
-
-def test_each_target_has_its_own_arguments() -> None:
-    """A target of the family is named to the compiler, and its variables are set; the host's own is not."""
-    catalog = load_catalog()
-    assert "--target=aarch64-linux-gnu" in _build(catalog, compiler="clang-19", target="arm64-linux")
-    assert not any("target" in argument for argument in _build(catalog, compiler="clang-19", target="x"))
-    go = catalog.language("go")
-    entry = go.compiler("go-1.24") if go else None
-    assert entry is not None
-    variables = catalog.build_environment(entry, "x86_64-windows")
-    assert (variables["GOOS"], variables["GOARCH"]) == ("windows", "amd64")
-    assert variables["GOROOT"] == "/usr/lib/go-1.24" and variables["GOPROXY"] == "off"
-    assert "GOOS" not in catalog.build_environment(entry, "x86_64-linux")
-
-
-def test_an_entry_without_a_version_gets_it_from_the_compiler() -> None:
-    """The id and the newest standard follow from the version found; one that is too old is refused."""
-    rust = load_catalog().language("rust")
-    entry = rust.compilers[0] if rust else None
-    assert rust is not None and entry is not None
-    assert rust.standards_of(entry) == ()
-    new, old = entry.at((1, 85, 0)), entry.at((1, 63, 0))
-    assert (new.id, old.id) == ("rustc-1.85", "rustc-1.63")
-    assert set(rust.standards_of(new)) - set(rust.standards_of(old)) == {"2024"}
-    with pytest.raises(ValueError, match="older than the catalogue knows"):
-        entry.at((1, 40, 0))
-    files = ("main.rs", "a.rs")
-    command = _build(
-        load_catalog(), language="rust", compiler=new, standard="2024", files=files, main="main.rs"
-    )
-    assert command[-1] == "main.rs" and "a.rs" not in command
-    again = load_catalog().build_command(
-        "rust", new, "2024", Stage.COMPILE, (), {"main.rs": ""}, "main.rs", retry=True
-    )
-    assert again[again.index("--crate-type") + 1] == "lib" and "bin" in command
-
-
-def test_a_project_is_compiled_as_a_whole() -> None:
-    """With a go.mod the packages of the module are compiled, without one the files of the top folder."""
-    go: dict[str, Any] = {
-        "language": "go", "compiler": "go-1.24", "standard": "go1.22", "main": "main.go",
-    }  # fmt: skip
-    loose = _build(load_catalog(), files=("main.go", "b.go", "b_test.go", "lib/c.go"), **go)
-    assert loose[-2:] == ("main.go", "b.go")
-    assert _build(load_catalog(), files=("main.go", "go.mod", "lib/c.go"), **go)[-2:] == ("./...", ".")
-
-
-def test_fortran_files_come_after_the_modules_that_they_use() -> None:
-    """Whatever the names: modules first, the main file last, a circle as it stands."""
-    files = {
-        "main.f90": "program p\n use b\n use, intrinsic :: iso_c_binding\nend program\n",
-        "a.f90": "module one ! first\n use :: two\nend module one\n",
-        "z.f90": "MODULE TWO\nend module\n",
-        "b.f90": "module b\n use one, only: x\ncontains\n module procedure q\nend module\n",
-        "s.f90": "submodule (b) s\nend submodule\n",
-        "x.f90": "module x\n use y\nend module\n",
-        "y.f90": "module y\n use x\nend module\n",
-    }
-    command = _build(
-        load_catalog(),
-        language="fortran",
-        compiler="gfortran-12",
-        standard="gnu",
-        files=files,
-        main="main.f90",
-    )
-    order = [argument for argument in command if argument.endswith(".f90")]
-    assert sorted(order) == sorted(files)
-    position = {name: order.index(name) for name in files}
-    assert position["z.f90"] < position["a.f90"] < position["b.f90"] < position["main.f90"]
-    assert position["b.f90"] < position["s.f90"]
-
-
 # --- the files themselves ---------------------------------------------------------------
 
 
@@ -330,13 +163,8 @@ default_standard = "gnu11"
 newest_standard = "gnu11"
 """
     catalog = parse_catalog({**texts.languages, "objc.toml": text}, texts.families)
-    command = _build(
-        catalog,
-        language="Objective-C",
-        compiler="clang-19",
-        standard="gnu11",
-        files=("main.m",),
-        main="main.m",
+    command = catalog.build_command(
+        "Objective-C", "clang-19", "gnu11", Stage.COMPILE, (), {"main.m": ""}, "main.m"
     )
     assert command[0] == "clang-19"
     assert command[-3:] == ("-x", "objective-c", "main.m")

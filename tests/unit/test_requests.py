@@ -1,4 +1,4 @@
-"""The request model under arbitrary input: only `RequestError`s, and a fingerprint that can be trusted.
+"""The request model under arbitrary input: only `RequestError`s, and nothing lost of what is accepted.
 
 Hypothesis makes the requests. What a person should be told in each case is a table in
 tests/integration/test_bad_input.py, which goes through HTTP.
@@ -10,16 +10,25 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib import requests
 from chalicelib.bodies import MAX_BODY_BYTES, MAX_DETAILS
 from chalicelib.catalog import load_catalog
 from chalicelib.errors import InvalidRequest, RequestError, SourceTooLarge
-from chalicelib.models import CompileRequest, Expectation, Stage, Verdict
+from chalicelib.models import CompileRequest
 from chalicelib.sources import MAX_FILES, MAX_SOURCE_BYTES
-from tests.factories import make_environment, make_request
+from tests.factories import make_environment
+from tests.unit.request_strategies import (
+    json_values,
+    many_examples,
+    near_requests,
+    near_values,
+    some_examples,
+    sources,
+    valid_requests,
+)
 
 CATALOG = load_catalog()
 OFFERED = (
@@ -27,84 +36,6 @@ OFFERED = (
     make_environment(id="clang-16", family="clang", version="16.0.6", version_key=(16, 0, 6)),
     make_environment(language="c", standards=("c17",), default_standard="c17"),
 )
-
-# -- strategies
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=8,
-)
-# What comes near to a request: the right names with any values, so that every branch is reached.
-near_values: dict[str, st.SearchStrategy[Any]] = {
-    "source_code": st.text(),
-    "code": st.binary().map(lambda raw: base64.b64encode(raw).decode()) | st.text(),
-    "files": st.dictionaries(
-        st.sampled_from(["main.cpp", "a.hpp", "../x.cpp", "a", "a/b.c"]) | st.text(), st.text()
-    ),
-    "main": st.sampled_from(["main.cpp", "a.hpp"]) | st.text(),
-    "language": st.sampled_from(["cpp", "c", "C++", "rust"]) | st.text(),
-    "compiler": st.sampled_from(["gcc-12", "gcc", "clang-16", "msvc"]) | st.text(),
-    "standard": st.sampled_from(["c++17", "c++20", "c17", "gnu++17"]) | st.text(),
-    "architecture": st.sampled_from(["x86_64", "amd64", "arm64"]) | st.text(),
-    "os": st.sampled_from(["linux", "windows"]) | st.text(),
-    "stage": st.sampled_from(["syntax", "compile", "link", "run"]) | st.text(),
-    "options": st.lists(st.sampled_from(["-Wall", "-O2", "@x", "-o/x"]) | st.text(), max_size=4),
-    "cache": st.booleans(),
-    "expect": st.fixed_dictionaries(
-        {},
-        optional={
-            "verdict": st.sampled_from(["compiles", "rejected", "no"]) | json_values,
-            "diagnostics": st.lists(
-                st.fixed_dictionaries(
-                    {}, optional={"line": st.integers(), "severity": st.text(), "message": json_values}
-                ),
-                max_size=3,
-            )
-            | json_values,
-        },
-    ),
-}
-near_requests = st.fixed_dictionaries(
-    {}, optional={name: values | json_values for name, values in near_values.items()}
-)
-
-file_names = st.from_regex(r"[a-z]{1,8}(/[a-z]{1,8}){0,2}", fullmatch=True).map(lambda stem: f"{stem}.cpp")
-# Everything that JSON in UTF-8 can carry: all of Unicode without lone surrogates.
-sources = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
-valid_requests = st.fixed_dictionaries(
-    {
-        "files": st.dictionaries(file_names, sources, min_size=1, max_size=5),
-        "language": st.sampled_from(["cpp", "c++", "CPP"]),
-    },
-    optional={
-        "compiler": st.sampled_from(["gcc-12", "gcc", "clang-16", "clang"]),
-        "standard": st.sampled_from(["c++17", "c++20", "C++2a"]),
-        "architecture": st.sampled_from(["x86_64", "amd64", "X64"]),
-        "os": st.sampled_from(["linux", "Linux"]),
-        "stage": st.sampled_from(["syntax", "compile", "link"]),
-        "options": st.lists(st.sampled_from(["-Wall", "-O2", "-DX=1", "-fno-rtti"]), max_size=3),
-        "cache": st.booleans(),
-    },
-)
-canonical_requests = st.builds(
-    CompileRequest,
-    files=st.dictionaries(file_names, sources, min_size=1, max_size=4),
-    main=file_names,
-    language=st.sampled_from(["c", "cpp"]),
-    compiler=st.sampled_from(["gcc-12", "clang-16"]),
-    standard=st.sampled_from(["c++17", "c17"]),
-    architecture=st.sampled_from(["x86_64", "arm64"]),
-    os=st.sampled_from(["linux", "windows"]),
-    stage=st.sampled_from(Stage),
-    options=st.lists(st.sampled_from(["-Wall", "-O2"]), max_size=3).map(tuple),
-    cache=st.booleans(),
-)
-
-
-# No deadline for one example: what else runs on the machine is not what is tested.
-some_examples = settings(deadline=None)
-many_examples = settings(deadline=None, max_examples=400)
 
 
 def _try(body: bytes) -> CompileRequest | RequestError:
@@ -257,72 +188,3 @@ def test_errors_are_shown_up_to_a_bound() -> None:
     with pytest.raises(InvalidRequest) as caught:
         requests.parse(body.encode())
     assert len(caught.value.details) == MAX_DETAILS
-
-
-# -- the fingerprint
-
-
-@given(canonical_requests, st.randoms())
-@some_examples
-def test_equal_requests_have_equal_fingerprints(request: CompileRequest, random: Any) -> None:
-    """Neither the order of the files nor `cache` makes a difference, nor a way through Redis."""
-    shuffled = list(request.files.items())
-    random.shuffle(shuffled)
-    twin = request.model_copy(update={"files": dict(shuffled), "cache": not request.cache})
-    stored = CompileRequest.model_validate_json(request.model_dump_json())
-    assert len({requests.fingerprint(each) for each in (request, twin, stored)}) == 1
-
-
-@given(canonical_requests, canonical_requests)
-@some_examples
-def test_requests_that_differ_have_different_fingerprints(
-    first: CompileRequest, second: CompileRequest
-) -> None:
-    """Two fingerprints are equal when everything but `cache` and `expect` is."""
-    besides = {"cache", "expect"}
-    same = first.model_dump(exclude=besides) == second.model_dump(exclude=besides)
-    assert (requests.fingerprint(first) == requests.fingerprint(second)) == same
-
-
-CHANGES: dict[str, Any] = {
-    "files": {"main.cpp": "int main() { return 1; }"},
-    "main": "other.cpp",
-    "language": "c",
-    "compiler": "gcc-13",
-    "standard": "c++20",
-    "architecture": "arm64",
-    "os": "windows",
-    "stage": Stage.LINK,
-    "options": ("-Wall",),
-    "cache": False,
-    "expect": Expectation(verdict=Verdict.REJECTED),
-}
-
-
-def test_every_field_of_a_request_is_in_the_table_of_changes() -> None:
-    """A new field cannot be forgotten in the fingerprint's test."""
-    assert list(CHANGES) == list(CompileRequest.model_fields)
-
-
-@pytest.mark.parametrize("field", CHANGES)
-def test_every_field_but_cache_and_expect_changes_the_fingerprint(field: str) -> None:
-    """Whatever could change the verdict does; `cache` and `expect` cannot."""
-    before = requests.fingerprint(make_request())
-    after = requests.fingerprint(make_request(**{field: CHANGES[field]}))
-    assert (before == after) == (field in ("cache", "expect"))
-
-
-def test_neighbouring_parts_do_not_run_into_each_other() -> None:
-    """What moves from one file, name or option into the next is another request."""
-    prints = [
-        requests.fingerprint(make_request(**changes))
-        for changes in (
-            {"files": {"a.cpp": "xy", "b.cpp": "z"}},
-            {"files": {"a.cpp": "x", "b.cpp": "yz"}},
-            {"files": {"a.cpp": "xy", "b.cppz": ""}},
-            {"options": ("-Wall", "-O2")},
-            {"options": ("-O2", "-Wall")},
-            {"options": ("-Wall-O2",)},
-        )
-    ]
-    assert len(set(prints)) == len(prints)

@@ -1,64 +1,23 @@
-"""SARIF: a golden file for each family of compilers, and what no compiler would print by itself.
+"""SARIF of what no compiler would print by itself: places, messages, notes, fixes, runs and invocations.
 
-A new family: a file in tests/sarif/golden, made with tests/sarif/record.py.
+What compilers do print is in test_sarif_golden.py.
 """
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chalicelib.catalog import load_catalog
 from chalicelib.matrix.groups import Group
-from chalicelib.models import (
-    CompileRequest,
-    Diagnostic,
-    Fix,
-    Reason,
-    Result,
-    Severity,
-    Stage,
-    Status,
-    Verdict,
-)
-from chalicelib.sarif.log import Run, document, job_document, message_text
+from chalicelib.models import Diagnostic, Fix, Reason, Severity, Stage, Verdict
+from chalicelib.sarif.log import Run, document
 from chalicelib.sarif.places import Places
-from tests.factories import make_environment, make_job, make_request, make_result
-from tests.sarif.record import GOLDEN, sarif_of
-from tests.sarif.validator import errors_by_tool, faults_by_schema
-
-FILES = sorted(GOLDEN.glob("*.json"))
-
-
-def _golden(path: Path) -> dict[str, Any]:
-    found = json.loads(path.read_text(encoding="utf-8"))
-    assert isinstance(found, dict)
-    return found
-
-
-def _error(message: str, **changes: Any) -> Diagnostic:
-    values: dict[str, Any] = {"severity": Severity.ERROR, "message": message, "file": "main.cpp", "line": 1}
-    return Diagnostic(**(values | changes))
-
-
-def _log(*diagnostics: Diagnostic, source: str = "int x;\n", **changes: Any) -> dict[str, Any]:
-    job = make_job(request=make_request(source), status=Status.FAILED)
-    values: dict[str, Any] = {
-        "verdict": Verdict.REJECTED,
-        "compiled": False,
-        "exit_code": 1,
-        "environment": make_environment(version_text="g++-12 (Debian) 12.2.0"),
-        "command": ("g++-12", "-c", "main.cpp"),
-        "diagnostics": diagnostics,
-    }
-    log = job_document(job, make_result(job.id, **(values | changes)))
-    assert faults_by_schema(log) == []
-    return log
+from tests.factories import make_environment, make_result
+from tests.sarif.logs import make_error, make_log
+from tests.sarif.validator import faults_by_schema
 
 
 def _result(*diagnostics: Diagnostic, source: str = "int x;\n") -> dict[str, Any]:
-    [run] = _log(*diagnostics, source=source)["runs"]
+    [run] = make_log(*diagnostics, source=source)["runs"]
     [result] = run["results"]
     assert isinstance(result, dict)
     return result
@@ -68,99 +27,6 @@ def _region(diagnostic: Diagnostic, source: str) -> dict[str, int]:
     region = _result(diagnostic, source=source)["locations"][0]["physicalLocation"]["region"]
     assert isinstance(region, dict)
     return region
-
-
-# -- golden files
-
-
-def test_every_family_of_compilers_has_a_golden_file() -> None:
-    """What is in the catalogue has been seen in SARIF."""
-    assert {path.stem for path in FILES} == set(load_catalog().families)
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_what_a_compiler_said_is_told_as_before(path: Path) -> None:
-    """The SARIF of a recorded result is the recorded SARIF."""
-    golden = _golden(path)
-    assert sarif_of(golden) == golden["sarif"]
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_golden_file_tells_everything_that_it_was_given(path: Path) -> None:
-    """Each diagnostic is a result, each code a rule, each file an artifact; the name is the family's."""
-    golden = _golden(path)
-    request = CompileRequest.model_validate(golden["request"])
-    result = Result.model_validate(golden["result"])
-    assert result.environment is not None and result.environment.family == path.stem
-    assert len(result.diagnostics) > 0
-    [run] = golden["sarif"]["runs"]
-    assert [each["message"]["text"] for each in run["results"]] == [
-        message_text(each.message) for each in result.diagnostics
-    ]
-    rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
-    assert {each.code or each.severity.value for each in result.diagnostics} == set(rules)
-    assert [rules[each["ruleIndex"]] for each in run["results"]] == [
-        each["ruleId"] for each in run["results"]
-    ]
-    assert len(run["artifacts"]) == len(request.files)
-    [invocation] = run["invocations"]
-    assert invocation["exitCode"] == result.exit_code
-    assert invocation["executionSuccessful"]
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_every_golden_file_is_valid_by_the_schema(path: Path) -> None:
-    """The schema of SARIF 2.1.0, with its formats."""
-    assert faults_by_schema(_golden(path)["sarif"]) == []
-
-
-def _hostile() -> list[dict[str, Any]]:
-    """Logs of what a hostile source could make a compiler say."""
-    names = [
-        "/etc/pass wd",
-        "a b%c#d?e.hpp",
-        "//evil.invalid/x",
-        "C:\\x",
-        "http://evil.invalid/",
-        "é",
-        "..",
-        "",
-    ]
-    return [
-        _log(*(_error("{0} {} [a](b) \\[ \x7f \ufffe", file=name, column=7) for name in names)),
-        _log(
-            _error("end before start", column=9, end_line=1, end_column=2),
-            _error("far", line=10**9, column=10**9),
-        ),
-        _log(verdict=Verdict.INCONCLUSIVE, reason=Reason.MEMORY, exit_code=None, error="No {room}."),
-        _log(truncated=True),
-        _log(environment=None, command=(), exit_code=None),
-        document([]),
-    ]
-
-
-def _spoilt() -> list[dict[str, Any]]:
-    """Logs that are wrong: by the schema, and by a rule that it cannot say."""
-    first, second = (json.loads(json.dumps(_golden(FILES[0])["sarif"])) for _ in range(2))
-    first["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["region"]["startLine"] = 0
-    second["runs"][0]["results"][0]["ruleIndex"] = 99
-    return [first, second]
-
-
-def test_the_schema_does_find_faults() -> None:
-    """Of the two that are spoilt, the one that a schema can find."""
-    assert [bool(faults_by_schema(log)) for log in _spoilt()] == [True, False]
-
-
-def test_the_validator_of_the_format_finds_errors_where_they_are(tmp_path: Path) -> None:
-    """None in golden files and hostile logs, by rules beyond the schema; but in those that are spoilt."""
-    logs = [*(_golden(path)["sarif"] for path in FILES), *_hostile()]
-    good = [run for log in logs for run in log["runs"]]
-    spoilt = [run for log in _spoilt() for run in log["runs"]]
-    errors = errors_by_tool([*good, *spoilt], tmp_path)
-    places = [f"runs[{len(good) + number}]" for number in range(len(spoilt))]
-    assert [line for line in errors if not any(place in line for place in places)] == []
-    assert all(any(place in line for line in errors) for place in places)
 
 
 # -- places
@@ -180,12 +46,12 @@ def test_the_validator_of_the_format_finds_errors_where_they_are(tmp_path: Path)
 )
 def test_columns_in_bytes_become_columns_in_code_points(source: str, column: int, character: int) -> None:
     """Behind the end of the line, and in the middle of a character, it stays a place that there is."""
-    assert _region(_error("here", column=column), source)["startColumn"] == character
+    assert _region(make_error("here", column=column), source)["startColumn"] == character
 
 
 def test_both_ends_of_a_region_are_converted_in_their_own_lines() -> None:
     """The end is exclusive in both."""
-    diagnostic = _error("here", line=1, column=4, end_line=2, end_column=6)
+    diagnostic = make_error("here", line=1, column=4, end_line=2, end_column=6)
     assert _region(diagnostic, "éx = 1;\nüüü;\n") == {
         "startLine": 1,
         "startColumn": 3,
@@ -202,15 +68,15 @@ def test_a_line_that_is_not_in_the_request_keeps_its_columns() -> None:
 
 def test_a_place_without_column_or_line_says_no_more_than_that() -> None:
     """Nothing is invented."""
-    assert _region(_error("here", line=4), "int x;") == {"startLine": 4}
-    location = _result(_error("here", line=None))["locations"][0]["physicalLocation"]
+    assert _region(make_error("here", line=4), "int x;") == {"startLine": 4}
+    location = _result(make_error("here", line=None))["locations"][0]["physicalLocation"]
     assert "region" not in location
 
 
 @pytest.mark.parametrize("name", [None, "<command-line>", "<built-in>"])
 def test_what_is_about_no_file_has_no_location(name: str | None) -> None:
     """A message about the command is a result all the same."""
-    assert "locations" not in _result(_error("unknown option", file=name, line=None))
+    assert "locations" not in _result(make_error("unknown option", file=name, line=None))
 
 
 @pytest.mark.parametrize(
@@ -226,7 +92,7 @@ def test_what_is_about_no_file_has_no_location(name: str | None) -> None:
 )
 def test_a_file_is_named_by_a_uri_that_cannot_be_another(name: str, location: dict[str, Any]) -> None:
     """A name is quoted: it never becomes a scheme, a host, a query or a fragment."""
-    found = _result(_error("here", file=name))["locations"][0]["physicalLocation"]
+    found = _result(make_error("here", file=name))["locations"][0]["physicalLocation"]
     assert found["artifactLocation"] == location
 
 
@@ -245,14 +111,14 @@ def test_a_file_is_named_by_a_uri_that_cannot_be_another(name: str, location: di
 )
 def test_a_message_means_itself(text: str, told: str) -> None:
     """Braces are no placeholders and brackets no links, whatever the source made the compiler say."""
-    assert _result(_error(text))["message"] == {"text": told}
+    assert _result(make_error(text))["message"] == {"text": told}
 
 
 def test_notes_are_related_locations() -> None:
     """At any depth, in order; a note without a place has its text."""
-    inner = _error("inner", severity=Severity.NOTE, line=3, column=1)
-    outer = _error("outer", severity=Severity.NOTE, file=None, line=None, children=(inner,))
-    related = _result(_error("bad", children=(outer, inner)))["relatedLocations"]
+    inner = make_error("inner", severity=Severity.NOTE, line=3, column=1)
+    outer = make_error("outer", severity=Severity.NOTE, file=None, line=None, children=(inner,))
+    related = _result(make_error("bad", children=(outer, inner)))["relatedLocations"]
     assert [(each["id"], each["message"]["text"]) for each in related] == [
         (0, "outer"),
         (1, "inner"),
@@ -270,7 +136,7 @@ def _fix(text: str, **changes: Any) -> Fix:
 def test_the_edits_of_one_message_are_one_fix() -> None:
     """They belong together; in code points, by file; an insertion replaces nothing."""
     fixes = (_fix("a"), _fix("b", end_column=4), _fix("c", file="b.hpp"))
-    [fix] = _result(_error("bad", fixes=fixes), source="é x y")["fixes"]
+    [fix] = _result(make_error("bad", fixes=fixes), source="é x y")["fixes"]
     assert [change["artifactLocation"]["uri"] for change in fix["artifactChanges"]] == ["main.cpp", "b.hpp"]
     first, second = fix["artifactChanges"][0]["replacements"]
     assert first == {
@@ -282,8 +148,10 @@ def test_the_edits_of_one_message_are_one_fix() -> None:
 
 def test_what_notes_propose_are_other_fixes() -> None:
     """Each is a choice of its own, and told once."""
-    notes = [_error(text, severity=Severity.NOTE, fixes=(_fix(text),)) for text in ("this", "that", "that")]
-    fixes = _result(_error("bad", children=tuple(notes)))["fixes"]
+    notes = [
+        make_error(text, severity=Severity.NOTE, fixes=(_fix(text),)) for text in ("this", "that", "that")
+    ]
+    fixes = _result(make_error("bad", children=tuple(notes)))["fixes"]
     assert [fix["description"]["text"] for fix in fixes] == ["this", "that"]
 
 
@@ -292,7 +160,7 @@ def test_what_notes_propose_are_other_fixes() -> None:
 
 def test_the_invocation_tells_what_ran_and_how_it_ended() -> None:
     """A rejection is a success of the tool: it did its work."""
-    [run] = _log(command_environment={"LANG": "C"})["runs"]
+    [run] = make_log(command_environment={"LANG": "C"})["runs"]
     [invocation] = run["invocations"]
     assert invocation["commandLine"] == "g++-12 -c main.cpp"
     assert invocation["arguments"] == ["-c", "main.cpp"]
@@ -311,7 +179,9 @@ def test_the_invocation_tells_what_ran_and_how_it_ended() -> None:
 
 def test_a_job_without_a_verdict_is_no_successful_execution() -> None:
     """Its notification has the reason, and nobody can take it for a clean source."""
-    [run] = _log(verdict=Verdict.INCONCLUSIVE, reason=Reason.MEMORY, exit_code=None, error="No room.")["runs"]
+    [run] = make_log(verdict=Verdict.INCONCLUSIVE, reason=Reason.MEMORY, exit_code=None, error="No room.")[
+        "runs"
+    ]
     [invocation] = run["invocations"]
     assert not invocation["executionSuccessful"]
     assert "exitCode" not in invocation
@@ -323,14 +193,14 @@ def test_a_job_without_a_verdict_is_no_successful_execution() -> None:
 
 def test_output_that_was_cut_is_a_warning() -> None:
     """There may have been more results."""
-    [run] = _log(truncated=True)["runs"]
+    [run] = make_log(truncated=True)["runs"]
     [notification] = run["invocations"][0]["toolExecutionNotifications"]
     assert (notification["descriptor"]["id"], notification["level"]) == ("truncated", "warning")
 
 
 def test_a_job_that_no_compiler_ran_for_still_has_a_log() -> None:
     """A cancelled one, for example: the driver is the compiler that was asked for."""
-    [run] = _log(environment=None, command=(), exit_code=None)["runs"]
+    [run] = make_log(environment=None, command=(), exit_code=None)["runs"]
     assert run["tool"]["driver"]["name"] == "gcc-12"
     assert "commandLine" not in run["invocations"][0]
 
@@ -341,7 +211,7 @@ def test_what_was_left_out_of_a_matrix_is_told() -> None:
     for number in range(2):
         run.add(make_result(f"{number:032x}"), "c++17", "x86_64-linux", Stage.COMPILE, {})
     run.omitted(7)
-    log = document([run.to_json("id", [Group(_error("bad"), [0, 1])])])
+    log = document([run.to_json("id", [Group(make_error("bad"), [0, 1])])])
     assert faults_by_schema(log) == []
     [notification] = log["runs"][0]["invocations"][0]["toolExecutionNotifications"]
     assert notification["message"]["text"].startswith("7 diagnostics were left out")

@@ -12,11 +12,12 @@ import pytest
 
 from chalicelib.catalog import Catalog, parse_catalog
 from chalicelib.catalog.loader import catalog_texts
+from runner.probe import probe_toolchains
 from runner.record import RecordUnfit, read_record, write_record
 from runner.sandbox.base import Limits, SandboxResult
 from runner.sandbox.limits import default_limits
 from runner.self_tests import find_toolchains, run_self_tests
-from runner.toolchains import Toolchains, probe_toolchains
+from runner.toolchains import Toolchains
 from runner.workspace import Workspace
 from tests.factories import make_run
 

@@ -1,17 +1,15 @@
 """What the service says of itself, over the store in memory: compilers, figures, readiness."""
 
-import json
 import time
-from typing import Any
 
 import pytest
 
-from chalicelib.catalog import load_catalog
 from chalicelib.errors import InvalidRequest, NotReady
 from chalicelib.models import Environment, Verdict
 from chalicelib.service import CompileService
 from chalicelib.storage.memory import MemoryStore
 from tests.factories import make_environment, make_result, make_runner, make_settings
+from tests.unit.services import body_of, make_service, make_store
 
 OFFERED = (
     make_environment(),
@@ -20,33 +18,23 @@ OFFERED = (
 )
 
 
-def _service(store: MemoryStore, *, patience_seconds: float = 0.0) -> CompileService:
-    return CompileService(store, load_catalog(), announcement_patience_seconds=patience_seconds)
-
-
-def _body(**fields: Any) -> bytes:
-    return json.dumps({"source_code": "int x;", "language": "cpp"} | fields).encode()
-
-
 @pytest.fixture
 def store() -> MemoryStore:
     """A store in which one runner has announced `OFFERED`."""
-    made = MemoryStore(make_settings())
-    made.announce(make_runner(), OFFERED, ttl_seconds=60)
-    return made
+    return make_store(OFFERED)
 
 
 @pytest.fixture
 def service(store: MemoryStore) -> CompileService:
     """The service over `store`."""
-    return _service(store)
+    return make_service(store)
 
 
 def test_nothing_is_accepted_before_a_runner_announced_its_compilers() -> None:
     """Without a compiler that was ever announced the answer is: not ready, come back."""
     store = MemoryStore(make_settings())
     with pytest.raises(NotReady) as caught:
-        _service(store).submit(_body())
+        make_service(store).submit(body_of())
     assert caught.value.retry_after_seconds == 5
     assert sum(store.counts().by_status.values()) == 0
 
@@ -55,7 +43,7 @@ def test_a_malformed_request_needs_no_runner() -> None:
     """What is wrong by itself is refused at once, and not after a wait for compilers."""
     started = time.monotonic()
     with pytest.raises(InvalidRequest):
-        _service(MemoryStore(make_settings()), patience_seconds=5).submit(b"{}")
+        make_service(MemoryStore(make_settings()), patience_seconds=5).submit(b"{}")
     assert time.monotonic() - started < 1
 
 
@@ -63,19 +51,19 @@ def test_jobs_are_accepted_while_no_runner_lives(store: MemoryStore) -> None:
     """What was announced last still counts: jobs wait for the next runner."""
     for info in store.runners():
         store.withdraw(info.id)
-    assert _service(store).submit(_body()).body["status"] == "queued"
+    assert make_service(store).submit(body_of()).body["status"] == "queued"
 
 
 def test_a_compiler_that_came_later_is_offered(store: MemoryStore) -> None:
     """A new announcement is seen by a service that asked before, within seconds."""
-    service = _service(store)
-    service.submit(_body())
+    service = make_service(store)
+    service.submit(body_of())
     later = make_environment(id="gcc-14", version="14.2.0", version_key=(14, 2, 0))
     store.announce(make_runner(), (later,), ttl_seconds=60)
     deadline = time.monotonic() + 5
     while True:
         try:
-            service.submit(_body(compiler="gcc-14"))
+            service.submit(body_of(compiler="gcc-14"))
             return
         except InvalidRequest:
             assert time.monotonic() < deadline
@@ -95,11 +83,11 @@ def test_statistics_have_the_fields_of_the_contract(store: MemoryStore, service:
     """The names that users of the service know are all there, and count over all runners."""
     store.announce(make_runner(max_workers=3, active_workers=2), OFFERED, ttl_seconds=60)
     for verdict in (Verdict.COMPILES, Verdict.REJECTED):
-        service.submit(_body())
+        service.submit(body_of())
         claim = store.claim("runner", 0)
         assert claim is not None
         assert store.complete(claim, make_result(claim.job.id, verdict=verdict))
-    service.submit(_body())
+    service.submit(body_of())
     figures = service.statistics()
     assert set(figures) >= {
         "max_workers", "active_workers", "available_slots", "queued_jobs", "total_processed",
@@ -115,7 +103,7 @@ def test_statistics_have_the_fields_of_the_contract(store: MemoryStore, service:
 
 def test_statistics_without_a_runner_are_zeros() -> None:
     """Nobody there is no error: no worker, no uptime, no start."""
-    figures = _service(MemoryStore(make_settings())).statistics()
+    figures = make_service(MemoryStore(make_settings())).statistics()
     assert (figures["max_workers"], figures["runners"], figures["start_time"]) == (0, 0, None)
     assert (figures["uptime"], figures["uptime_seconds"]) == ("0:00:00", 0)
 

@@ -9,7 +9,7 @@ from chalicelib.models import Reason, Verdict
 from runner.sandbox.base import LimitHit
 from runner.verdict import LimitPattern, classify, limit_patterns
 from tests.factories import make_run
-from tests.unit.limit_words import ERRORS, SEEN
+from tests.unit.limit_words.loader import ERRORS, SEEN
 
 
 def _patterns(family: str) -> tuple[LimitPattern, ...]:
