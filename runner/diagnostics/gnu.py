@@ -2,8 +2,9 @@
 
 A message is a line ``file:line:column: severity: text [-Wflag]``; the location may be
 shorter, a tool's name, or missing. Before it gcc may say how it got there, from the inside out:
-``file:line:column:   required from here`` (templates, constant expressions); these become notes of the
-message, as clang words them by itself. Then may follow the source line with carets, which we
+``file:line:column:   required from here`` (templates, constant expressions), or
+``    inlined from 'f' at file:line:column:`` (what the optimiser finds). These become notes of the
+message, as which clang words them by itself. Then may follow the source line with carets, which we
 call the snippet: gcc and newer clang number it (``   12 | int x;``), older clang does not.
 
 Source text reaches this output in two ways, and neither must be taken for a message:
@@ -47,7 +48,9 @@ _CARETS = re.compile(r"[ \t]*[~^][~^ \t]*")
 _UNDERLINE = re.compile(r"\^~+")
 _CODE = re.compile(r"-[A-Za-z][^\s\[\]]*")
 
-# The one severity that it lacks sets a step on gcc's way apart from a message: three spaces stand there.
+# Steps on gcc's way to the place of a message. Three spaces stand where a message has its severity.
+_INLINED = "inlined from "
+_INLINED_PLACE = re.compile(r"([^\s:][^:]*):([0-9]{1,9}):([0-9]{1,9})[,:]")
 _STEP = re.compile(r"([^\s:][^:]*):([0-9]{1,9}):(?:([0-9]{1,9}):)?   (\S.*)")
 
 # gcc prints `#pragma message` as a note, but it explains nothing that came before.
@@ -124,12 +127,17 @@ def _walk(lines: Sequence[str], sources: Sources) -> Iterator[tuple[int, int, Fo
 
 def _step(line: str, sources: Sources) -> Found | None:
     """What gcc went through before it came to the place of the next message, if `line` says so."""
-    match = _STEP.fullmatch(line)
+    if line.startswith(" "):
+        text, _, place = line.strip().rpartition(" at ")
+        match = _INLINED_PLACE.fullmatch(place) if text.startswith(_INLINED) else None
+    else:
+        match = _STEP.fullmatch(line)
+        text = match[4] if match else ""
     if match is None:
         return None
     return Found(
         severity=Severity.NOTE,
-        message=sources.without_folder(match[4]),
+        message=sources.without_folder(text),
         file=sources.rename(match[1]),
         line=int(match[2]) or None,
         column=(int(match[3]) or None) if match[3] else None,

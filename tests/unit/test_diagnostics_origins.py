@@ -48,6 +48,22 @@ def test_the_way_of_gcc_to_a_note_is_beside_it() -> None:
     ]
 
 
+def test_where_a_function_was_inlined_is_notes_of_the_warning() -> None:
+    """What the optimiser finds in a header of the system leads back to the author's own lines."""
+    text = (
+        "In function ‘strcpy’,\n"
+        "    inlined from ‘g’ at fo.c:3:33,\n"
+        "    inlined from ‘f’ at fo.c:4:16:\n"
+        "/usr/include/bits/string_fortified.h:79:10: warning: out of the bounds [-Warray-bounds]\n"
+    )
+    (warning,) = parse("gnu", text, {"fo.c": ""}, "/work")
+    assert warning.code == "-Warray-bounds"
+    assert [_brief(note) for note in warning.children] == [
+        ("fo.c", 3, 33, "inlined from ‘g’"),
+        ("fo.c", 4, 16, "inlined from ‘f’"),
+    ]
+
+
 def test_of_a_long_way_the_beginning_is_kept() -> None:
     """Steps are bounded, and the last one, which is in the author's own code, is there in any case."""
     steps = [f"a.h:{number}:1:   required from ‘S<{number}>’\n" for number in range(1, 500)]
