@@ -13,6 +13,7 @@ child for each: the edits of one child belong together.
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -171,7 +172,8 @@ def _locate(found: Found, span: Any, sources: Sources) -> None:
 def _suggestions(message: Mapping[str, Any], sources: Sources) -> list[list[Fix]]:
     """The edits that a message proposes, grouped: a group is applied as a whole, groups exclude each other.
 
-    rustc writes the parts of all alternatives in one row; parts of one never overlap.
+    rustc writes the parts of all alternatives in one row. Parts of one never overlap, in whatever order they
+    stand; alternatives change the same place. A group is in the order of the source.
     """
     groups: list[list[Fix]] = []
     for span in _list(message, "spans"):
@@ -183,15 +185,28 @@ def _suggestions(message: Mapping[str, Any], sources: Sources) -> list[list[Fix]
         file, line, column, end_line, end_column = place
         text = _clean(span["suggested_replacement"])[:MAX_MESSAGE_CHARACTERS]
         fix = Fix(file=file, line=line, column=column, end_line=end_line, end_column=end_column, text=text)
-        if not groups or _overlaps(groups[-1][-1], fix):
-            groups.append([])
-        groups[-1].append(fix)
+        if not groups or not _insert(groups[-1], fix):
+            groups.append([fix])
     return groups
 
 
-def _overlaps(last: Fix, fix: Fix) -> bool:
-    """Whether `fix` starts again at or before `last`: parts of one alternative are in ascending order."""
-    return (fix.file, fix.line, fix.column) <= (last.file, last.line, last.column)
+def _insert(group: list[Fix], fix: Fix) -> bool:
+    """Puts a part where it belongs among those of one edit. False when it changes what another one does."""
+    at = bisect_left(group, _start(fix), key=_start)
+    if at and _end(group[at - 1]) > _start(fix):
+        return False
+    if at < len(group) and (_start(group[at]) == _start(fix) or _start(group[at]) < _end(fix)):
+        return False
+    group.insert(at, fix)
+    return True
+
+
+def _start(fix: Fix) -> tuple[str, int, int]:
+    return fix.file, fix.line, fix.column
+
+
+def _end(fix: Fix) -> tuple[str, int, int]:
+    return fix.file, fix.end_line, fix.end_column
 
 
 def _users_own(span: Any, sources: Sources) -> Any:
