@@ -78,8 +78,9 @@ def in_our_words(event: Any, get_response: Callable[[Any], Response]) -> Respons
     """Gives Chalice's own refusals (a method that a path does not have) the shape of ours."""
     response = get_response(event)
     if response.status_code == 405 and isinstance(response.body, dict):
-        answer = http.refusal(405, str(response.body["Message"]))
-        return _json(answer.body, answer.status, {"Allow": str(response.headers.get("Allow", ""))})
+        allowed = str(response.headers.get("Allow", ""))
+        answer = http.refusal(405, f"{response.body['Message']}; this path has {allowed}.")
+        return _json(answer.body, answer.status, {"Allow": allowed})
     return response
 
 

@@ -5,7 +5,7 @@ Shapes from a client become an `Expectation` (`resolve`), which is stored with t
 compares it with a result, each time that the answer is made. It never changes a verdict.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,6 +22,11 @@ from chalicelib.refusals import listed, refuse, shown
 
 # A test of a header expects a handful; the bound keeps the comparison with 1000 diagnostics cheap.
 MAX_EXPECTED_DIAGNOSTICS = 32
+
+# A near miss is looked for among so many diagnostics: what it tells is worth no more time.
+_NEAR = 100
+# What is equal in these alone makes two diagnostics no neighbours.
+_VAGUE = frozenset({"severity", "file"})
 
 _ERRORS = (Severity.FATAL, Severity.ERROR)
 
@@ -158,15 +163,32 @@ def meets(expected: ExpectedDiagnostic, actual: Diagnostic) -> bool:
 
 
 def _missing_sentence(expected: ExpectedDiagnostic, actual: Sequence[Diagnostic]) -> str:
-    wanted = []
-    for name, value in expected.model_dump(mode="json", exclude_none=True).items():
-        if name == "message":
-            wanted.append(f"message containing {shown(value)}")
-        elif isinstance(value, int) or name == "severity":
-            wanted.append(f"{name} {value}")
-        else:
-            wanted.append(f"{name} {shown(value)}")
-    description = ", ".join(wanted)
+    wanted = expected.model_dump(mode="json", exclude_none=True)
+    description = ", ".join(
+        f"message containing {shown(value)}" if name == "message" else _told(name, value)
+        for name, value in wanted.items()
+    )
     if any(meets(expected, item) for item in actual):
         return f"Expected one more diagnostic with {description}; all that there are meet other expectations."
-    return f"Expected a diagnostic with {description}; there is none."
+    return f"Expected a diagnostic with {description}; there is none.{_near_miss(wanted, actual)}"
+
+
+def _near_miss(wanted: Mapping[str, Any], actual: Sequence[Diagnostic]) -> str:
+    """A sentence on the diagnostic that lacks the least of what was wanted; empty when all lack too much."""
+    singles = {name: ExpectedDiagnostic.model_validate({name: value}) for name, value in wanted.items()}
+    lacks = [
+        (diagnostic, [name for name, single in singles.items() if not meets(single, diagnostic)])
+        for diagnostic in actual[:_NEAR]
+    ]
+    near = [(item, names) for item, names in lacks if singles.keys() - names - _VAGUE]
+    if not near:
+        return ""
+    nearest, names = min(near, key=lambda each: len(each[1]))
+    told = ", ".join(_told(name, getattr(nearest, name)) for name in names)
+    return f" The nearest has {told}."
+
+
+def _told(name: str, value: str | int | None) -> str:
+    if value is None:
+        return f"no {name}"
+    return f"{name} {value}" if isinstance(value, int) or name == "severity" else f"{name} {shown(value)}"

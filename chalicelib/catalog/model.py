@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from chalicelib.models import Reason, Stage
 
 # The shapes of messages, each with a parser in runner/diagnostics.
-Shape = Literal["gnu", "rustc", "javac", "go", "tsc", "gfortran", "python", "zig"]
+Shape = Literal["gnu", "clang", "rustc", "javac", "go", "tsc", "gfortran", "python", "zig"]
 
 
 class Entry(BaseModel):

@@ -46,6 +46,8 @@ def refuse_option(family: Family, option: str) -> str | None:
         return None
     if option[2:].removeprefix("no-") in family.options.switches.get(option[1:2], ()):
         return None
+    if " -" in option:
+        return f"{option!r} is more than one option: give each as an element of its own."
     passed_on = f": {family.options.passed_on} are" if family.options.passed_on else ""
     return f"The option {option!r} is not among those that this service passes on to {family.id}{passed_on}."
 

@@ -15,6 +15,9 @@ COLUMN_KIND = "unicodeCodePoints"
 # The folder that holds the request's files, wherever the reader keeps them.
 BASE = "SRCROOT"
 
+# Neither compilers' columns nor those of SARIF count it.
+_BYTE_ORDER_MARK = "\ufeff"
+
 Json = dict[str, Any]
 
 
@@ -88,6 +91,6 @@ class Places:
         if name not in self._files:
             return None
         if name not in self._lines:
-            self._lines[name] = self._files[name].split("\n")
+            self._lines[name] = self._files[name].removeprefix(_BYTE_ORDER_MARK).split("\n")
         lines = self._lines[name]
         return lines[number - 1] if 0 < number <= len(lines) else None

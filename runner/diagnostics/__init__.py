@@ -13,9 +13,10 @@ than a person would see, a ``shown(text)`` that takes it away again, in `_SHOWN`
 from collections.abc import Callable, Mapping
 
 from chalicelib.models import Diagnostic
-from runner.diagnostics import gfortran, gnu, go, javac, python, rustc, tsc, zig
+from runner.diagnostics import gfortran, gnu, go, javac, marks, python, rustc, tsc, zig
 
 _PARSERS: dict[str, Callable[[str, Mapping[str, str], str], tuple[Diagnostic, ...]]] = {
+    "clang": gnu.parse,
     "gfortran": gfortran.parse,
     "gnu": gnu.parse,
     "go": go.parse,
@@ -25,7 +26,10 @@ _PARSERS: dict[str, Callable[[str, Mapping[str, str], str], tuple[Diagnostic, ..
     "tsc": tsc.parse,
     "zig": zig.parse,
 }
+# Those whose compilers count a byte order mark.
+_COUNT_MARKS = frozenset({"clang", "go", "zig"})
 _SHOWN: dict[str, Callable[[str], str]] = {
+    "clang": gnu.shown,
     "gnu": gnu.shown,
     "rustc": rustc.shown,
 }
@@ -36,9 +40,11 @@ def parse(shape: str, text: str, files: Mapping[str, str], folder: str) -> tuple
 
     `files` are the request's (name → text), `folder` is the absolute path where the
     compiler saw them: a name below it is given back as the request wrote it. Lines and columns
-    count from 1, columns are bytes, an end is exclusive and there only where the text leaves no doubt.
+    count from 1, columns are bytes and count no byte order mark, an end is exclusive and there only where
+    the text leaves no doubt.
     """
-    return _PARSERS[shape](text, files, folder)
+    found = _PARSERS[shape](text, files, folder)
+    return marks.uncounted(found, files) if shape in _COUNT_MARKS else found
 
 
 def shown(shape: str, text: str) -> str:

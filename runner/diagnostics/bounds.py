@@ -99,7 +99,9 @@ class Collector:
     def _take(self, found: Found) -> None:
         """Count `found` and what hangs on it, and cut off what is beyond the bounds."""
         self._count += 1
-        del found.fixes[MAX_FIXES - self._fixes :]
+        # A part of an edit is none.
+        if len(found.fixes) > MAX_FIXES - self._fixes:
+            found.fixes.clear()
         self._fixes += len(found.fixes)
         kept = 0
         for child in found.children:

@@ -6,15 +6,17 @@
           |   1
     Error: Symbol 'j' at (1) has no IMPLICIT type
 
-The digits under the snippet are the places that the text speaks of; the first line names place 1.
-Where place 2 is in another file, a second place and snippet follow before the text. Everything
-that is not of this shape (the driver, the preprocessor, the assembler, the linker) is read as gcc's.
+The digits under the snippet are the places that the text speaks of; the first line names place 1, and
+place 2 becomes a note. Where that is in another file, a second place and snippet follow before the text.
+Everything that is not of this shape (the driver, the preprocessor, the assembler, the linker) is read as
+gcc's.
 
 Snippets are numbered, so source text cannot pass for a message; `#error` text stays on its line.
 """
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from chalicelib.models import Diagnostic, Severity
 from runner.diagnostics import gnu
@@ -29,8 +31,11 @@ _SEVERITIES = {
     "Warning": Severity.WARNING,
     "Note": Severity.NOTE,
 }
-_PLACE = re.compile(r"([^\s:][^:]*):([0-9]{1,9}):([0-9]{1,9}):")
+# Two places in one line are told as the columns of both, the smaller one first.
+_PLACE = re.compile(r"([^\s:][^:]*):([0-9]{1,9}):([0-9]{1,9})(?:-([0-9]{1,9}))?:")
 _SNIPPET = re.compile(r" *(?:[0-9]{1,9}|) \|(?: .*)?|\.\.\.\.\.\.|")
+_SOURCE = re.compile(r" *([0-9]{1,9}) \| ?")
+_DIGITS = re.compile(r"[ 12]*")
 _TEXT = re.compile("(" + "|".join(_SEVERITIES) + r")(?: \([0-9]+\))?: ?(.*)")
 # As the driver and the compiler proper name themselves: `f951: Fatal Error: Cannot open file`.
 _TOOL = re.compile(r"(?:f951|[A-Za-z0-9_-]*gfortran[0-9.-]*): " + _TEXT.pattern)
@@ -76,10 +81,48 @@ def _message(lines: Sequence[str], index: int, sources: Sources) -> tuple[int, F
         return index + 1, None
     found = Found(severity=_SEVERITIES[match[1]], message=match[2])
     if place:
-        found.file = sources.rename(place[1])
-        found.line, found.column = int(place[2]) or None, int(place[3]) or None
+        _locate(found, place, lines[index + 1 : at], sources)
     found.message, found.code = gnu.split_code(sources.without_folder(found.message))
     return at + 1, found
+
+
+def _locate(found: Found, place: re.Match[str], block: Sequence[str], sources: Sources) -> None:
+    """Puts a message at its place 1, and place 2, where it is shown in the `block` of snippets, below it."""
+    found.file, found.line = sources.rename(place[1]), int(place[2]) or None
+    columns = [int(column) or None for column in place.groups()[2:] if column is not None]
+    shown = _shown_places(block)
+    if len(columns) > 1 and "1" in shown and "2" in shown and shown["2"] < shown["1"]:
+        columns.reverse()
+    found.column = columns[0]
+    second = Found(severity=Severity.NOTE, message="(2)", file=found.file)
+    other = next((match for match in map(_PLACE.fullmatch, block) if match), None)
+    if other is not None:
+        second.file, second.line = sources.rename(other[1]), int(other[2]) or None
+        second.column = int(other[3]) or None
+    elif "2" in shown:
+        second.line, column = shown["2"]
+        text = sources.line(second.file, second.line)
+        # Marks stand below columns of the screen, which are bytes where the line is as plain as this.
+        plain = text is not None and text.isascii() and "\t" not in text
+        second.column = columns[1] if len(columns) > 1 else column if plain else None
+    else:
+        return
+    found.children.append(second)
+
+
+def _shown_places(block: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Line and column on the screen (both from 1) of the digits "1" and "2" below the sources of a block."""
+    places: dict[str, tuple[int, int]] = {}
+    for line, below in pairwise(block):
+        source = _SOURCE.match(line)
+        if source is None or not below[: source.end()].endswith("| "):
+            continue
+        marks = below[source.end() :]
+        if _DIGITS.fullmatch(marks):
+            for digit in "12":
+                if digit in marks:
+                    places.setdefault(digit, (int(source[1]), marks.index(digit) + 1))
+    return places
 
 
 def _as_found(diagnostic: Diagnostic) -> Found:

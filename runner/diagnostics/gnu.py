@@ -1,7 +1,10 @@
 """Messages in the shape that gcc and clang share, and those of the assembler and linker they run.
 
 A message is a line ``file:line:column: severity: text [-Wflag]``; the location may be
-shorter, a tool's name, or missing. Then may follow the source line with carets, which we
+shorter, a tool's name, or missing. Before it gcc may say how it got there, from the inside out:
+``file:line:column:   required from here`` (templates, constant expressions), or
+``    inlined from 'f' at file:line:column:`` (what the optimiser finds). These become notes of the
+message, as which clang words them by itself. Then may follow the source line with carets, which we
 call the snippet: gcc and newer clang number it (``   12 | int x;``), older clang does not.
 
 Source text reaches this output in two ways, and neither must be taken for a message:
@@ -39,9 +42,16 @@ _SEVERITY = re.compile(r"(?:^|: )(" + "|".join(_SEVERITIES) + r"):(?: |$)")
 _LOCATION = re.compile(r"(.*?)(?::([0-9]{1,9}))?(?::([0-9]{1,9}))?", re.DOTALL)
 _TOOL = re.compile(r"[A-Za-z0-9_.+/-]+")
 _GUTTER = re.compile(r" *([0-9]{1,9}|) \| ?")
+# A whole line that an edit adds; it has no number yet, and may stand above the snippet.
+_ADDED = re.compile(r" *\+\+\+ \|\+")
 _CARETS = re.compile(r"[ \t]*[~^][~^ \t]*")
 _UNDERLINE = re.compile(r"\^~+")
 _CODE = re.compile(r"-[A-Za-z][^\s\[\]]*")
+
+# Steps on gcc's way to the place of a message. Three spaces stand where a message has its severity.
+_INLINED = "inlined from "
+_INLINED_PLACE = re.compile(r"([^\s:][^:]*):([0-9]{1,9}):([0-9]{1,9})[,:]")
+_STEP = re.compile(r"([^\s:][^:]*):([0-9]{1,9}):(?:([0-9]{1,9}):)?   (\S.*)")
 
 # gcc prints `#pragma message` as a note, but it explains nothing that came before.
 _STANDALONE_NOTE = re.compile(r"['‘]#pragma message: ")
@@ -77,6 +87,7 @@ def shown(text: str) -> str:
 def _walk(lines: Sequence[str], sources: Sources) -> Iterator[tuple[int, int, Found | None]]:
     """The messages in order: where each starts, the line after it, and itself; None is for an edit's line."""
     linking = False
+    steps: list[Found] = []
     index = 0
     while index < len(lines):
         start = index
@@ -87,7 +98,7 @@ def _walk(lines: Sequence[str], sources: Sources) -> Iterator[tuple[int, int, Fo
         if is_fix(line):
             yield start, index, None
             continue
-        linked = linker.parse_line(line, linking=linking, rename=sources.rename)
+        linked = linker.parse_line(line, linking=linking, rename=sources.rename_last_part)
         if linked is not linker.NOT_LINKER:
             linking = True
             if isinstance(linked, Found):
@@ -96,12 +107,41 @@ def _walk(lines: Sequence[str], sources: Sources) -> Iterator[tuple[int, int, Fo
             continue
         found = _header(line, sources)
         if found is None:
+            step = _step(line, sources)
+            # The last one is where the way begins, mostly the only one in the request's own files.
+            if step is not None:
+                del steps[MAX_MESSAGE_LINES - 1 :]
+                steps.append(step)
             continue
         message_lines = _rest_of_message(found, lines, index, sources)
         index += len(message_lines)
         found.message = "\n".join((found.message, *message_lines))
         found.message, found.code = split_code(found.message)
+        if found.severity is Severity.NOTE:
+            yield from ((start, start, step) for step in steps)
+        else:
+            found.children += steps
+        steps = []
         yield start, index, found
+
+
+def _step(line: str, sources: Sources) -> Found | None:
+    """What gcc went through before it came to the place of the next message, if `line` says so."""
+    if line.startswith(" "):
+        text, _, place = line.strip().rpartition(" at ")
+        match = _INLINED_PLACE.fullmatch(place) if text.startswith(_INLINED) else None
+    else:
+        match = _STEP.fullmatch(line)
+        text = match[4] if match else ""
+    if match is None:
+        return None
+    return Found(
+        severity=Severity.NOTE,
+        message=sources.without_folder(text),
+        file=sources.rename(match[1]),
+        line=int(match[2]) or None,
+        column=(int(match[3]) or None) if match[3] else None,
+    )
 
 
 def _header(line: str, sources: Sources) -> Found | None:
@@ -151,7 +191,9 @@ def _rest_of_message(found: Found, lines: Sequence[str], index: int, sources: So
         if own and any(expected is None or other.line == found.line for other in rivals):
             own = found.column is not None and _caret(lines[end + 1], lines[end], text) == found.column
             own = own and all(other.column != found.column for other in rivals)
-        return lines[index:end] if own else ()
+        if not own:
+            return ()
+        return lines[index : next((at for at in range(index, end) if _ADDED.match(lines[at])), end)]
     return ()
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from chalicelib.models import Diagnostic, Severity
 from runner.diagnostics.bounds import MAX_MESSAGE_LINES, Collector, Found, lines_of
-from runner.diagnostics.sources import Sources, byte_column_utf16
+from runner.diagnostics.sources import BYTE_ORDER_MARK, Sources, byte_column_utf16
 
 _SEVERITIES = {
     "error": Severity.ERROR,
@@ -51,7 +51,10 @@ def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic,
             caret = _CARET.fullmatch(lines[index + 1]) if index + 1 < len(lines) else None
             if caret:
                 source = sources.line(found.file, found.line)
-                found.column = byte_column_utf16(lines[index] if source is None else source, len(caret[1]))
+                units = len(caret[1])
+                if source is not None and lines[index].startswith(BYTE_ORDER_MARK):
+                    units = max(0, units - 1)
+                found.column = byte_column_utf16(lines[index] if source is None else source, units)
                 index += 2
         details: list[str] = []
         while index < len(lines) and lines[index].startswith(_DETAIL):

@@ -22,8 +22,9 @@ import re
 from collections.abc import Mapping, Sequence
 
 from chalicelib.models import Diagnostic, Severity
-from runner.diagnostics.bounds import Collector, Found, lines_of
-from runner.diagnostics.sources import Sources, byte_column
+from runner.diagnostics.bounds import MAX_LINE_CHARACTERS, Collector, Found, lines_of
+from runner.diagnostics.sources import BYTE_ORDER_MARK, Sources, byte_column
+from runner.output import clean_text
 
 _COMPILING = re.compile(r"\*\*\* Error compiling '(.*)'\.\.\.")
 _FILE = re.compile(r'  File "(.*)", line ([0-9]{1,9})')
@@ -98,7 +99,15 @@ def _located(match: re.Match[str], lines: Sequence[str], index: int, sources: So
     source = sources.line(found.file, found.line)
     if carets is None or source is None or not lines[index].startswith(_SHOWN_INDENT):
         return found
+    shown = lines[index][len(_SHOWN_INDENT) :]
+    # CPython's own columns count no byte order mark, but it makes them characters of the line that has it.
+    if shown.startswith(BYTE_ORDER_MARK):
+        source = BYTE_ORDER_MARK + source
     visible = source.lstrip(_LEFT_OUT)
+    # Of an f-string CPython before 3.12 shows the expression alone, with carets of its own.
+    quoted = clean_text(visible[:MAX_LINE_CHARACTERS].encode("utf-8", "surrogatepass"))
+    if not quoted.startswith(shown.rstrip()):
+        return found
     start = len(source) - len(visible) + len(carets[1])
     found.column = byte_column(source, start)
     # Carets up to the end of the line may stand for a range that goes on; a single one, for a point.

@@ -6,11 +6,14 @@ to 2 previous errors`, `1 warning emitted`: they have the level of an error or a
 nothing about the source), and hints of the level `failure-note`.
 
 Columns in the JSON count code points; ours count bytes, so they are converted with the source line.
-A suggestion with several alternatives is one child for each: the edits of one child belong together.
+What rustc writes below a line of the source (`expected `u32`, found `&str``) is a label there and a
+note here, and so is the place where a macro was used. A suggestion with several alternatives is one
+child for each: the edits of one child belong together.
 """
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -95,8 +98,33 @@ def _found(message: Mapping[str, Any], sources: Sources) -> Found | None:
     if found is None or (not message.get("spans") and _SUMMARY.fullmatch(found.message)):
         return None
     found.fixes = next(iter(_suggestions(message, sources)), [])
+    found.children = [*_labels(message, sources), *_invocations(message, sources)]
     for child in _list(message, "children"):
         found.children += _children(child, sources)
+    return found
+
+
+def _labels(message: Mapping[str, Any], sources: Sources) -> Iterator[Found]:
+    """What is said at the single places of a message, the main one among them."""
+    for span in _list(message, "spans"):
+        label = span.get("label") if isinstance(span, dict) else None
+        if isinstance(label, str) and label:
+            yield _at(_users_own(span, sources), label, sources)
+
+
+def _invocations(message: Mapping[str, Any], sources: Sources) -> Iterator[Found]:
+    """Where in the request's files the macro was used, or those around it, that a message is about."""
+    primary = _primary(message)
+    place = _users_own(primary, sources)
+    for at in _expansions(primary):
+        if at is not place and sources.known(sources.rename(str(at.get("file_name")))):
+            yield _at(at, "in this macro invocation", sources)
+
+
+def _at(span: Any, text: str, sources: Sources) -> Found:
+    """A note at a span; without a place where it has none."""
+    found = Found(severity=Severity.NOTE, message=sources.without_folder(_clean(text)))
+    _locate(found, span, sources)
     return found
 
 
@@ -121,22 +149,31 @@ def _located(message: Mapping[str, Any], sources: Sources) -> Found | None:
     code = message.get("code")
     if isinstance(code, dict) and isinstance(code.get("code"), str):
         found.code = _clean(code["code"])
-    primary = [span for span in _list(message, "spans") if isinstance(span, dict) and span.get("is_primary")]
-    if primary:
-        span = _users_own(primary[0], sources)
-        place = _place(span, sources)
-        if place is not None:
-            found.file, found.line, found.column, found.end_line, found.end_column = place
-        elif isinstance(span, dict) and isinstance(span.get("file_name"), str):
-            found.file = sources.rename(_clean(span["file_name"]))
-            found.line = _number(span, "line_start") or None
+    _locate(found, _users_own(_primary(message), sources), sources)
     return found
+
+
+def _primary(message: Mapping[str, Any]) -> Any:
+    """The first span that says where a message is; None when none does."""
+    spans = (span for span in _list(message, "spans") if isinstance(span, dict))
+    return next((span for span in spans if span.get("is_primary")), None)
+
+
+def _locate(found: Found, span: Any, sources: Sources) -> None:
+    """Puts `found` at a span, as exactly as that is known."""
+    place = _place(span, sources)
+    if place is not None:
+        found.file, found.line, found.column, found.end_line, found.end_column = place
+    elif isinstance(span, dict) and isinstance(span.get("file_name"), str):
+        found.file = sources.rename(_clean(span["file_name"]))
+        found.line = _number(span, "line_start") or None
 
 
 def _suggestions(message: Mapping[str, Any], sources: Sources) -> list[list[Fix]]:
     """The edits that a message proposes, grouped: a group is applied as a whole, groups exclude each other.
 
-    rustc writes the parts of all alternatives in one row; parts of one never overlap.
+    rustc writes the parts of all alternatives in one row. Parts of one never overlap, in whatever order they
+    stand; alternatives change the same place. A group is in the order of the source.
     """
     groups: list[list[Fix]] = []
     for span in _list(message, "spans"):
@@ -148,28 +185,47 @@ def _suggestions(message: Mapping[str, Any], sources: Sources) -> list[list[Fix]
         file, line, column, end_line, end_column = place
         text = _clean(span["suggested_replacement"])[:MAX_MESSAGE_CHARACTERS]
         fix = Fix(file=file, line=line, column=column, end_line=end_line, end_column=end_column, text=text)
-        if not groups or _overlaps(groups[-1][-1], fix):
-            groups.append([])
-        groups[-1].append(fix)
+        if not groups or not _insert(groups[-1], fix):
+            groups.append([fix])
     return groups
 
 
-def _overlaps(last: Fix, fix: Fix) -> bool:
-    """Whether `fix` starts again at or before `last`: parts of one alternative are in ascending order."""
-    return (fix.file, fix.line, fix.column) <= (last.file, last.line, last.column)
+def _insert(group: list[Fix], fix: Fix) -> bool:
+    """Puts a part where it belongs among those of one edit. False when it changes what another one does."""
+    at = bisect_left(group, _start(fix), key=_start)
+    if at and _end(group[at - 1]) > _start(fix):
+        return False
+    if at < len(group) and (_start(group[at]) == _start(fix) or _start(group[at]) < _end(fix)):
+        return False
+    group.insert(at, fix)
+    return True
+
+
+def _start(fix: Fix) -> tuple[str, int, int]:
+    return fix.file, fix.line, fix.column
+
+
+def _end(fix: Fix) -> tuple[str, int, int]:
+    return fix.file, fix.end_line, fix.end_column
 
 
 def _users_own(span: Any, sources: Sources) -> Any:
     """The place in the request's files where the macro was used that led to `span`, if one was."""
+    for at in (span, *_expansions(span)):
+        if isinstance(at, dict) and sources.known(sources.rename(str(at.get("file_name")))):
+            return at
+    return span
+
+
+def _expansions(span: Any) -> Iterator[dict[str, Any]]:
+    """The places where the macros around `span` were used, from the inside out."""
     at = span
     for _ in range(_MAX_EXPANSIONS):
-        if not isinstance(at, dict):
-            break
-        if sources.known(sources.rename(str(at.get("file_name")))):
-            return at
-        expansion = at.get("expansion")
+        expansion = at.get("expansion") if isinstance(at, dict) else None
         at = expansion.get("span") if isinstance(expansion, dict) else None
-    return span
+        if not isinstance(at, dict):
+            return
+        yield at
 
 
 def _place(span: Any, sources: Sources) -> tuple[str, int, int, int, int] | None:

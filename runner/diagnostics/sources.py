@@ -12,7 +12,7 @@ _NEWLINE = re.compile(r"\r\n|\n|\r")
 # So far into a line its characters are counted to tell a column. A source of one line of a megabyte
 # with a thousand errors would otherwise cost seconds.
 MAX_COUNTED = 65_536
-_BYTE_ORDER_MARK = "\ufeff"
+BYTE_ORDER_MARK = "\ufeff"
 
 
 class Sources:
@@ -33,6 +33,15 @@ class Sources:
         normal = posixpath.normpath(inside) if inside else inside
         return normal if normal in self._files else inside
 
+    def rename_last_part(self, path: str) -> str | None:
+        """As `rename`, for a program that cuts folders off; None where several files are called so."""
+        if "/" in path:
+            return self.rename(path)
+        same = [name for name in self._files if name.rpartition("/")[2] == path]
+        if len(same) > 1:
+            return None
+        return same[0] if same else path
+
     def without_folder(self, text: str) -> str:
         """`text` with names below the folder as the request wrote them."""
         return text.replace(self._folder, "")
@@ -42,7 +51,7 @@ class Sources:
         if name is None or number is None or name not in self._files:
             return None
         if name not in self._lines:
-            self._lines[name] = _NEWLINE.split(self._files[name].removeprefix(_BYTE_ORDER_MARK))
+            self._lines[name] = _NEWLINE.split(self._files[name].removeprefix(BYTE_ORDER_MARK))
         lines = self._lines[name]
         return lines[number - 1] if 1 <= number <= len(lines) else None
 

@@ -1,9 +1,9 @@
 """Messages of zig: ``main.zig:3:5: error: text``, the source line, a line with carets, then notes.
 
-Errors without a place are zig's own or its linker's, with indented notes. Lines below `referenced
-by:` and what `@compileLog` prints are context. The source line is printed as it is; it is known by
-the carets below it, as in old clang. Zig indents the further lines of a message (`@compileError`
-with line breaks), so those cannot start one either.
+Errors without a place are zig's own or its linker's, with indented notes. Lines below `referenced by:` say
+how zig came to the place; those in the request's files are notes, too. What `@compileLog` prints is context.
+The source line is printed as it is; it is known by the carets below it, as in old clang. Zig indents the
+further lines of a message (`@compileError` with line breaks), so those cannot start one either.
 """
 
 import re
@@ -16,6 +16,8 @@ from runner.diagnostics.sources import Sources
 _SEVERITIES = {"error": Severity.ERROR, "warning": Severity.WARNING, "note": Severity.NOTE}
 _HEADER = re.compile(r"(?:([^\s:][^:]*):([0-9]{1,9}):([0-9]{1,9}): )?(error|warning|note): (.*)")
 _INDENTED_NOTE = re.compile(r" +note: (.*)")
+_REFERENCES = "referenced by:"
+_REFERENCE = re.compile(r"    (\S.*): ([^\s:][^:]*):([0-9]{1,9}):([0-9]{1,9})")
 _CARETS = re.compile(r"[ \t]*~*\^~*")
 
 
@@ -31,6 +33,13 @@ def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic,
             continue
         line = lines[index]
         index += 1
+        if line == _REFERENCES:
+            while index < len(lines) and (reference := _REFERENCE.fullmatch(lines[index])):
+                found = _reference(reference, sources)
+                if found.file is not None and sources.known(found.file):
+                    collector.add(found)
+                index += 1
+            continue
         match = _HEADER.fullmatch(line)
         if match is None:
             note = _INDENTED_NOTE.fullmatch(line)
@@ -52,6 +61,17 @@ def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic,
             found.end_line, found.end_column = _end(found.line, found.column, lines[index], lines[index + 1])
         collector.add(found)
     return collector.finish()
+
+
+def _reference(match: re.Match[str], sources: Sources) -> Found:
+    """A place that refers to the one before, up to the program's start or an export."""
+    return Found(
+        severity=Severity.NOTE,
+        message=f"referenced by {match[1]}",
+        file=sources.rename(match[2]),
+        line=int(match[3]) or None,
+        column=int(match[4]) or None,
+    )
 
 
 def _is_source(lines: Sequence[str], index: int) -> bool:

@@ -157,6 +157,7 @@ def test_a_method_that_a_path_does_not_have_is_405(
     """In our shape, with what is allowed."""
     reply = api.call(method, path, b"{}")
     assert (reply.status, reply.json()["error"]) == (405, "method_not_allowed")
+    assert reply.json()["message"].endswith(f"{method}; this path has {allowed}.")
     assert reply.headers["allow"] == allowed
 
 

@@ -1,4 +1,4 @@
-"""Reading what gcc, clang, the assembler and the linker print. The texts are as those programs wrote them."""
+"""Reading what gcc, clang and the assembler print. The texts are as those programs wrote them."""
 
 import time
 
@@ -188,56 +188,6 @@ def test_two_messages_before_one_snippet_stay_two() -> None:
         a="int x;\n",
     )
     assert [diagnostic.message for diagnostic in found] == ["one", "two", "three"]
-
-
-_LINKER = """\
-/usr/bin/ld: /tmp/ccC4cg37.o: in function `main':
-main.cpp:(.text+0x9): undefined reference to `miss()'
-/usr/bin/ld: main.cpp:(.text+0x10): warning: the use of `tmpnam' is dangerous, better use `mkstemp'
-/usr/bin/ld: /tmp/f2-364ebf.o: in function `f()':
-/work/second.cpp:12: multiple definition of `f()'; /tmp/f-883848.o:/work/main.cpp:1: first defined here
-/usr/bin/ld: /usr/lib/gcc/x86_64-linux-gnu/12/../../../x86_64-linux-gnu/Scrt1.o: in function `_start':
-(.text+0x17): undefined reference to `main'
-/usr/bin/ld: cannot find -lfoo: No such file or directory
-collect2: error: ld returned 1 exit status
-"""
-
-
-def test_a_linkers_messages_are_errors_in_the_users_files() -> None:
-    """Undefined and doubled names have a file, a line where one is known, and no random object."""
-    files = {"main.cpp": "", "second.cpp": ""}
-    found = parse("gnu", _LINKER, files, _FOLDER)
-    assert [(each.severity.value, each.file, each.line, each.message) for each in found] == [
-        ("error", "main.cpp", None, "undefined reference to `miss()'"),
-        ("warning", "main.cpp", None, "the use of `tmpnam' is dangerous, better use `mkstemp'"),
-        ("error", "second.cpp", 12, "multiple definition of `f()'; main.cpp:1: first defined here"),
-        ("error", None, None, "undefined reference to `main'"),
-        ("error", None, None, "cannot find -lfoo: No such file or directory"),
-        ("error", None, None, "ld returned 1 exit status"),
-    ]
-
-
-_NEWER_LINKER = """\
-/usr/bin/ld: /usr/bin/ld: DWARF error: mangled line number section (bad file number)
-/tmp/main-30e513.o: in function `main':
-/work/main.cpp:3:(.text+0x5): undefined reference to `elsewhere()'
-clang++-17: error: linker command failed with exit code 1 (use -v to see invocation)
-"""
-
-
-def test_a_newer_linker_says_line_and_section() -> None:
-    """With both, the line is known; a name that stands there twice is not a part of the message."""
-    found = parse("gnu", _NEWER_LINKER, {"main.cpp": ""}, _FOLDER)
-    assert [(each.file, each.line, each.message) for each in found] == [
-        (None, None, "DWARF error: mangled line number section (bad file number)"),
-        ("main.cpp", 3, "undefined reference to `elsewhere()'"),
-        (None, None, "linker command failed with exit code 1 (use -v to see invocation)"),
-    ]
-
-
-def test_lines_like_a_linkers_are_its_own_only_after_it_spoke() -> None:
-    """Without a linker, a place and some words are nothing."""
-    assert _parse("a.cpp:12: undefined reference to `x'\n") == ()
 
 
 def test_the_number_of_diagnostics_is_bounded() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from runner.diagnostics import bounds, parse, shown
 
-_SHAPES = ["gfortran", "gnu", "go", "javac", "python", "rustc", "tsc", "zig"]
+_SHAPES = ["clang", "gfortran", "gnu", "go", "javac", "python", "rustc", "tsc", "zig"]
 _FILES = {"main.x": "int x;\nint naïve = '😀';\n\ty\n", "a/b.x": "\ufeffx\r\ny"}
 
 _PIECES = st.sampled_from(

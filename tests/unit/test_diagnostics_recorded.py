@@ -23,6 +23,7 @@ _SHAPES = set(get_args(Shape))
 # What each compiler puts at the start of a line that is an error, told without the parsers: a person's
 # `grep -c`. Where a person would be deceived by lines that the job forged, the case says how many there are.
 _ERROR_LINES = {
+    "clang": r"^main\.cpp:\d+:\d+: (?:fatal )?error: ",
     "gfortran": r"^(?:f951: )?(?:Fatal )?Error: |^gfortran[^:]*: error: |^\S*(?:ld|collect2): ",
     "gnu": r"^main\.cpp:\d+:\d+: (?:fatal )?error: ",
     "go": r"^(?!#)(?!.*too many errors$)(?!go: errors parsing)\S.*",

@@ -149,7 +149,23 @@ def test_a_diagnostic_is_met_by_one_that_has_all_that_is_given(expected: Expecte
             ExpectedDiagnostic(severity=Severity.NOTE, file="a.hpp"),
             "a diagnostic with severity note, file 'a.hpp'; there is none.",
         ),
-        (ExpectedDiagnostic(severity=Severity.FATAL, line=3), "severity fatal, line 3; there is none."),
+        (
+            ExpectedDiagnostic(severity=Severity.FATAL, line=3),
+            "severity fatal, line 3; there is none. The nearest has severity error.",
+        ),
+        (
+            ExpectedDiagnostic(severity=Severity.ERROR, message="assertion", line=4, column=15),
+            "line 4, column 15; there is none. The nearest has line 3.",
+        ),
+        (
+            ExpectedDiagnostic(code="-Wunused-variable", file="main.cpp", line=7),
+            "line 7; there is none. The nearest has no file.",
+        ),
+        (
+            ExpectedDiagnostic(message="unused", code="-Wunused"),
+            "code '-Wunused'; there is none. The nearest has code '-Wunused-variable'.",
+        ),
+        (ExpectedDiagnostic(severity=Severity.ERROR, file="main.cpp", line=99), "line 99; there is none."),
         (ExpectedDiagnostic(code="-Wunused"), "code '-Wunused'; there is none."),
     ],
 )

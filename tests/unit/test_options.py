@@ -43,7 +43,7 @@ _ALLOWED_BY_ONE = {
     "go": ["-tags=integration,linux", "-tags=x"],
     "javac": ["-Xlint", "-Xlint:unchecked,-serial", "-Werror", "-parameters", "--enable-preview"],
     "rustc": ["-Dwarnings", "-Wunused-variables", "-Aclippy::all", "-O", "-Copt-level=3", "--cfg=feature"],
-    "tsc": ["--noUnusedLocals", "--noImplicitReturns", "--experimentalDecorators"],
+    "tsc": ["--strict", "--noUnusedLocals", "--noImplicitReturns", "--experimentalDecorators"],
     "zig": ["-OReleaseSafe", "-fno-strip", "-mcpu=baseline"],
 }
 
@@ -147,6 +147,14 @@ def test_a_refusal_says_what_to_use_instead() -> None:
         assert "`stage`" in str(catalog.refuse_option(family, "-c"))
         assert "`architecture`" in str(catalog.refuse_option(family, "-m32"))
         assert "`files`" in str(catalog.refuse_option(family, "main.cpp"))
+
+
+def test_several_options_in_one_are_told_apart() -> None:
+    """A command line pasted as a whole is refused for what it is; a macro's value may hold such words."""
+    catalog = load_catalog()
+    for option in ("-O2 -Wall", "-Wall --x"):
+        assert "each as an element of its own" in str(catalog.refuse_option("gcc", option))
+    assert catalog.refuse_option("gcc", "-DX=1 -2") is None
 
 
 def test_an_option_has_a_longest_length() -> None:
