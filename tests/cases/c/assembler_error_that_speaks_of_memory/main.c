@@ -1,0 +1,3 @@
+__asm__(".error \"out of memory\"");
+
+int main(void) { return 0; }
