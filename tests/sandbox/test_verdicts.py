@@ -135,6 +135,7 @@ _MESSAGES = {
     "g++": (
         "cc1plus: out of memory allocating 65536 bytes after a total of 1048576 bytes",
         "virtual memory exhausted: Cannot allocate memory",
+        "out of memory",  # the assembler puts the place before it
         "g++: internal compiler error: File size limit exceeded signal terminated program cc1plus",
         "main.cpp:1:1: internal compiler error: Segmentation fault",
         "collect2: fatal error: vfork: Resource temporarily unavailable",
@@ -158,6 +159,7 @@ _FORGERIES = (
     '#pragma message "a\\n%s\\n"\n#include <error writing to a: No space left on device>\n',
     '[[deprecated("a\\n%s\\n")]] void f();\nvoid g() { f(); return 1; }\n',
     'asm(".error \\"a\\\\n%s\\\\n\\"");\n',
+    'asm(".error \\"%s\\"");\n',
     "%s\n",
     "/*\n%s\n*/ int main( {\n",
 )

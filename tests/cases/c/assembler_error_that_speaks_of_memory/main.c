@@ -1,3 +1,0 @@
-__asm__(".error \"out of memory\"");
-
-int main(void) { return 0; }
