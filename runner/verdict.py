@@ -31,18 +31,9 @@ _REASON_OF_LIMIT = {
 # cancelled. The kernel does it when the host's memory runs out.
 _REASON_OF_SIGNAL: dict[int, Reason] = {signal.SIGKILL: Reason.MEMORY}
 
-# Where gcc, clang, GNU as, ld, javac and zig say that they refuse the program: an error with a line
-# number, an error of clang's code generation, or a linker that gave up, or that misses a symbol: its name
-# may hold any line, so what stands before it counts. Families whose compilers say it in another way bring a
-# pattern of their own.
-_REFUSAL = re.compile(
-    r"(?m)"
-    r"^[^\n]*:\d+: (?:fatal )?[eE]rror: "
-    r"|^error: "
-    r"|^(?:/usr/bin/ld: )?[^\s:]+:(?:\d+:)?(?:\([^\s()]+\):)? "
-    r"(?:undefined reference to|multiple definition of) `"
-    r"|^(?:collect2|clang[^\s:]*): error: (?:ld returned|linker command failed)"
-)
+# Where javac and zig say that they refuse the program: an error with a line number, or of the compiler as a
+# whole. Families whose compilers say it in another way bring a pattern of their own.
+_REFUSAL = re.compile(r"(?m)^[^\n]*:\d+: (?:fatal )?[eE]rror: |^error: ")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What the sandbox tests share: limits that are hit quickly, and a look at the host's processes."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -10,8 +11,11 @@ from typing import Any, NoReturn, Protocol
 
 import pytest
 
+from chalicelib.catalog import load_catalog
+from chalicelib.models import Reason, Verdict
 from runner.sandbox.base import Limits, Sandbox, SandboxResult
 from runner.sandbox.limits import MIB, default_limits
+from runner.verdict import classify, limit_patterns
 from runner.workspace import Workspace
 
 # Small enough that each limit is hit within a second, large enough for the probe itself.
@@ -59,6 +63,16 @@ def compile_in(
     """Run a real compiler over `files`; keywords change the default limits."""
     with Workspace.create(files) as workspace:
         return sandbox.run(argv, workspace, replace(default_limits(), **limits))
+
+
+def judge(family: str, run: SandboxResult) -> tuple[Verdict, Reason | None]:
+    """As the runner judges a run of a compiler of that family, which prints what matters on stderr."""
+    entry = load_catalog().family(family)
+    return classify(
+        run,
+        patterns=limit_patterns(entry.limit_messages),
+        refusal=re.compile(entry.refusal) if entry.refusal else None,
+    )
 
 
 def processes_named(name: str) -> list[int]:

@@ -14,13 +14,12 @@ from typing import Any
 
 import pytest
 
-from chalicelib.catalog import load_catalog
 from chalicelib.models import Reason, Verdict
 from runner.sandbox.base import Limits, Sandbox, SandboxError
 from runner.sandbox.limits import MIB, default_limits
-from runner.verdict import classify, limit_patterns
 from runner.workspace import Workspace
 from tests.sandbox.hostile.programs import program
+from tests.sandbox.support import judge
 
 COMPILERS = ("g++", "clang++")
 _HEAVY = '#include <regex>\nint main() { std::regex r("a+"); return 0; }\n'
@@ -48,7 +47,6 @@ def _verdict(
 ) -> tuple[Verdict, Reason | None, str]:
     """As the runner judges a run, with what the compiler said; `changes` are to the default limits."""
     family = "clang" if compiler.startswith("clang") else "gcc"
-    patterns = limit_patterns(load_catalog().family(family).limit_messages)
     limits: Limits = replace(default_limits(), **changes)
     with Workspace.create({"main.cpp": source}) as workspace:
         try:
@@ -56,7 +54,7 @@ def _verdict(
         except SandboxError as error:
             # `Compiler` makes this of it.
             return Verdict.INCONCLUSIVE, Reason.INFRASTRUCTURE, str(error)
-    verdict, reason = classify(run, patterns=patterns)
+    verdict, reason = judge(family, run)
     told = f"{changes}: exit {run.exit_code}, signal {run.signal}, {run.limit_hit}: {run.stderr[:400]!r}"
     return verdict, reason, told
 

@@ -27,14 +27,13 @@ from runner.output import clean_text
 from runner.probe import probe_toolchains
 from runner.sandbox.base import Sandbox, SandboxError, SandboxResult
 from runner.toolchains import Toolchains
-from runner.verdict import classify, limit_patterns
 from runner.workspace import Workspace
 from tests.sandbox.hostile.corpus import COMPILERS, FOLDER, LIMITS, Case, load_corpus
 from tests.sandbox.hostile.leftovers import Leftovers
 from tests.sandbox.hostile.options import Option, load_options
 from tests.sandbox.hostile.programs import VERSIONS, program
 from tests.sandbox.hostile.secrets import Secrets
-from tests.sandbox.support import missing
+from tests.sandbox.support import judge, missing
 
 # What acts on a terminal or on a reader. Written down once more, so that `output.py` is not its own judge.
 _ACTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -108,12 +107,11 @@ def _command(request: CompileRequest) -> tuple[str, ...]:
 
 def _around_the_request(sandbox: Sandbox, case: Case, request: CompileRequest, family: str) -> Result:
     """Compile bytes that a request cannot carry, and judge as the runner does."""
-    patterns = limit_patterns(load_catalog().family(family).limit_messages)
     with Workspace.create(dict.fromkeys(request.files, "")) as workspace:
         for name, text in request.files.items():
             (workspace.path / name).write_bytes(text.encode(case.encoding))
         run = sandbox.run(_command(request), workspace, case.limits_of())
-    verdict, reason = classify(run, patterns=patterns)
+    verdict, reason = judge(family, run)
     return Result(
         job_id=case.id,
         verdict=verdict,

@@ -7,14 +7,12 @@ from typing import Any
 
 import pytest
 
-from chalicelib.catalog import load_catalog
 from chalicelib.models import Reason, Verdict
 from runner.sandbox.base import Sandbox, SandboxResult
 from runner.sandbox.limits import MIB
 from runner.sandbox.supervisor import limit_of_signal
-from runner.verdict import LimitPattern, classify, limit_patterns
 from tests.compilers import installed
-from tests.sandbox.support import compile_in, missing
+from tests.sandbox.support import compile_in, judge, missing
 
 _HEAVY = '#include <regex>\nint main() { std::regex r("a+"); return 0; }\n'
 _MANY = (
@@ -42,9 +40,8 @@ def _installed(program: str) -> list[str]:
     return [*dict.fromkeys(found[:1] + found[-1:])]
 
 
-def _patterns(compiler: str) -> tuple[LimitPattern, ...]:
-    family = "clang" if compiler.startswith("clang") else "gcc"
-    return limit_patterns(load_catalog().family(family).limit_messages)
+def _family(compiler: str) -> str:
+    return "clang" if compiler.startswith("clang") else "gcc"
 
 
 def test_both_families_are_here_to_be_tested() -> None:
@@ -62,7 +59,7 @@ def test_a_limit_is_inconclusive_for_its_own_reason(sandbox: Sandbox, compiler: 
     argv = [compiler, "-g", "-c", "main.cpp"]
     result = compile_in(sandbox, argv, {"main.cpp": source}, **limit)
     told = (result.exit_code, result.signal, result.limit_hit, result.stderr[:300])
-    assert classify(result, patterns=_patterns(compiler)) == (Verdict.INCONCLUSIVE, reason), told
+    assert judge(_family(compiler), result) == (Verdict.INCONCLUSIVE, reason), told
 
 
 @pytest.mark.parametrize("source", [_HEAVY, _MANY, _WARNING])
@@ -72,7 +69,7 @@ def test_the_same_programs_compile_under_the_default_limits(
 ) -> None:
     """The limited programs are valid: without the tight limit they compile."""
     result = compile_in(sandbox, [compiler, "-g", "-c", "main.cpp"], {"main.cpp": source})
-    assert classify(result, patterns=_patterns(compiler)) == (Verdict.COMPILES, None), result.stderr[:300]
+    assert judge(_family(compiler), result) == (Verdict.COMPILES, None), result.stderr[:300]
 
 
 def _bare(argv: Sequence[str], source: str, directory: Path) -> SandboxResult:
@@ -107,7 +104,7 @@ def test_limits_that_only_the_compiler_notices_are_understood(
     """What a compiler prints when the kernel refuses it memory or disk is read as that limit."""
     argv = ["prlimit", limit, "--core=0", "--", compiler, "-g", stage, "main.cpp"]
     result = _bare(argv, source, tmp_path)
-    verdict = classify(result, patterns=_patterns(compiler))
+    verdict = judge(_family(compiler), result)
     assert verdict == (Verdict.INCONCLUSIVE, reason), (result.exit_code, result.stderr[:400])
 
 
@@ -119,7 +116,7 @@ def test_the_kernels_own_cpu_limit_is_no_rejection(tmp_path: Path, compiler: str
         "-fconstexpr-ops-limit=2000000000" if compiler.startswith("g++") else "-fconstexpr-steps=2000000000"
     )
     argv = ["prlimit", "--cpu=1:5", "--core=0", "--", compiler, depth, "-c", "main.cpp"]
-    verdict, reason = classify(_bare(argv, source, tmp_path), patterns=_patterns(compiler))
+    verdict, reason = judge(_family(compiler), _bare(argv, source, tmp_path))
     assert verdict is Verdict.INCONCLUSIVE and reason in (Reason.TIMEOUT, Reason.COMPILER_CRASH)
 
 
@@ -131,13 +128,14 @@ def test_a_crash_of_clang_is_a_crash(sandbox: Sandbox, compiler: str, stage: str
     result = compile_in(sandbox, [compiler, stage, "main.cpp"], {"main.cpp": source})
     told = (result.exit_code, result.signal, result.stderr[:300])
     expected = (Verdict.INCONCLUSIVE, Reason.COMPILER_CRASH)
-    assert classify(result, patterns=_patterns(compiler)) == expected, told
+    assert judge(_family(compiler), result) == expected, told
 
 
 _MESSAGES = {
     "g++": (
         "cc1plus: out of memory allocating 65536 bytes after a total of 1048576 bytes",
         "virtual memory exhausted: Cannot allocate memory",
+        "out of memory",  # the assembler puts the place before it
         "g++: internal compiler error: File size limit exceeded signal terminated program cc1plus",
         "main.cpp:1:1: internal compiler error: Segmentation fault",
         "collect2: fatal error: vfork: Resource temporarily unavailable",
@@ -161,6 +159,7 @@ _FORGERIES = (
     '#pragma message "a\\n%s\\n"\n#include <error writing to a: No space left on device>\n',
     '[[deprecated("a\\n%s\\n")]] void f();\nvoid g() { f(); return 1; }\n',
     'asm(".error \\"a\\\\n%s\\\\n\\"");\n',
+    'asm(".error \\"%s\\"");\n',
     "%s\n",
     "/*\n%s\n*/ int main( {\n",
 )
@@ -181,7 +180,7 @@ def test_a_program_cannot_forge_a_limit(sandbox: Sandbox, compiler: str, forgery
     for message in _messages(compiler):
         source = forgery % message
         result = compile_in(sandbox, [compiler, "-c", "main.cpp"], {"main.cpp": source})
-        verdict = classify(result, patterns=_patterns(compiler))
+        verdict = judge(_family(compiler), result)
         assert verdict == (Verdict.REJECTED, None), (source, result.stderr[:400])
 
 
@@ -191,4 +190,4 @@ def test_a_program_cannot_forge_a_limit_through_the_linker(sandbox: Sandbox, com
     for message in _messages(compiler):
         source = f'#pragma message "a\\n{message}\\n"\nextern int x; int main() {{ return x; }}\n'
         result = compile_in(sandbox, [compiler, "-oprogram", "main.cpp"], {"main.cpp": source})
-        assert classify(result, patterns=_patterns(compiler)) == (Verdict.REJECTED, None), result.stderr[:400]
+        assert judge(_family(compiler), result) == (Verdict.REJECTED, None), result.stderr[:400]

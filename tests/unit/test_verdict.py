@@ -26,8 +26,50 @@ def test_exit_status_zero_compiles() -> None:
 
 def test_any_other_exit_status_is_a_rejection() -> None:
     """A failed compiler without a limit or a crash has rejected the program."""
-    assert classify(make_run(exit_code=1), patterns=_patterns("gcc")) == (Verdict.REJECTED, None)
+    assert classify(make_run(exit_code=1), patterns=_patterns("go")) == (Verdict.REJECTED, None)
     assert classify(make_run(exit_code=7), patterns=()) == (Verdict.REJECTED, None)
+
+
+@pytest.mark.parametrize(
+    ("family", "said"),
+    [
+        ("gcc", "cc1: error: bad value ‘nosuch’ for ‘-march=’ switch"),
+        ("gcc", "g++-12: error: unrecognized command-line option ‘-fnosuch’"),
+        ("gcc", "<command-line>: error: expected identifier before numeric constant"),
+        ("gcc", "main.c:3:5: sorry, unimplemented: cannot inline this call"),
+        ("gcc", "cc1: sorry, unimplemented: code model ‘large’ not supported yet"),
+        ("gcc", "/tmp/a.s: Assembler messages:\n/tmp/a.s:4: Fatal error: .abort detected.  Abandoning ship."),
+        (
+            "gcc",
+            "/tmp/a.s: Assembler messages:\n/tmp/a.s: Error: open CFI at the end of file",
+        ),
+        ("gcc", "/tmp/a.s: Assembler messages:\n/tmp/a.s:4: Error: out of memory"),
+        ("gcc", "/usr/bin/ld: a.o: relocation truncated to fit\ncollect2: error: ld returned 1 exit status"),
+        ("clang", "clang: error: unsupported option '-mfloat-abi=hard' for target 'x86_64-linux-gnu'"),
+        ("clang", "error: unknown target CPU 'nosuch'"),
+        (
+            "clang",
+            "ld: a: b\nclang: error: linker command failed with exit code 1 (use -v to see invocation)",
+        ),
+        ("gfortran", "f951: Fatal Error: Argument to ‘-fcheck’ is not valid: x"),
+        ("gfortran", "gfortran-12: error: unrecognized command-line option ‘-fnosuch’"),
+    ],
+)
+def test_an_error_without_a_place_in_the_source_is_a_rejection(family: str, said: str) -> None:
+    """Options, assembler text and the linker are refused without a line of the source."""
+    assert _judge(family, f"{said}\n") == (Verdict.REJECTED, None)
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [(Reason.INFRASTRUCTURE, "Input/output error"), (Reason.MEMORY, "Cannot allocate memory")],
+)
+def test_no_error_is_trusted_behind_a_header_that_gcc_could_not_read(reason: Reason, words: str) -> None:
+    """gcc goes on after that, and misses what the header declares; the words of a pragma are none of this."""
+    after = "main.c:3:23: error: ‘B’ undeclared (first use in this function)\n"
+    said = f'main.c:2:10: error: b.h: {words}\n    2 | #include "b.h"\n      |          ^~~~~\n{after}'
+    assert _judge("gcc", said) == (Verdict.INCONCLUSIVE, reason)
+    assert _judge("gcc", said.replace("#include", "#pragma GCC error")) == (Verdict.REJECTED, None)
 
 
 @pytest.mark.parametrize("limit_hit", list(LimitHit))
