@@ -14,7 +14,7 @@ from pathlib import Path
 from infra.deploy import deploy, plan
 from infra.destroy import destroy
 from infra.outside import Outside
-from infra.problems import AGAIN, Problem, WrongUse
+from infra.problems import Interrupted, Problem, WrongUse
 from infra.stage import read_stage
 from infra.status import status
 
@@ -68,11 +68,17 @@ def main(arguments: Sequence[str], outside: Callable[[str | None], Outside], roo
             destroy(world, stage, keep_snapshot=options.keep_snapshot, **elsewhere)
     except Problem as problem:
         _complain(problem)
-        return EXIT_USE if isinstance(problem, WrongUse) else EXIT_FAILED
-    except KeyboardInterrupt:
-        _complain(Problem("interrupted", AGAIN))
+        return _exit_code(problem)
+    except KeyboardInterrupt:  # between two steps, or at the question
+        _complain(Interrupted())
         return EXIT_INTERRUPTED
     return 0
+
+
+def _exit_code(problem: Problem) -> int:
+    if isinstance(problem, Interrupted):
+        return EXIT_INTERRUPTED
+    return EXIT_USE if isinstance(problem, WrongUse) else EXIT_FAILED
 
 
 def _confirm(name: str) -> None:

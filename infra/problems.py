@@ -43,6 +43,7 @@ _BY_CODE = {
     + AGAIN,
     "RequestLimitExceeded": "AWS asks for patience and got a dozen tries: wait some minutes, then " + AGAIN,
     "LimitExceededException": "raise the quota that the message names in Service Quotas, then " + AGAIN,
+    "ValidationError": "mend what this says (values are those of infra/stages/<stage>.toml), then " + AGAIN,
     "AlreadyExistsException": "another deployment has this name: choose another --stage, or remove it",
 }
 
@@ -59,6 +60,13 @@ class Problem(Exception):
 
 class WrongUse(Problem):
     """A command line or a settings file that cannot be meant; exit code 2."""
+
+
+class Interrupted(Problem):
+    """Somebody pressed Ctrl-C; exit code 130."""
+
+    def __init__(self) -> None:
+        super().__init__("interrupted", f"what AWS has begun goes on; when it is done, {AGAIN}")
 
 
 def remedy_for(code: str) -> str:
@@ -87,7 +95,7 @@ def explain(error: BotoCoreError | ClientError) -> Problem:
 
 @contextmanager
 def step(name: str) -> Iterator[None]:
-    """Whatever AWS says no to in here becomes a `Problem` of this step."""
+    """Whatever AWS says no to in here, or Ctrl-C ends, becomes a `Problem` of this step."""
     try:
         yield
     except (BotoCoreError, ClientError) as error:
@@ -97,3 +105,7 @@ def step(name: str) -> Iterator[None]:
     except Problem as problem:
         problem.step = problem.step or name
         raise
+    except KeyboardInterrupt as error:
+        interrupted = Interrupted()
+        interrupted.step = name
+        raise interrupted from error
