@@ -20,6 +20,7 @@ from botocore.exceptions import (
     TokenRetrievalError,
     UnauthorizedSSOTokenError,
 )
+from urllib3.exceptions import HTTPError
 
 AGAIN = "run the same command again: what is done already is not done twice"
 _SIGN_IN = "sign in (`aws sso login`, `aws configure`, or AWS_PROFILE / AWS_ACCESS_KEY_ID …)"
@@ -105,6 +106,11 @@ def step(name: str) -> Iterator[None]:
     except Problem as problem:
         problem.step = problem.step or name
         raise
+    except (OSError, HTTPError) as error:
+        # A file that cannot be written, or a container engine that went away.
+        failure = Problem(f"{type(error).__name__}: {error}", f"mend what this says, then {AGAIN}")
+        failure.step = name
+        raise failure from error
     except KeyboardInterrupt as error:
         interrupted = Interrupted()
         interrupted.step = name

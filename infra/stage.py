@@ -94,7 +94,7 @@ def read_stage(name: str, path: Path | None = None) -> Stage:
         return Stage(name)
     try:
         values = tomllib.loads(chosen.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:  # no TOML, or no text
         raise WrongUse(f"{chosen.name} cannot be read: {error}", "mend the file") from error
     known = {name for part in STACKS for name in parameters_of((TEMPLATES / f"{part}.yml").read_text())}
     for key, value in values.items():

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import pytest
-from botocore.exceptions import ClientError, NoCredentialsError
+from botocore.exceptions import ClientError
 from docker.errors import DockerException
 
 from infra import __main__ as command
 from infra import function, image
 from infra.outside import Outside
-from infra.problems import Interrupted, Problem, WrongUse, explain, step
+from infra.problems import Problem, WrongUse, step
 from infra.simulation.recommend import RECOMMENDED
 from infra.stage import ROOT, Stage, read_stage
 from tests.documents import table, text_of
@@ -126,12 +126,12 @@ def test_an_image_for_another_processor_is_not_pushed() -> None:
     assert "--platform linux/amd64" in caught.value.remedy
 
 
-def test_ctrl_c_says_which_step_it_ended() -> None:
-    """What was interrupted is told by its step, as every failure is."""
-    with pytest.raises(Interrupted) as caught, step("store"):
-        raise KeyboardInterrupt
-    assert (caught.value.step, caught.value.why) == ("store", "interrupted")
-    assert "run the same command again" in caught.value.remedy
+def test_a_settings_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    """Bytes that are no UTF-8 are one message, as bad TOML is."""
+    path = tmp_path / "stage.toml"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(WrongUse, match=r"stage\.toml cannot be read"):
+        read_stage("test", path)
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]"])
@@ -226,18 +226,6 @@ def test_a_policy_of_the_api_is_deployed_too(tmp_path: Path) -> None:
 def test_the_queue_lets_scaling_come_to_its_end() -> None:
     """As many jobs may wait as make scaling ask for the most runners there may be."""
     assert int(function.QUEUE_SIZE) > RECOMMENDED.max_tasks * RECOMMENDED.target_backlog_per_task
-
-
-def test_exceptions_of_aws_become_sentences() -> None:
-    """The code decides what to do; what AWS said stays, and an unknown code says to try again."""
-    expired = ClientError(
-        {"Error": {"Code": "ExpiredToken", "Message": "It has expired"}}, "GetCallerIdentity"
-    )
-    problem = explain(expired)
-    assert "It has expired" in problem.why and "aws sso login" in problem.remedy
-    odd = explain(ClientError({"Error": {"Code": "Odd", "Message": ""}}, "DoIt"))
-    assert (odd.why, "run the same command again" in odd.remedy) == ("DoIt: Odd (Odd)", True)
-    assert "no AWS credentials" in explain(NoCredentialsError()).why
 
 
 # -- docs/deploy.md
