@@ -7,6 +7,7 @@ which step, why, and what to do.
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -96,4 +97,6 @@ def _complain(problem: Problem) -> None:
 
 
 if __name__ == "__main__":
+    # What ends a job of a CI is Ctrl-C too: the folder that chalice works in has the password, and must go.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main(sys.argv[1:], lambda region: Outside(environ=os.environ, region=region)))
