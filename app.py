@@ -222,12 +222,13 @@ def ready() -> Response:
 # A minute is as often as EventBridge goes; runners sweep every third of a lease, when there are any.
 @app.schedule(Rate(1, unit=Rate.MINUTES))
 def sweep(_event: CloudWatchEvent) -> dict[str, int]:
-    """Mends what dead runners and lost keys left behind, also without a runner, and says how much waits."""
+    """Says how much waits, and mends what dead runners and lost keys left behind, also without a runner."""
     found = application()
-    mended = found.service.sweep()
-    # On Lambda what is printed is the function's log, which CloudWatch reads the figures from.
+    # On Lambda what is printed is the function's log, which CloudWatch reads the figures from. They come
+    # first: a repair that takes too long, or fails, must not keep runners from being started.
     sys.stdout.write(found.service.metrics(found.settings.environment) + "\n")
-    return mended
+    sys.stdout.flush()
+    return found.service.sweep()
 
 
 @app.route("/", methods=["GET"], content_types=ANY_TYPE)

@@ -7,6 +7,7 @@ which step, why, and what to do.
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 from infra.deploy import deploy, plan
 from infra.destroy import destroy
 from infra.outside import Outside
-from infra.problems import AGAIN, Problem, WrongUse
+from infra.problems import Interrupted, Problem, WrongUse
 from infra.stage import read_stage
 from infra.status import status
 
@@ -68,11 +69,17 @@ def main(arguments: Sequence[str], outside: Callable[[str | None], Outside], roo
             destroy(world, stage, keep_snapshot=options.keep_snapshot, **elsewhere)
     except Problem as problem:
         _complain(problem)
-        return EXIT_USE if isinstance(problem, WrongUse) else EXIT_FAILED
-    except KeyboardInterrupt:
-        _complain(Problem("interrupted", AGAIN))
+        return _exit_code(problem)
+    except KeyboardInterrupt:  # between two steps, or at the question
+        _complain(Interrupted())
         return EXIT_INTERRUPTED
     return 0
+
+
+def _exit_code(problem: Problem) -> int:
+    if isinstance(problem, Interrupted):
+        return EXIT_INTERRUPTED
+    return EXIT_USE if isinstance(problem, WrongUse) else EXIT_FAILED
 
 
 def _confirm(name: str) -> None:
@@ -90,4 +97,6 @@ def _complain(problem: Problem) -> None:
 
 
 if __name__ == "__main__":
+    # What ends a job of a CI is Ctrl-C too: the folder that chalice works in has the password, and must go.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main(sys.argv[1:], lambda region: Outside(environ=os.environ, region=region)))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra import check, function, image
+from infra import account, check, function, image, zones
 from infra.outside import Outside
 from infra.problems import Problem, step
 from infra.stacks import NOT_MADE, Stack
@@ -36,8 +36,12 @@ def deploy(outside: Outside, stage: Stage, *, given_image: str | None = None, ro
     values = Values({"Stage": stage.name})
     with step("credentials"):
         _identify(outside, stage)
+    with step("account"):
+        if account.lacks_role(outside):
+            account.make_role(outside)
+            outside.say("  made the role that ECS works with, the first time in this account")
     with step("network"):
-        values.known["S3PrefixListId"] = s3_prefix_list(outside)
+        values.known |= {"S3PrefixListId": s3_prefix_list(outside), **zones.choose(outside, stage)}
         _change(outside, stage, "network", values)
     with step("store"):
         _change(outside, stage, "store", values)
@@ -65,8 +69,12 @@ def plan(outside: Outside, stage: Stage, *, root: Path = ROOT) -> int:
     with step("credentials"):
         _identify(outside, stage)
     values = Values({"Stage": stage.name})
+    with step("account"):
+        if account.lacks_role(outside):
+            changes += 1
+            outside.say("  would make the role that ECS works with, the first time in this account")
     with step("network"):
-        values.known["S3PrefixListId"] = s3_prefix_list(outside)
+        values.known |= {"S3PrefixListId": s3_prefix_list(outside), **zones.choose(outside, stage)}
     for part in STACKS:
         with step(part):
             changes += _show(outside, stage, part, values, root)

@@ -1,5 +1,8 @@
 """`destroy`: the steps of `deploy` backwards, until nothing is left that could cost or be found.
 
+One thing is not backwards: the functions' role stays until Lambda has given its network interfaces back,
+because Lambda deletes them with that role. Without it they would stay for ever, and the network with them.
+
 What AWS keeps of its own accord goes too: log groups that came back when a function logged once more,
 versions of the task definition, snapshots (unless they are wanted). Each step takes what is gone already for
 done.
@@ -13,8 +16,10 @@ from infra import cache, function
 from infra.outside import Outside
 from infra.problems import AGAIN, Problem, step
 from infra.stacks import Stack
-from infra.stage import ROOT, STACKS, Stage
+from infra.stage import ROOT, Stage
 
+# Redis and the runners go while Lambda takes its time.
+ORDER = ("runners", "store", "api", "network")
 # Lambda gives the addresses of a function back some time after it was deleted; AWS says up to 20 minutes.
 LONGEST_WAIT_FOR_INTERFACES_SECONDS = 1800
 # The most that ECS describes in one call.
@@ -34,11 +39,11 @@ def destroy(outside: Outside, stage: Stage, *, keep_snapshot: bool = False, root
     if keep_snapshot:
         with step("snapshot"):
             cache.take_snapshot(outside, stage)
-    for part in reversed(STACKS):
+    for part in ORDER:
         with step(part):
             if part == "store":
                 _empty_repository(outside, stage)
-            if part == "network":
+            if part == "api":
                 _await_interfaces(outside, groups)
             if Stack(outside, stage, part).status():
                 outside.say(f"stack {stage.stack(part)}")
@@ -58,14 +63,18 @@ def _group_of_functions(outside: Outside, stage: Stage) -> str:
 
 
 def _await_interfaces(outside: Outside, group: str) -> None:
-    """Waits until Lambda has given its network interfaces back: until then no subnet can be deleted."""
+    """Waits until Lambda has given its network interfaces back: its role is needed for that, and before no
+    subnet can be deleted."""
     if not group:
         return
     filters = [{"Name": "group-id", "Values": [group]}]
     deadline = outside.now() + LONGEST_WAIT_FOR_INTERFACES_SECONDS
     while found := outside.client("ec2").describe_network_interfaces(Filters=filters)["NetworkInterfaces"]:
         if outside.now() > deadline:
-            raise Problem(f"Lambda still holds {len(found)} network interfaces in {group}", f"later, {AGAIN}")
+            raise Problem(
+                f"Lambda still holds {len(found)} network interfaces in {group}",
+                f"later, {AGAIN}; if they stay, `aws ec2 delete-network-interface` each of them first",
+            )
         outside.say(f"  waiting for Lambda to give back {len(found)} network interfaces (up to 20 minutes)")
         outside.sleep(10 * outside.poll_seconds)
 

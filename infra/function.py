@@ -86,10 +86,19 @@ def section(stage: Stage, outputs: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+def _read_config(root: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((root / CONFIG).read_text())
+    except (OSError, ValueError) as error:
+        raise Problem(f"{CONFIG} cannot be read: {error}", f"mend the file, then {AGAIN}") from error
+    if not isinstance(found, dict):
+        raise Problem(f"{CONFIG} is no JSON object", f"mend the file, then {AGAIN}")
+    return found
+
+
 def write_section(root: Path, stage: Stage, wanted: Mapping[str, Any]) -> bool:
     """Puts the section into `.chalice/config.json`, and leaves the others alone; whether it changed."""
-    path = root / CONFIG
-    config = json.loads(path.read_text())
+    path, config = root / CONFIG, _read_config(root)
     stages = config.setdefault("stages", {})
     kept = stages.get(stage.name, {})
     # What somebody set besides, stays; of the variables too, and the length of the queue is theirs to choose.
@@ -106,8 +115,7 @@ def write_section(root: Path, stage: Stage, wanted: Mapping[str, Any]) -> bool:
 
 def remove_section(root: Path, stage: Stage) -> None:
     """Takes out of `.chalice/config.json` what `write_section` put in."""
-    path = root / CONFIG
-    config = json.loads(path.read_text())
+    path, config = root / CONFIG, _read_config(root)
     kept = config.get("stages", {}).get(stage.name, {})
     before = json.dumps(config)
     for key in ("manage_iam_role", "iam_role_arn", "subnet_ids", "security_group_ids"):
@@ -122,7 +130,7 @@ def remove_section(root: Path, stage: Stage) -> None:
 
 def fingerprint(root: Path, stage: Stage, known: Mapping[str, str]) -> str:
     """A hash of everything that a deployment is made from; `known` has the stacks' outputs."""
-    config = json.loads((root / CONFIG).read_text())
+    config = _read_config(root)
     config["stages"] = config.get("stages", {}).get(stage.name, {})
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     given = " ".join(known.get(name, "") for name in ("SecretVersion", "CallsPerSecond", "CallsAtOnce"))
@@ -245,7 +253,7 @@ def _copy(root: Path, stage: Stage, password: str, earlier: dict[str, Any] | Non
             target = folder / path.relative_to(root)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)
-        config = json.loads((root / CONFIG).read_text())
+        config = _read_config(root)
         config["stages"][stage.name]["environment_variables"]["REDIS_PASSWORD"] = password
         (folder / ".chalice" / "deployed").mkdir(parents=True)
         (folder / CONFIG).write_text(json.dumps(config))

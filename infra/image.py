@@ -28,6 +28,8 @@ CONTEXT = (
     "requirements-runner.txt",
     "bin/fetch-compilers",
 )
+# What the runners are (RuntimePlatform in infra/templates/runners.yml), whatever builds it.
+PLATFORM = "linux/amd64"
 # As `docker images` counts.
 _BYTES_PER_GB = 1_000_000_000
 
@@ -87,6 +89,7 @@ def ensure(outside: Outside, stage: Stage, repository: str, given: str | None, r
         return image
     engine = engine or _engine(outside)
     local = _local(engine, given) if given else _build(outside, engine, image, root)
+    _check_platform(local)
     local.tag(image.repository, tag=image.tag)
     _push(outside, engine, image)
     return image
@@ -125,12 +128,24 @@ def _local(engine: Any, name: str) -> Any:
         raise Problem(f"the container engine fails: {error}", _NO_ENGINE) from error
 
 
+def _check_platform(local: Any) -> None:
+    """A task would take minutes to say `exec format error`."""
+    found = f"{local.attrs['Os']}/{local.attrs['Architecture']}"
+    if found != PLATFORM:
+        raise Problem(
+            f"the image is for {found}, and the runners are {PLATFORM}",
+            f"build it with `docker build --platform {PLATFORM}`, then {AGAIN}",
+        )
+
+
 def _build(outside: Outside, engine: Any, image: Image, root: Path) -> Any:
     from docker.errors import APIError, BuildError
 
     outside.say(f"  building {image.tag}: ten minutes the first time, seconds when only code has changed")
     try:
-        built, _ = engine.images.build(path=str(root), dockerfile=DOCKERFILE, tag=image.uri, rm=True)
+        built, _ = engine.images.build(
+            path=str(root), dockerfile=DOCKERFILE, tag=image.uri, rm=True, platform=PLATFORM
+        )
     except BuildError as error:
         last = [line["stream"].strip() for line in error.build_log if line.get("stream", "").strip()][-3:]
         raise Problem(f"the image cannot be built: {error}; last: {' / '.join(last)}") from error

@@ -109,8 +109,10 @@ class Outside:
     @functools.lru_cache  # noqa: B019 -- one of these lives as long as the process
     def client(self, service: str) -> Any:
         """A client of an AWS service, which tries again when AWS is busy."""
-        return self._session.client(
-            service,
-            config=Config(retries=dict(self.retries)),
-            endpoint_url=self.environ.get("AWS_ENDPOINT_URL"),
-        )
+        endpoint = self.environ.get("AWS_ENDPOINT_URL")
+        try:
+            return self._session.client(
+                service, config=Config(retries=dict(self.retries)), endpoint_url=endpoint
+            )
+        except ValueError as error:  # botocore's own word for a URL that is none
+            raise Problem(str(error), "set AWS_ENDPOINT_URL to a URL, or not at all") from error

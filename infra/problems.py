@@ -20,6 +20,7 @@ from botocore.exceptions import (
     TokenRetrievalError,
     UnauthorizedSSOTokenError,
 )
+from urllib3.exceptions import HTTPError
 
 AGAIN = "run the same command again: what is done already is not done twice"
 _SIGN_IN = "sign in (`aws sso login`, `aws configure`, or AWS_PROFILE / AWS_ACCESS_KEY_ID …)"
@@ -43,6 +44,7 @@ _BY_CODE = {
     + AGAIN,
     "RequestLimitExceeded": "AWS asks for patience and got a dozen tries: wait some minutes, then " + AGAIN,
     "LimitExceededException": "raise the quota that the message names in Service Quotas, then " + AGAIN,
+    "ValidationError": "mend what this says (values are those of infra/stages/<stage>.toml), then " + AGAIN,
     "AlreadyExistsException": "another deployment has this name: choose another --stage, or remove it",
 }
 
@@ -59,6 +61,13 @@ class Problem(Exception):
 
 class WrongUse(Problem):
     """A command line or a settings file that cannot be meant; exit code 2."""
+
+
+class Interrupted(Problem):
+    """Somebody pressed Ctrl-C; exit code 130."""
+
+    def __init__(self) -> None:
+        super().__init__("interrupted", f"what AWS has begun goes on; when it is done, {AGAIN}")
 
 
 def remedy_for(code: str) -> str:
@@ -87,7 +96,7 @@ def explain(error: BotoCoreError | ClientError) -> Problem:
 
 @contextmanager
 def step(name: str) -> Iterator[None]:
-    """Whatever AWS says no to in here becomes a `Problem` of this step."""
+    """Whatever AWS says no to in here, or Ctrl-C ends, becomes a `Problem` of this step."""
     try:
         yield
     except (BotoCoreError, ClientError) as error:
@@ -97,3 +106,12 @@ def step(name: str) -> Iterator[None]:
     except Problem as problem:
         problem.step = problem.step or name
         raise
+    except (OSError, HTTPError) as error:
+        # A file that cannot be written, or a container engine that went away.
+        failure = Problem(f"{type(error).__name__}: {error}", f"mend what this says, then {AGAIN}")
+        failure.step = name
+        raise failure from error
+    except KeyboardInterrupt as error:
+        interrupted = Interrupted()
+        interrupted.step = name
+        raise interrupted from error

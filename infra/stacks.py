@@ -121,13 +121,34 @@ class Stack:
             if found["Status"] == "CREATE_COMPLETE":
                 return ChangeSet(self, identifier, _changes(found.get("Changes", [])), new=new)
             if found["Status"] == "FAILED":
+                reason = found.get("StatusReason", "")
+                nothing = any(words in reason for words in _NOTHING)
+                why = "" if nothing else self._refusal(identifier) or reason
                 self.discard(identifier, new=new)
-                if any(words in found.get("StatusReason", "") for words in _NOTHING):
+                if nothing:
                     return None
-                raise Problem(f"{self.name} cannot be changed so: {found.get('StatusReason', '')}")
+                raise Problem(f"{self.name} cannot be changed so: {why}", _remedy(why))
             if self._outside.now() > deadline:
                 raise Problem(f"CloudFormation takes too long to compare {self.name} with its template")
             self._outside.sleep(self._outside.poll_seconds)
+
+    def _refusal(self, identifier: str) -> str:
+        """What CloudFormation found by looking at a change set beforehand: a taken name, a property that a
+        resource lacks. The change set itself says no more than that there is something."""
+        try:
+            pages = self._client.get_paginator("describe_events").paginate(
+                ChangeSetName=identifier, Filters={"FailedEvents": True}
+            )
+            events = [event for page in pages for event in page["OperationEvents"]]
+        except ClientError:  # a right that older policies lack; what there is to say then is the change set's
+            return ""
+        found = [
+            f"{event.get('LogicalResourceId', '')} ({event.get('ResourceType', '')}): {reason}"
+            for event in events
+            if event.get("ValidationFailureMode") != "WARN"
+            if (reason := event.get("ValidationStatusReason") or event.get("HookStatusReason"))
+        ]
+        return "; ".join(found)
 
     def discard(self, identifier: str, *, new: bool) -> None:
         """Takes back a change set, and the empty stack that was made to hold it."""
@@ -219,12 +240,7 @@ class Stack:
             failed = event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in reason
             if failed:
                 why = f"{self.name}: {event['LogicalResourceId']} ({event['ResourceType']}): {reason}"
-                if "already exists" in reason:
-                    return (
-                        why,
-                        "something else has this name: choose another --stage, or remove it, then " + AGAIN,
-                    )
-                return why, f"mend what this says, then {AGAIN}"
+                return why, _remedy(reason)
         return f"{self.name} ended as {status}", "see the stack's events in the console"
 
 
@@ -244,6 +260,13 @@ class ChangeSet:
     def discard(self) -> None:
         """Takes it back; nothing was changed."""
         self.stack.discard(self.identifier, new=self.new)
+
+
+def _remedy(reason: str) -> str:
+    """What to do about a resource that cannot be made."""
+    if "already exists" in reason:
+        return f"something else has this name: choose another --stage, or remove it, then {AGAIN}"
+    return f"mend what this says, then {AGAIN}"
 
 
 def _is_of_stack(event: dict[str, Any]) -> bool:

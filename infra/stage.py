@@ -94,11 +94,14 @@ def read_stage(name: str, path: Path | None = None) -> Stage:
         return Stage(name)
     try:
         values = tomllib.loads(chosen.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:  # no TOML, or no text
         raise WrongUse(f"{chosen.name} cannot be read: {error}", "mend the file") from error
     known = {name for part in STACKS for name in parameters_of((TEMPLATES / f"{part}.yml").read_text())}
     for key, value in values.items():
-        if key not in known - FILLED_IN or not isinstance(value, str | int | float):
+        if key not in known - FILLED_IN:
             allowed = ", ".join(sorted(known - FILLED_IN))
             raise WrongUse(f"{chosen.name}: {key} is no parameter", f"use one of {allowed}")
+        # To Python a truth value is a number, too.
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise WrongUse(f"{chosen.name}: {key} takes a text or a number", "mend the file")
     return Stage(name, {key: str(value) for key, value in values.items()})

@@ -25,7 +25,8 @@ LAMBDA_CONCURRENCY = 1000.0
 API_REQUESTS_SECOND = 10_000.0
 # Private addresses: two subnets of 4,091.
 ADDRESSES = 2 * 4091.0
-# Fargate Spot vCPUs that a new account may use; raised on request.
+# Fargate Spot vCPUs that an account may use at once. An assumption: each account has a quota of its own,
+# a new one a lower one, and it is raised on request.
 SPOT_VCPUS = 256.0
 
 
@@ -46,7 +47,7 @@ def limits(cache: str = "serverless") -> list[Limit]:
     connections = CONNECTIONS_PER_RUNNER + functions * CONNECTIONS_PER_FUNCTION
     found = [
         Limit(
-            "Fargate Spot vCPUs of a new account",
+            "a quota of 256 Fargate Spot vCPUs",
             SPOT_VCPUS,
             "ask for more in Service Quotas (they give thousands)",
         ),

@@ -22,8 +22,10 @@ class Local:
     """An image of the engine."""
 
     id: str
-    # Bytes, as `docker inspect` has them.
-    attrs: dict[str, int] = field(default_factory=lambda: {"Size": 3_210_000_000})
+    # As `docker inspect` has them; the size in bytes.
+    attrs: dict[str, Any] = field(
+        default_factory=lambda: {"Size": 3_210_000_000, "Os": "linux", "Architecture": "amd64"}
+    )
 
     def tag(self, repository: str, tag: str) -> None:
         """As the Docker SDK."""
@@ -47,9 +49,11 @@ class Engine:
         """As the Docker SDK: an image that is there."""
         return Local(f"sha256:{name.encode().hex():0<64}")
 
-    def build(self, *, path: str, dockerfile: str, tag: str, rm: bool) -> tuple[Local, list[Any]]:
+    def build(
+        self, *, path: str, dockerfile: str, tag: str, rm: bool, platform: str
+    ) -> tuple[Local, list[Any]]:
         """As the Docker SDK."""
-        assert (Path(path) / dockerfile).is_file()
+        assert (Path(path) / dockerfile).is_file() and platform == "linux/amd64"
         self.built.append(tag)
         return self.get(tag), []
 

@@ -73,6 +73,10 @@ def holdings(desk: Desk) -> dict[str, list[str]]:
         listed = getattr(desk.client(service), operation)(**arguments)[key]
         # AWS's own user, which every account has.
         kept = [item for item in listed if not (isinstance(item, dict) and item.get("UserId") == "default")]
+        # A role of AWS's own, which all clusters of an account share.
+        kept = [
+            item for item in kept if not (isinstance(item, dict) and "service-role" in item.get("Path", ""))
+        ]
         if operation == "list_clusters" and kept:
             # AWS does not list a cluster that is gone; moto does, as an inactive one.
             described = desk.client(service).describe_clusters(clusters=kept)["clusters"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.errors import SettingsError
 from chalicelib.settings import Settings
 from chalicelib.storage.connection import CONNECT_TIMEOUT_SECONDS, RETRIES, SOCKET_TIMEOUT_SECONDS
 from infra.image import DOCKERFILE
@@ -120,6 +121,7 @@ def test_a_failed_deployment_is_taken_back() -> None:
         "MaximumPercent": 200,
         "DeploymentCircuitBreaker": {"Enable": True, "Rollback": True},
     }
+    assert service["AvailabilityZoneRebalancing"] == "DISABLED", "which AWS would switch on by itself"
     assert "DesiredCount" not in service, "an update of the stack must not undo what scaling did"
 
 
@@ -129,6 +131,17 @@ def test_every_log_group_forgets() -> None:
     assert len(groups) == 3
     assert all(group["RetentionInDays"] == {"Ref": "LogDays"} for group in groups.values())
     assert all(template(part)["Parameters"]["LogDays"]["Default"] == 30 for part in ("runners", "api"))
+
+
+def test_a_value_that_the_last_step_would_refuse_is_refused_by_the_parameter() -> None:
+    """Days that logs cannot be kept for, or a level that no runner knows, are wrong from the start."""
+    days = [template(part)["Parameters"]["LogDays"]["AllowedValues"] for part in ("runners", "api")]
+    assert days[0] == days[1] and {7, 14, 30} < set(days[0]) and 10 not in days[0]
+    for level in template("runners")["Parameters"]["LogLevel"]["AllowedValues"]:
+        assert Settings.from_env({"LOG_LEVEL": level}).log_level == level
+    with pytest.raises(SettingsError):
+        Settings.from_env({"LOG_LEVEL": "verbose"})
+    assert "1024" in template("runners")["Parameters"]["TaskCpu"]["AllowedValues"]
 
 
 def test_only_published_metrics_are_watched() -> None:

@@ -5,16 +5,16 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import pytest
-from botocore.exceptions import ClientError, NoCredentialsError
+from botocore.exceptions import ClientError
 from docker.errors import DockerException
 
 from infra import __main__ as command
 from infra import function, image
 from infra.outside import Outside
-from infra.problems import Problem, WrongUse, explain, step
+from infra.problems import Problem, WrongUse, step
 from infra.simulation.recommend import RECOMMENDED
 from infra.stage import ROOT, Stage, read_stage
 from tests.documents import table, text_of
@@ -87,6 +87,68 @@ def test_a_machine_without_an_engine_is_told_what_to_do() -> None:
     assert "no container engine answers" in caught.value.why and "--image" in caught.value.remedy
 
 
+class ForArm:
+    """An engine whose images are for another processor."""
+
+    id = "sha256:1"
+    attrs: ClassVar[dict[str, str]] = {"Os": "linux", "Architecture": "arm64"}
+
+    @property
+    def images(self) -> "ForArm":
+        """As the Docker SDK."""
+        return self
+
+    def get(self, _name: str) -> "ForArm":
+        """As the Docker SDK."""
+        return self
+
+
+class EmptyRegistry:
+    """A world with such an engine, whose ECR has nothing."""
+
+    engine = ForArm
+
+    def client(self, service: str) -> "EmptyRegistry":
+        """An ECR that says so."""
+        assert service == "ecr"
+        return self
+
+    def describe_images(self, **_: Any) -> None:
+        """None there."""
+        raise ClientError({"Error": {"Code": "ImageNotFoundException", "Message": ""}}, "DescribeImages")
+
+
+def test_an_image_for_another_processor_is_not_pushed() -> None:
+    """What a task could not start is refused here, with the option that builds the right one."""
+    with pytest.raises(Problem) as caught:
+        image.ensure(cast(Outside, EmptyRegistry()), Stage("test"), "1.dkr.ecr/x", "some:image")
+    assert "the image is for linux/arm64" in caught.value.why
+    assert "--platform linux/amd64" in caught.value.remedy
+
+
+def test_a_settings_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    """Bytes that are no UTF-8 are one message, as bad TOML is."""
+    path = tmp_path / "stage.toml"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(WrongUse, match=r"stage\.toml cannot be read"):
+        read_stage("test", path)
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]"])
+def test_a_broken_chalice_config_is_one_message(tmp_path: Path, text: str | None) -> None:
+    """A `.chalice/config.json` that is missing, no JSON or no object is named, and nothing is written."""
+    if text is not None:
+        (tmp_path / ".chalice").mkdir()
+        (tmp_path / ".chalice" / "config.json").write_text(text)
+    for use in (
+        lambda: function.write_section(tmp_path, Stage("test"), function.section(Stage("test"), OUTPUTS)),
+        lambda: function.remove_section(tmp_path, Stage("test")),
+        lambda: function.fingerprint(tmp_path, Stage("test"), {}),
+    ):
+        with pytest.raises(Problem, match=r"\.chalice/config\.json"):
+            use()
+
+
 @pytest.mark.parametrize("name", ["prod", "a", "test-2", "a23456789012345"])
 def test_a_good_stage_name_is_taken(name: str) -> None:
     """Short names of lower-case letters, digits and single hyphens are good for every service."""
@@ -101,7 +163,15 @@ def test_a_bad_stage_name_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['Nonsense = "1"', 'Stage = "other"', "MinTasks = [1]", 'ImageUri = "x"', "MinTasks ="]
+    "text",
+    [
+        'Nonsense = "1"',
+        'Stage = "other"',
+        "MinTasks = [1]",
+        "MinTasks = true",
+        'ImageUri = "x"',
+        "MinTasks =",
+    ],
 )
 def test_a_settings_file_with_an_unknown_value_is_refused(tmp_path: Path, text: str) -> None:
     """A value that no template has, or that the command fills in itself, is one clear message."""
@@ -156,18 +226,6 @@ def test_a_policy_of_the_api_is_deployed_too(tmp_path: Path) -> None:
 def test_the_queue_lets_scaling_come_to_its_end() -> None:
     """As many jobs may wait as make scaling ask for the most runners there may be."""
     assert int(function.QUEUE_SIZE) > RECOMMENDED.max_tasks * RECOMMENDED.target_backlog_per_task
-
-
-def test_exceptions_of_aws_become_sentences() -> None:
-    """The code decides what to do; what AWS said stays, and an unknown code says to try again."""
-    expired = ClientError(
-        {"Error": {"Code": "ExpiredToken", "Message": "It has expired"}}, "GetCallerIdentity"
-    )
-    problem = explain(expired)
-    assert "It has expired" in problem.why and "aws sso login" in problem.remedy
-    odd = explain(ClientError({"Error": {"Code": "Odd", "Message": ""}}, "DoIt"))
-    assert (odd.why, "run the same command again" in odd.remedy) == ("DoIt: Odd (Odd)", True)
-    assert "no AWS credentials" in explain(NoCredentialsError()).why
 
 
 # -- docs/deploy.md

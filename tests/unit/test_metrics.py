@@ -3,14 +3,21 @@
 import json
 import math
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+import app
+from chalicelib.bootstrap import Application
+from chalicelib.errors import StoreUnavailable
 from chalicelib.metrics import DIMENSION, LEAST_BACKLOG, NAMESPACE, embedded, figures
 from chalicelib.models import Status, Totals
+from chalicelib.service import CompileService
 from chalicelib.storage.base import Counts
+from chalicelib.storage.memory import MemoryStore
 from infra.simulation import model
 from infra.simulation.recommend import RECOMMENDED
+from tests.factories import make_settings
 
 _TEMPLATES = Path(__file__).resolve().parents[2] / "infra" / "templates"
 
@@ -67,6 +74,45 @@ def test_the_line_is_one_publication_with_every_figure() -> None:
         "Runners": 2,
     }
     assert line[DIMENSION] == "prod"
+
+
+# As EventBridge sends it.
+_EVENT = {
+    "version": "0",
+    "id": "1",
+    "detail-type": "Scheduled Event",
+    "source": "aws.events",
+    "account": "1",
+    "time": "2026-01-01T00:00:00Z",
+    "region": "us-east-1",
+    "resources": [],
+    "detail": {},
+}
+
+
+class Broken:
+    """A service whose store can be counted but not mended."""
+
+    def metrics(self, stage: str) -> str:
+        """As `CompileService.metrics`."""
+        return embedded(_counts(3, 1), 0, stage=stage, now_seconds=1_700_000_000)
+
+    def sweep(self) -> dict[str, int]:
+        """As `CompileService.sweep`."""
+        raise StoreUnavailable("no answer in time")
+
+
+def test_a_repair_that_fails_keeps_nobody_from_scaling(capsys: pytest.CaptureFixture[str]) -> None:
+    """The scheduled function has published its figures when the repair begins."""
+    settings, before = make_settings(environment="prod"), dict(app._held)
+    app.use(Application(settings, MemoryStore(settings), cast(CompileService, Broken())))
+    try:
+        with pytest.raises(StoreUnavailable):
+            app.sweep(_EVENT, None)
+    finally:
+        app._held.clear()
+        app._held.update(before)
+    assert json.loads(capsys.readouterr().out)["Backlog"] == 4
 
 
 def test_the_templates_read_what_is_published() -> None:

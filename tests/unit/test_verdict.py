@@ -35,6 +35,7 @@ def test_any_other_exit_status_is_a_rejection() -> None:
     [
         ("gcc", "cc1: error: bad value ‘nosuch’ for ‘-march=’ switch"),
         ("gcc", "g++-12: error: unrecognized command-line option ‘-fnosuch’"),
+        ("gcc", "cc1: fatal error: /etc/none: No such file or directory\ncompilation terminated."),
         ("gcc", "<command-line>: error: expected identifier before numeric constant"),
         ("gcc", "main.c:3:5: sorry, unimplemented: cannot inline this call"),
         ("gcc", "cc1: sorry, unimplemented: code model ‘large’ not supported yet"),
@@ -47,6 +48,14 @@ def test_any_other_exit_status_is_a_rejection() -> None:
         ("gcc", "/usr/bin/ld: a.o: relocation truncated to fit\ncollect2: error: ld returned 1 exit status"),
         ("clang", "clang: error: unsupported option '-mfloat-abi=hard' for target 'x86_64-linux-gnu'"),
         ("clang", "error: unknown target CPU 'nosuch'"),
+        (
+            "clang",
+            "fatal error: UTF-16 (LE) byte order mark detected in 'main.c', but encoding is not supported",
+        ),
+        (
+            "zig-cc",
+            "fatal error: UTF-16 (LE) byte order mark detected in 'main.c', but encoding is not supported",
+        ),
         (
             "clang",
             "ld: a: b\nclang: error: linker command failed with exit code 1 (use -v to see invocation)",
