@@ -1,11 +1,13 @@
 """A service over the store in memory, and what a client sends it."""
 
 import json
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from chalicelib.catalog import load_catalog
-from chalicelib.models import Environment
+from chalicelib.models import Environment, Job, Result
 from chalicelib.service import CompileService
 from chalicelib.storage.memory import MemoryStore
 from tests.factories import make_runner, make_settings
@@ -26,3 +28,29 @@ def make_service(store: MemoryStore, *, patience_seconds: float = 0.0) -> Compil
 def body_of(**fields: Any) -> bytes:
     """A good request for C++, with `fields` changed."""
     return json.dumps({"source_code": "int x;", "language": "cpp"} | fields).encode()
+
+
+# Starts a runner that ends each job with what the given function returns.
+StartRunner = Callable[[Callable[[Job], Result]], None]
+
+
+@contextmanager
+def runners_over(store: MemoryStore) -> Iterator[StartRunner]:
+    """Runners on threads, which end with the context."""
+    ended = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def start(compile_job: Callable[[Job], Result]) -> None:
+        def work() -> None:
+            while not ended.is_set():
+                claim = store.claim("runner", 0.05)
+                if claim is not None:
+                    assert store.complete(claim, compile_job(claim.job))
+
+        threads.append(threading.Thread(target=work))
+        threads[-1].start()
+
+    yield start
+    ended.set()
+    for thread in threads:
+        thread.join()

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from chalicelib.catalog import load_catalog
 from chalicelib.errors import InvalidRequest, MatrixNotFound, NotReady, QueueFull, StoreUnavailable
 from chalicelib.formats import Format
 from chalicelib.matrix.service import parse_after
@@ -16,15 +15,12 @@ from chalicelib.models import Diagnostic, Job, Reason, Result, Severity, Status,
 from chalicelib.service import CompileService
 from chalicelib.storage.memory import MemoryStore
 from tests.factories import make_environment, make_result, make_runner, make_settings
+from tests.unit.services import StartRunner, make_service, make_store, runners_over
 
 STANDARDS = ("c++11", "c++14", "c++17", "c++20")
 OFFERED = tuple(
     make_environment(id=f"gcc-{number}", version_key=(number,), standards=STANDARDS) for number in (11, 12)
 )
-
-
-def _service(store: MemoryStore) -> CompileService:
-    return CompileService(store, load_catalog(), announcement_patience_seconds=0.0)
 
 
 def _body(**fields: Any) -> bytes:
@@ -34,15 +30,13 @@ def _body(**fields: Any) -> bytes:
 @pytest.fixture
 def store() -> MemoryStore:
     """A store in which one runner has announced `OFFERED`."""
-    made = MemoryStore(make_settings())
-    made.announce(make_runner(), OFFERED, ttl_seconds=60)
-    return made
+    return make_store(OFFERED)
 
 
 @pytest.fixture
 def service(store: MemoryStore) -> CompileService:
     """The service over `store`."""
-    return _service(store)
+    return make_service(store)
 
 
 def _needs_17(job: Job) -> Result:
@@ -63,25 +57,10 @@ def _needs_17(job: Job) -> Result:
 
 
 @pytest.fixture
-def runner(store: MemoryStore) -> Iterator[Callable[[Callable[[Job], Result]], None]]:
+def runner(store: MemoryStore) -> Iterator[StartRunner]:
     """Starts a runner that ends each job with what the given function returns."""
-    ended = threading.Event()
-    threads: list[threading.Thread] = []
-
-    def start(compile_job: Callable[[Job], Result]) -> None:
-        def work() -> None:
-            while not ended.is_set():
-                claim = store.claim("runner", 0.05)
-                if claim is not None:
-                    store.complete(claim, compile_job(claim.job))
-
-        threads.append(threading.Thread(target=work))
-        threads[-1].start()
-
-    yield start
-    ended.set()
-    for thread in threads:
-        thread.join()
+    with runners_over(store) as start:
+        yield start
 
 
 def _end_one(store: MemoryStore) -> None:
@@ -176,9 +155,8 @@ def test_cancelling_a_matrix_ends_what_has_not_ended(store: MemoryStore, service
 
 def test_a_matrix_that_does_not_fit_is_refused_as_a_whole() -> None:
     """Nothing is queued, whatever room there was."""
-    store = MemoryStore(make_settings(queue_size=5))
-    store.announce(make_runner(), OFFERED, ttl_seconds=60)
-    service = _service(store)
+    store = make_store(OFFERED, queue_size=5)
+    service = make_service(store)
     service.submit(_body())
     service.submit(_body())
     with pytest.raises(QueueFull):
@@ -201,7 +179,7 @@ def test_an_id_that_is_none_of_ours_is_unknown(matrix_id: str, service: CompileS
 def test_without_compilers_a_matrix_is_not_ready() -> None:
     """As a compile request is."""
     with pytest.raises(NotReady):
-        _service(MemoryStore(make_settings())).matrices.submit(_body())
+        make_service(MemoryStore(make_settings())).matrices.submit(_body())
 
 
 class _LostWhileWaiting(MemoryStore):
@@ -215,7 +193,7 @@ def test_a_matrix_is_accepted_even_if_the_store_is_lost_while_waiting() -> None:
     """It is stored: who heard an error now would submit it again."""
     store = _LostWhileWaiting(make_settings())
     store.announce(make_runner(), OFFERED, ttl_seconds=60)
-    answer = _service(store).matrices.submit(_body(), wait_seconds=5)
+    answer = make_service(store).matrices.submit(_body(), wait_seconds=5)
     assert not answer.ended
     assert store.get_matrix(answer.id) is not None
 

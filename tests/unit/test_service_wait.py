@@ -2,17 +2,17 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from chalicelib.errors import InvalidRequest, StoreUnavailable
-from chalicelib.models import Job, Reason, Result, Verdict
+from chalicelib.models import Job, Reason, Verdict
 from chalicelib.service import MAX_WAIT_SECONDS, CompileService, parse_wait
 from chalicelib.storage.memory import MemoryStore
 from tests.factories import make_environment, make_result, make_runner, make_settings
-from tests.unit.services import body_of, make_service, make_store
+from tests.unit.services import StartRunner, body_of, make_service, make_store, runners_over
 
 OFFERED = (make_environment(),)
 
@@ -30,29 +30,14 @@ def service(store: MemoryStore) -> CompileService:
 
 
 @pytest.fixture
-def runner(store: MemoryStore) -> Iterator[Callable[[Callable[[Job], Result]], None]]:
+def runner(store: MemoryStore) -> Iterator[StartRunner]:
     """Starts a runner that ends each job with what the given function returns."""
-    ended = threading.Event()
-    threads: list[threading.Thread] = []
-
-    def start(compile_job: Callable[[Job], Result]) -> None:
-        def work() -> None:
-            while not ended.is_set():
-                claim = store.claim("runner", 0.05)
-                if claim is not None:
-                    assert store.complete(claim, compile_job(claim.job))
-
-        threads.append(threading.Thread(target=work))
-        threads[-1].start()
-
-    yield start
-    ended.set()
-    for thread in threads:
-        thread.join()
+    with runners_over(store) as start:
+        yield start
 
 
 def test_a_job_that_ends_within_the_wait_is_answered_with_its_result(
-    service: CompileService, runner: Callable[[Callable[[Job], Result]], None]
+    service: CompileService, runner: StartRunner
 ) -> None:
     """The answer to submit is the result itself, with every field of it."""
     runner(lambda job: make_result(job.id, stdout="out", stderr="err"))
@@ -100,7 +85,7 @@ def test_the_status_follows_the_verdict(
     result: dict[str, Any],
     status: str,
     service: CompileService,
-    runner: Callable[[Callable[[Job], Result]], None],
+    runner: StartRunner,
 ) -> None:
     """What ended otherwise than well is told as such."""
     runner(lambda job: make_result(job.id, **result))
