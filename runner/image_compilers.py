@@ -5,6 +5,7 @@ Each image that is there is asked for what it holds; a compiler that two of them
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from chalicelib.catalog import Catalog
 from runner.probe import probe_toolchains
@@ -26,16 +27,17 @@ def find_in_images(
     own: Callable[[], Toolchains],
     wanted: Sequence[str],
 ) -> Toolchains:
-    """What all images hold, self-tested in them; `own` tells what the one with all compilers does.
+    """What all images hold, self-tested in them; `own` tells what one that is not official does.
 
     Only environments of official images name these in `image`, which is how a job finds its sandbox.
     """
-    found = own() if sandbox.image in sandbox.images else Toolchains(())
-    for image, within in sandboxes_by_image(sandbox).items():
-        more = probe_toolchains(
-            catalog.in_image(image), within, limits, find_executable=str, wanted=wanted, image=image
-        )
-        found = _joined(found, more)
+    probe = partial(probe_toolchains, limits=limits, find_executable=str, wanted=wanted)
+    found = Toolchains(())
+    for image in sandbox.images:
+        if image in catalog.official_images:
+            found = _joined(found, probe(catalog.in_image(image), sandbox.within(image), image=image))
+        else:
+            found = _joined(found, own())
     return found
 
 

@@ -138,16 +138,16 @@ class Docker:
             with engine.connect(self._base_url, self._version) as client:
                 self._version = client.api_version
                 info = client.info()
-                self._images = tuple(
-                    image for image in (self.image, *self._official) if engine.has_image(client, image)
-                )
+                named = dict.fromkeys((self.image, *self._official))  # which may be one of these
+                self._images = tuple(image for image in named if engine.has_image(client, image))
                 engine.remove_leftovers(client)
         except (DockerException, requests.RequestException, OSError) as error:
             raise SandboxUnavailable(_NO_ENGINE.format(detail=engine.one_line(error))) from error
         if not self._images:
             missing = _NO_IMAGE.format(image=self.image)
-            either = _NO_IMAGE_EITHER.format(missing=missing, official=(*self._official, "")[0])
-            raise SandboxUnavailable(either if self._official else missing)
+            if self._official:
+                missing = _NO_IMAGE_EITHER.format(missing=missing, official=self._official[0])
+            raise SandboxUnavailable(missing)
         self._runtime = runtime_of(info)
         try:
             with Workspace.create({}) as workspace:

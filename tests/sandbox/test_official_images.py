@@ -131,6 +131,18 @@ def test_the_image_that_holds_all_goes_first(
         assert (result.verdict, result.command[0]) == (Verdict.COMPILES, program)
 
 
+def test_an_official_image_may_be_the_one_that_is_named(
+    engine: Engine, catalog: Catalog, images: dict[str, str]
+) -> None:
+    """RUNNER_IMAGE=gcc:14 offers what that image holds, under its commands there, and nothing twice."""
+    sandbox = _open(engine, catalog, images[_GCC])
+    assert sandbox.images == (images[_GCC], images[_PYTHON])
+    found = find_in_images(catalog, sandbox, _LIMITS, lambda: Toolchains(()), ["c/*"])
+    assert [(each.id, each.image) for each in found.environments] == [("gcc-14", images[_GCC])]
+    result = _compile(catalog, sandbox, found, "gcc-14", "int main(void) { return 0; }\n")
+    assert (result.verdict, result.command[0]) == (Verdict.COMPILES, "/usr/local/bin/gcc")
+
+
 def test_without_any_image_one_line_says_what_to_pull_or_build(engine: Engine) -> None:
     """Both ways to compilers are named."""
     with pytest.raises(SandboxUnavailable, match=r"docker build .* or docker pull no-such:14, ") as failure:
