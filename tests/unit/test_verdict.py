@@ -30,6 +30,13 @@ def test_any_other_exit_status_is_a_rejection() -> None:
     assert classify(make_run(exit_code=7), patterns=()) == (Verdict.REJECTED, None)
 
 
+@pytest.mark.parametrize("family", ["gcc", "clang", "gfortran", "javac", "rustc", "tsc", "zig-cc"])
+@pytest.mark.parametrize("said", ["", "something that nobody has seen yet\n"])
+def test_a_compiler_that_fails_and_tells_no_error_of_its_own_broke_down(family: str, said: str) -> None:
+    """Where every rejection holds an error in a known shape, its absence says that there was none."""
+    assert _judge(family, said) == (Verdict.INCONCLUSIVE, Reason.COMPILER_CRASH)
+
+
 @pytest.mark.parametrize(
     ("family", "said"),
     [
