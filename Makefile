@@ -18,7 +18,7 @@ export PYTHON
 
 BIN := .venv/bin
 # What mypy reads: the parts that are there.
-SOURCES := $(wildcard app.py bench chalicelib runner infra tests)
+SOURCES := $(wildcard app.py bench chalicelib runner infra tests tools)
 
 .PHONY: help run test lint format bench package clean
 

@@ -1,7 +1,7 @@
 """The HTTP API: Chalice routes, and nothing else.
 
 A handler takes the request apart, calls one use case, and makes the answer; `handled` turns
-errors into status codes by the table in `chalicelib/http.py` (Chalice's middleware never sees
+errors into status codes by the table in `chalicelib/api/error_responses.py` (Chalice's middleware never sees
 them). Importing this module reads no environment and connects to nothing, because
 `chalice package` imports it. Under `chalice local` it also starts what is local: see `_serve_locally`.
 """
@@ -19,11 +19,12 @@ from typing import Any
 
 from chalice.app import Chalice, CloudWatchEvent, Rate, Request, Response
 
-from chalicelib import bootstrap, formats, http, pages
+from chalicelib import bootstrap, page
 from chalicelib.answers import Answer
+from chalicelib.api import content_negotiation, error_responses
+from chalicelib.api.content_negotiation import Format
 from chalicelib.bootstrap import Application
 from chalicelib.errors import SettingsError, UnsupportedMediaType, WillItCompileError
-from chalicelib.formats import Format
 from chalicelib.matrix.service import parse_after
 from chalicelib.service import parse_wait
 
@@ -62,12 +63,12 @@ def handled(view: Callable[..., Response]) -> Callable[..., Response]:
         try:
             return view(*arguments, **named)
         except WillItCompileError as error:
-            answer = http.answer(error)
+            answer = error_responses.answer(error)
             if answer.status >= 500:
                 bootstrap.logger.error("%s: %s", error.slug, error.message)
         except Exception:  # noqa: BLE001 -- the last resort: whatever happened, the client gets JSON
             bootstrap.logger.exception("unexpected error in %s", view.__name__)
-            answer = http.internal()
+            answer = error_responses.internal()
         return _json(answer.body, answer.status, answer.headers)
 
     return wrapper
@@ -79,7 +80,7 @@ def in_our_words(event: Any, get_response: Callable[[Any], Response]) -> Respons
     response = get_response(event)
     if response.status_code == 405 and isinstance(response.body, dict):
         allowed = str(response.headers.get("Allow", ""))
-        answer = http.refusal(405, f"{response.body['Message']}; this path has {allowed}.")
+        answer = error_responses.refusal(405, f"{response.body['Message']}; this path has {allowed}.")
         return _json(answer.body, answer.status, {"Allow": allowed})
     return response
 
@@ -131,7 +132,7 @@ def _wait_seconds() -> float:
 
 
 def _form() -> Format:
-    return formats.wanted(_query("format"), _request().headers.get("accept"))
+    return content_negotiation.wanted(_query("format"), _request().headers.get("accept"))
 
 
 def _body() -> bytes:
@@ -243,14 +244,14 @@ def home() -> Response:
         "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
         "X-Content-Type-Options": "nosniff",
     }
-    return Response(pages.home(f"{scheme}://{host}{_prefix()}"), headers=headers)
+    return Response(page.home(f"{scheme}://{host}{_prefix()}"), headers=headers)
 
 
 def _serve_locally() -> None:
     """Under `chalice local`: settings are checked now, and the embedded workers start."""
     from chalice.local import ChaliceRequestHandler, ThreadedHTTPServer
 
-    from chalicelib.local_server import harden, refuse_politely, widen
+    from chalicelib.api.local_server import harden, refuse_politely, widen
 
     harden(ChaliceRequestHandler)
     widen(ThreadedHTTPServer)

@@ -11,7 +11,7 @@ sandbox is measured where it belongs, and the bare command beside it with the sa
 - setpriv in a container of the runner's image under the conditions of Fargate, the bare command in there too;
 - docker from this host, the bare command in one container of the same image that runs all the time.
 
-The engine for the last two is that of the tests (tests/engine.py). Programs: bench/bare.py.
+The engine for the last two is that of the tests (tests/support/engine.py). Programs: bench/bare.py.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from runner.sandbox.limits import default_limits
 from runner.workspace import Workspace
 
 if TYPE_CHECKING:
-    from tests.engine import Engine
+    from tests.support.engine import Engine
 
 # Odd, so that a median is one that was measured; fifteen pairs take half a minute for each sandbox.
 ROUNDS = 15
@@ -118,7 +118,7 @@ def engine_of_the_tests() -> "Iterator[Engine]":
     """The engine with its images. Raises SandboxUnavailable where there is none."""
     import pytest
 
-    from tests.engine import start_engine
+    from tests.support.engine import start_engine
 
     with contextlib.ExitStack() as stack:
         try:
@@ -131,8 +131,8 @@ def engine_of_the_tests() -> "Iterator[Engine]":
 
 def measure_docker() -> None:
     """The rows of the docker sandbox. Raises SandboxUnavailable."""
-    from runner.sandbox.docker import Docker
-    from tests.engine import RUNNER
+    from runner.sandbox.docker.sandbox import Docker
+    from tests.support.engine import RUNNER
 
     with engine_of_the_tests() as engine, bare_in_a_container(engine) as bare:
         measure_all(Docker(RUNNER, base_url=engine.url), bare)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.formats import Format
+from chalicelib.api.content_negotiation import Format
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from chalicelib.catalog import load_catalog
 from chalicelib.errors import SettingsError
 from chalicelib.service import CompileService
 from chalicelib.settings import Settings
-from chalicelib.storage.base import JobStore
+from chalicelib.storage.protocol import JobStore
 
 logger = logging.getLogger("will_it_compile")
 
@@ -62,7 +62,7 @@ def read_settings(environ: Mapping[str, str], dotenv: Path) -> Settings:
 def build_store(settings: Settings) -> JobStore:
     """The job store that the settings ask for; it connects when it is first used."""
     if settings.redis_enabled:
-        from chalicelib.storage.redis import RedisStore
+        from chalicelib.storage.redis.store import RedisStore
 
         return RedisStore(settings)
     from chalicelib.storage.memory import MemoryStore

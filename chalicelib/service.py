@@ -10,18 +10,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-from chalicelib import metrics, requests, responses
+from chalicelib import cloudwatch_metrics
 from chalicelib.answers import Answer
+from chalicelib.api import compile_request, responses
+from chalicelib.api.content_negotiation import Format
+from chalicelib.api.responses import Json
+from chalicelib.api.validation import refuse, shown
 from chalicelib.catalog import Catalog
 from chalicelib.errors import JobEnded, JobNotFound, NotReady, StoreError
-from chalicelib.formats import Format
 from chalicelib.ids import is_id, new_id
 from chalicelib.matrix.service import MatrixService
 from chalicelib.models import Environment, Job, Status, utc_now
-from chalicelib.refusals import refuse, shown
-from chalicelib.responses import Json
-from chalicelib.sarif import log
-from chalicelib.storage.base import JobStore
+from chalicelib.sarif import document
+from chalicelib.storage.protocol import JobStore
 
 logger = logging.getLogger("will_it_compile")
 
@@ -56,9 +57,9 @@ class CompileService:
     def submit(self, body: bytes, wait_seconds: float = 0.0, form: Format = Format.JSON) -> Answer:
         """Accepts a job; waits for its end up to `wait_seconds`, counted from now."""
         deadline = time.monotonic() + wait_seconds
-        client_request = requests.parse(body)
-        request = requests.resolve(client_request, self._catalog, self._announced())
-        job = Job(id=new_id(), request=request, fingerprint=requests.fingerprint(request))
+        client_request = compile_request.parse(body)
+        request = compile_request.resolve(client_request, self._catalog, self._announced())
+        job = Job(id=new_id(), request=request, fingerprint=compile_request.fingerprint(request))
         self._store.submit(job)
         accepted = Answer(job.id, responses.accepted(job), ended=False)
         remaining_seconds = deadline - time.monotonic()
@@ -80,7 +81,7 @@ class CompileService:
         result = self._store.get_result(job.id)
         if result is None:  # it expired between the two reads
             raise _not_found(job_id)
-        make = log.job_document if form is Format.SARIF else responses.ended
+        make = document.job_document if form is Format.SARIF else responses.ended
         return Answer(job.id, make(job, result), ended=True, form=form)
 
     def cancel(self, job_id: str) -> Answer:
@@ -118,7 +119,7 @@ class CompileService:
     def metrics(self, stage: str) -> str:
         """The figures that scale the runners, as one line for CloudWatch."""
         counts, runners = self._store.counts(), len(self._store.runners())
-        return metrics.embedded(counts, runners, stage=stage, now_seconds=time.time())
+        return cloudwatch_metrics.embedded(counts, runners, stage=stage, now_seconds=time.time())
 
     def ready(self) -> Json:
         """Says that jobs will be done: the store answers and a runner lives. Raises otherwise."""

@@ -12,10 +12,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from infra.context import Outside
 from infra.deploy import deploy, plan
 from infra.destroy import destroy
-from infra.outside import Outside
-from infra.problems import Interrupted, Problem, WrongUse
+from infra.errors import Interrupted, Problem, WrongUse
 from infra.stage import read_stage
 from infra.status import status
 

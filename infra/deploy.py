@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra import account, check, function, image, zones
-from infra.outside import Outside
-from infra.problems import Problem, step
+from infra import chalice_deploy, image, service_role, smoke_test, zones
+from infra.context import Outside
+from infra.errors import Problem, step
 from infra.stacks import NOT_MADE, Stack
 from infra.stage import ROOT, STACKS, Stage
 
@@ -32,13 +32,13 @@ class Values:
 def deploy(outside: Outside, stage: Stage, *, given_image: str | None = None, root: Path = ROOT) -> str:
     """All steps; returns the URL of the API."""
     with step("python"):
-        function.check_python(outside.python_version)
+        chalice_deploy.check_python(outside.python_version)
     values = Values({"Stage": stage.name})
     with step("credentials"):
         _identify(outside, stage)
     with step("account"):
-        if account.lacks_role(outside):
-            account.make_role(outside)
+        if service_role.lacks_role(outside):
+            service_role.make_role(outside)
             outside.say("  made the role that ECS works with, the first time in this account")
     with step("network"):
         values.known |= {"S3PrefixListId": s3_prefix_list(outside), **zones.choose(outside, stage)}
@@ -59,7 +59,7 @@ def deploy(outside: Outside, stage: Stage, *, given_image: str | None = None, ro
     with step("check"):
         outside.say("check")
         _wake(outside, stage)
-        outside.say(f"  {check.compile_through(outside, deployed.url)}")
+        outside.say(f"  {smoke_test.compile_through(outside, deployed.url)}")
     return deployed.url
 
 
@@ -70,7 +70,7 @@ def plan(outside: Outside, stage: Stage, *, root: Path = ROOT) -> int:
         _identify(outside, stage)
     values = Values({"Stage": stage.name})
     with step("account"):
-        if account.lacks_role(outside):
+        if service_role.lacks_role(outside):
             changes += 1
             outside.say("  would make the role that ECS works with, the first time in this account")
     with step("network"):
@@ -79,14 +79,14 @@ def plan(outside: Outside, stage: Stage, *, root: Path = ROOT) -> int:
         with step(part):
             changes += _show(outside, stage, part, values, root)
     with step("function"):
-        deployed = function.recorded(outside, stage)
+        deployed = chalice_deploy.recorded(outside, stage)
         outside.say("function")
         if deployed is None:
             changes += 1
             outside.say("  would be deployed")
-        elif not function.is_there(outside, deployed) or deployed.fingerprint != function.fingerprint(
-            root, stage, values.known
-        ):
+        elif not chalice_deploy.is_there(
+            outside, deployed
+        ) or deployed.fingerprint != chalice_deploy.fingerprint(root, stage, values.known):
             changes += 1
             outside.say(f"  would be deployed again to {deployed.url}")
         else:
@@ -168,16 +168,18 @@ def _secret(outside: Outside, arn: str) -> tuple[str, str]:
     return json.loads(found["SecretString"])["password"], found["VersionId"]
 
 
-def _function(outside: Outside, stage: Stage, values: Values, password: str, root: Path) -> function.Deployed:
+def _function(
+    outside: Outside, stage: Stage, values: Values, password: str, root: Path
+) -> chalice_deploy.Deployed:
     outside.say("function")
-    if function.write_section(root, stage, function.section(stage, values.known)):
+    if chalice_deploy.write_section(root, stage, chalice_deploy.section(stage, values.known)):
         outside.say(f"  wrote the stage {stage.name} into .chalice/config.json")
-    mark = function.fingerprint(root, stage, values.known)
-    deployed = function.recorded(outside, stage)
-    if deployed is not None and deployed.fingerprint == mark and function.is_there(outside, deployed):
+    mark = chalice_deploy.fingerprint(root, stage, values.known)
+    deployed = chalice_deploy.recorded(outside, stage)
+    if deployed is not None and deployed.fingerprint == mark and chalice_deploy.is_there(outside, deployed):
         outside.say("  nothing to change")
         return deployed
-    deployed = function.deploy(outside, stage, root, password, values.known, mark)
+    deployed = chalice_deploy.deploy(outside, stage, root, password, values.known, mark)
     outside.say(f"  {deployed.url}")
     return deployed
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from infra import cache, function
-from infra.outside import Outside
-from infra.problems import AGAIN, Problem, step
+from infra import chalice_deploy, elasticache
+from infra.context import Outside
+from infra.errors import AGAIN, Problem, step
 from infra.stacks import Stack
 from infra.stage import ROOT, Stage
 
@@ -33,12 +33,12 @@ def destroy(outside: Outside, stage: Stage, *, keep_snapshot: bool = False, root
         outside.client("sts").get_caller_identity()
     groups = _group_of_functions(outside, stage)
     with step("function"):
-        for each in function.delete(outside, stage):
+        for each in chalice_deploy.delete(outside, stage):
             outside.say(f"deleted {each}")
-        function.remove_section(root, stage)
+        chalice_deploy.remove_section(root, stage)
     if keep_snapshot:
         with step("snapshot"):
-            cache.take_snapshot(outside, stage)
+            elasticache.take_snapshot(outside, stage)
     for part in ORDER:
         with step(part):
             if part == "store":
@@ -53,7 +53,7 @@ def destroy(outside: Outside, stage: Stage, *, keep_snapshot: bool = False, root
         _delete_logs(outside, stage)
         _delete_secret(outside, stage)
         if not keep_snapshot:
-            cache.delete_snapshots(outside, stage)
+            elasticache.delete_snapshots(outside, stage)
     outside.say(f"nothing is left of {stage.name}" + (", but the snapshot" if keep_snapshot else ""))
 
 

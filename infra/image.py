@@ -14,8 +14,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from infra.outside import Outside
-from infra.problems import AGAIN, Problem
+from infra.context import Outside
+from infra.errors import AGAIN, Problem
 from infra.stage import ROOT, Stage
 
 DOCKERFILE = "runner/Dockerfile"

@@ -11,8 +11,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from infra.outside import Outside
-from infra.problems import AGAIN, Problem
+from infra.context import Outside
+from infra.errors import AGAIN, Problem
 from infra.stage import TEMPLATES, Stage, parameters_of
 
 # A Redis with replicas takes a quarter of an hour; an hour is for a day on which AWS is slow.

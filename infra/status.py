@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from botocore.exceptions import ClientError
 
-from infra import cache, function, image
-from infra.outside import Outside
-from infra.problems import step
+from infra import chalice_deploy, elasticache, image
+from infra.context import Outside
+from infra.errors import step
 from infra.stacks import Stack
 from infra.stage import STACKS, Stage
 
@@ -50,7 +50,7 @@ def _stacks(outside: Outside, stage: Stage) -> list[Part]:
 
 
 def _redis(outside: Outside, stage: Stage) -> Part:
-    state = cache.status(outside, stage)
+    state = elasticache.status(outside, stage)
     return Part("redis", state in ("available", "snapshotting", "modifying"), state or "is not there")
 
 
@@ -94,10 +94,10 @@ def _runners(outside: Outside, stage: Stage) -> Part:
 
 
 def _function(outside: Outside, stage: Stage) -> Part:
-    deployed = function.recorded(outside, stage)
+    deployed = chalice_deploy.recorded(outside, stage)
     if deployed is None:
         return Part("function", good=False, words="is not there")
-    if not function.is_there(outside, deployed):
+    if not chalice_deploy.is_there(outside, deployed):
         return Part("function", good=False, words="part of it is gone or switched off; deploy again")
     if not deployed.fingerprint:
         return Part("function", good=False, words="its last deployment failed half way; deploy again")

@@ -5,8 +5,8 @@ and which letter such a zone has differs from account to account. A network that
 because a subnet cannot move. Another zone that lacks something: one more id in `LACKING`.
 """
 
-from infra.outside import Outside
-from infra.problems import Problem, WrongUse
+from infra.context import Outside
+from infra.errors import Problem, WrongUse
 from infra.stacks import NOT_MADE, Stack
 from infra.stage import Stage
 

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(settings: Settings, agent_uri: str, *, check_only: bool) -> int:
     # Only now: --help and a wrong setting need none of it.
-    from runner.assembly import build_runner, find_compilers, health_sign, open_protection, open_sandbox
+    from runner.bootstrap import build_runner, find_compilers, health_sign, open_protection, open_sandbox
 
     bootstrap.configure_logging(settings)
     bootstrap.log_choices(settings)

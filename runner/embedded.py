@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from chalicelib.errors import SettingsError
 from chalicelib.settings import Settings
-from chalicelib.storage.base import JobStore
+from chalicelib.storage.protocol import JobStore
 from runner.__main__ import EXIT_SANDBOX, EXIT_SETTINGS, complain
-from runner.assembly import build_runner, find_compilers, open_sandbox
+from runner.bootstrap import build_runner, find_compilers, open_sandbox
 from runner.sandbox.base import SandboxUnavailable
 from runner.worker import Runner
 

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from chalicelib.errors import StoreError
 from chalicelib.models import CompileRequest, Environment, Reason, Result, RunnerInfo
-from chalicelib.storage.base import Claim, JobStore
+from chalicelib.storage.protocol import Claim, JobStore
 from runner.task_protection import NoProtection
 
 logger = logging.getLogger("will_it_compile.runner")
@@ -36,7 +36,7 @@ ANNOUNCEMENTS_PER_TTL = 3
 
 
 class CompilesJobs(Protocol):
-    """What the worker needs of a compiler; `runner.compiler.Compiler` is the real one."""
+    """What the worker needs of a compiler; `runner.executor.Compiler` is the real one."""
 
     def compile(
         self,

@@ -2,7 +2,7 @@
 
 `redis_server` is one server for the whole run and `clean_redis` the same one emptied, for tests that need
 just a Redis. A test that stops, kills or configures its server starts its own, with `start_redis` or the
-context managers of `tests.servers`.
+context managers of `tests.support.servers`.
 """
 
 import faulthandler
@@ -11,8 +11,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.engine import Engine, start_engine
-from tests.servers import RedisCluster, RedisServer, SentinelGroup
+from tests.support.engine import Engine, start_engine
+from tests.support.servers import RedisCluster, RedisServer, SentinelGroup
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +76,7 @@ def _needs_engine(item: pytest.Function) -> bool:
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
-    """A container engine with the images of `tests.engine`."""
+    """A container engine with the images of `tests.support.engine`."""
     # Building them takes longer than any test may hang before its stacks are printed.
     faulthandler.cancel_dump_traceback_later()
     with start_engine() as engine:

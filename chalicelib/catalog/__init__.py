@@ -10,15 +10,15 @@ family has yet.
 """
 
 from chalicelib.catalog.catalog import Catalog
-from chalicelib.catalog.file_names import (
+from chalicelib.catalog.loader import load_catalog, parse_catalog
+from chalicelib.catalog.options import MAX_OPTION_CHARACTERS, MAX_OPTIONS
+from chalicelib.catalog.schema import Compiler, Family, Language, LimitMessage, Standard, version_key
+from chalicelib.file_names import (
     MAX_FILE_NAME_BYTES,
     MAX_FILE_NAME_LEVELS,
     check_file_name,
     check_file_names,
 )
-from chalicelib.catalog.loader import load_catalog, parse_catalog
-from chalicelib.catalog.model import Compiler, Family, Language, LimitMessage, Standard, version_key
-from chalicelib.catalog.options import MAX_OPTION_CHARACTERS, MAX_OPTIONS
 
 __all__ = [
     "MAX_FILE_NAME_BYTES",

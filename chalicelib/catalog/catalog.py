@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from chalicelib.catalog import command, options
-from chalicelib.catalog.model import Compiler, Family, Language
+from chalicelib.catalog.schema import Compiler, Family, Language
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import Stage
 

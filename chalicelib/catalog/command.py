@@ -9,10 +9,10 @@ ones: whatever reaches a runner must not depend on who wrote it into the store.
 import re
 from collections.abc import Mapping, Sequence
 
-from chalicelib.catalog.file_names import check_file_names
-from chalicelib.catalog.model import Compiler, Family, Language, Order
 from chalicelib.catalog.options import MAX_OPTIONS, follows_sources, refuse_option
+from chalicelib.catalog.schema import Compiler, Family, Language, Order
 from chalicelib.errors import InvalidRequest
+from chalicelib.file_names import check_file_names
 from chalicelib.models import Stage
 
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")

@@ -8,7 +8,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from chalicelib.catalog.catalog import Catalog
-from chalicelib.catalog.model import Family, Language
+from chalicelib.catalog.schema import Family, Language
 
 
 def parse_catalog(languages: Mapping[str, str], families: Mapping[str, str]) -> Catalog:

@@ -12,7 +12,7 @@ To allow one more, add a pattern to the family's file, and a case to its test.
 import re
 from functools import lru_cache
 
-from chalicelib.catalog.model import Family
+from chalicelib.catalog.schema import Family
 
 # Real build systems pass some ten options that matter to a verdict.
 MAX_OPTIONS = 32

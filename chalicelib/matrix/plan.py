@@ -13,13 +13,13 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from chalicelib import bodies, expectations, requests
+from chalicelib.api import compile_request, expectations, json_body
+from chalicelib.api.source_files import files_of
+from chalicelib.api.validation import listed, refuse, shown
 from chalicelib.catalog import Catalog, Language
 from chalicelib.errors import InvalidRequest, SourceTooLarge
 from chalicelib.matrix.model import Omission
 from chalicelib.models import CompileRequest, Environment, Stage
-from chalicelib.refusals import listed, refuse, shown
-from chalicelib.sources import files_of
 
 # Seven compilers by nine standards, or what a few workers do within one wait of 25 s.
 MAX_CELLS = 64
@@ -41,7 +41,7 @@ Patterns = Annotated[
 ]
 
 
-class ClientMatrix(requests.ClientJob):
+class ClientMatrix(compile_request.ClientJob):
     """The JSON object of ``POST /api/v1/matrix``."""
 
     compilers: Patterns = Field(default=[_ALL])
@@ -62,12 +62,12 @@ class Plan:
 
 def parse(body: bytes) -> ClientMatrix:
     """Reads the body of a matrix. Raises `InvalidRequest`, or `SourceTooLarge` when it cannot fit."""
-    return bodies.read(body, ClientMatrix)
+    return json_body.read(body, ClientMatrix)
 
 
 def make(request: ClientMatrix, catalog: Catalog, environments: Sequence[Environment]) -> Plan:
     """The cells of a matrix. `InvalidRequest` names what is allowed; or `SourceTooLarge`."""
-    language, offered = requests.language_of(request.language, catalog, environments)
+    language, offered = compile_request.language_of(request.language, catalog, environments)
     chosen = _compilers(request.compilers, language, offered)
     files, main = files_of(request, language, catalog)
     able, omitted = _able(request, chosen, catalog)
@@ -76,7 +76,7 @@ def make(request: ClientMatrix, catalog: Catalog, environments: Sequence[Environ
     )
     omitted += impossible
     if not cells:
-        reasons = " ".join(each.reason for each in omitted[: bodies.MAX_DETAILS])
+        reasons = " ".join(each.reason for each in omitted[: json_body.MAX_DETAILS])
         raise refuse("compilers", f"No combination is possible. {reasons}")
     if len(cells) > MAX_CELLS:
         raise refuse(
@@ -91,7 +91,7 @@ def make(request: ClientMatrix, catalog: Catalog, environments: Sequence[Environ
             f"a matrix takes at most {MAX_MATRIX_BYTES} bytes (16 MiB) in all."
         )
     expect = expectations.resolve(request.expect)
-    stage = requests.stage_of(request.stage, able[0])
+    stage = compile_request.stage_of(request.stage, able[0])
     return Plan(
         language=language,
         stage=stage,
@@ -129,8 +129,8 @@ def _able(
     refused: list[InvalidRequest] = []
     for environment in chosen:
         try:
-            requests.stage_of(request.stage, environment)
-            problem = requests.refused_option(request.options, catalog, environment)
+            compile_request.stage_of(request.stage, environment)
+            problem = compile_request.refused_option(request.options, catalog, environment)
         except InvalidRequest as error:
             problem = error
         if problem is None:
@@ -174,7 +174,7 @@ def _cells(
 
 def _compilers(wanted: list[str], language: Language, offered: Sequence[Environment]) -> list[Environment]:
     """The compilers that are meant, each once: in the order asked for, of a glob the oldest version first."""
-    ordered = requests.newest_last(offered)
+    ordered = compile_request.newest_last(offered)
     found: dict[str, Environment] = {}
     for field, pattern in _patterns("compilers", wanted):
         if _is_glob(pattern):
@@ -183,7 +183,7 @@ def _compilers(wanted: list[str], language: Language, offered: Sequence[Environm
                 raise _nothing(field, pattern, "compiler", language, sorted({item.id for item in ordered}))
         else:
             try:
-                matching = [requests.compiler_of(pattern, language, offered)]
+                matching = [compile_request.compiler_of(pattern, language, offered)]
             except InvalidRequest as error:
                 raise refuse(field, error.message) from None
         found |= {item.id: item for item in matching}
@@ -219,8 +219,8 @@ def _target(name: str) -> str:
         system, _, architecture = name.partition("/")
     else:
         architecture, _, system = name.partition("-")
-    architecture = requests.canonical(architecture, requests.ARCHITECTURE_ALIASES) or ""
-    system = requests.canonical(system, requests.SYSTEM_ALIASES) or ""
+    architecture = compile_request.canonical(architecture, compile_request.ARCHITECTURE_ALIASES) or ""
+    system = compile_request.canonical(system, compile_request.SYSTEM_ALIASES) or ""
     return f"{architecture}-{system}"
 
 

@@ -6,13 +6,13 @@ Results are added cell by cell, so that not all of them need to be held at once.
 from collections.abc import Sequence
 from typing import Any
 
-from chalicelib import expectations
+from chalicelib.api import expectations
 from chalicelib.catalog import Language
 from chalicelib.matrix.groups import Groups
-from chalicelib.matrix.minimum import minimum_standards
+from chalicelib.matrix.minimum_standard import minimum_standards
 from chalicelib.matrix.model import Cell, Matrix
 from chalicelib.models import Reason, Result, Severity, Status, Verdict
-from chalicelib.storage.codec import format_time
+from chalicelib.storage.redis.codec import format_time
 
 Json = dict[str, Any]
 

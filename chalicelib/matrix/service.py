@@ -7,20 +7,20 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from chalicelib import requests
 from chalicelib.answers import Answer
+from chalicelib.api import compile_request
+from chalicelib.api.content_negotiation import Format
+from chalicelib.api.validation import refuse, shown
 from chalicelib.catalog import Catalog
 from chalicelib.errors import MatrixNotFound, StoreError
-from chalicelib.formats import Format
 from chalicelib.ids import is_id, new_id
 from chalicelib.matrix import plan
 from chalicelib.matrix.groups import Groups, Room
 from chalicelib.matrix.model import Cell, Matrix
 from chalicelib.matrix.report import Report, lost
 from chalicelib.models import Environment, Job, Result, Status
-from chalicelib.refusals import refuse, shown
-from chalicelib.sarif import log
-from chalicelib.storage.base import JobStore
+from chalicelib.sarif import document
+from chalicelib.storage.protocol import JobStore
 
 # Results may be long: so many are read and told at a time.
 _CHUNK = 8
@@ -48,7 +48,7 @@ class MatrixService:
         client_matrix = plan.parse(body)
         made = plan.make(client_matrix, self._catalog, self._offered())
         jobs = [
-            Job(id=new_id(), request=request, fingerprint=requests.fingerprint(request))
+            Job(id=new_id(), request=request, fingerprint=compile_request.fingerprint(request))
             for request in made.requests
         ]
         matrix = Matrix(
@@ -117,12 +117,12 @@ class MatrixService:
         files = next((job.request.files for job in jobs if job is not None), {})
         environments = {environment.id: environment for environment in matrix.environments}
         room = Room()
-        runs: dict[str, tuple[log.Run, Groups]] = {}
+        runs: dict[str, tuple[document.Run, Groups]] = {}
         for number, result in self._results(matrix, statuses):
             cell = matrix.cells[number]
             if cell.compiler not in runs:
                 environment = result.environment or environments.get(cell.compiler)
-                runs[cell.compiler] = log.Run(cell.compiler, environment, files), Groups(room)
+                runs[cell.compiler] = document.Run(cell.compiler, environment, files), Groups(room)
             run, groups = runs[cell.compiler]
             invocation = run.add(result, cell.standard, cell.target, matrix.stage, {})
             groups.add(invocation, result.diagnostics)
@@ -130,8 +130,8 @@ class MatrixService:
         for compiler, (run, groups) in runs.items():
             if groups.omitted:
                 run.omitted(groups.omitted)
-            told.append(run.to_json(f"{log.CONVERTER}/{compiler}/{matrix.id}", groups.ordered()))
-        return log.document(told)
+            told.append(run.to_json(f"{document.CONVERTER}/{compiler}/{matrix.id}", groups.ordered()))
+        return document.document(told)
 
     def _results(self, matrix: Matrix, statuses: Sequence[Status | None]) -> Iterator[tuple[int, Result]]:
         """Number and result of each cell that has ended, without what the compilers wrote."""

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterable, Sequence
 
+from chalicelib.api.validation import refuse
 from chalicelib.errors import InvalidRequest, QueueFull
 from chalicelib.models import Reason, Result, RunnerInfo, Status, Totals
-from chalicelib.refusals import refuse
 
 # What a compile takes when none has been measured yet: a C++ file with a few headers.
 ASSUMED_COMPILE_SECONDS = 1.0

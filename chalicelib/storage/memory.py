@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from chalicelib.matrix.model import Matrix
 from chalicelib.models import Environment, Job, Result, RunnerInfo, Status, Totals, utc_now
 from chalicelib.settings import Settings
-from chalicelib.storage.base import Claim, Counts, SweepReport
 from chalicelib.storage.endings import attempts_used_up, cancelled, ended_among, never_fits, queue_full
 from chalicelib.storage.memory_runners import MemoryRunners
+from chalicelib.storage.protocol import Claim, Counts, SweepReport
 
 
 @dataclass(slots=True)

@@ -6,14 +6,14 @@ is as hostile as the source that caused it (`#error` prints what it is told), so
 works in linear time, keeps to the bounds in `bounds.py`, and never raises.
 
 To add a shape: a module with a ``parse(text, files, folder)``, its name in `_PARSERS` here
-and among the shapes of `chalicelib/catalog/model.py`. Where the compiler is asked to print more
+and among the shapes of `chalicelib/catalog/schema.py`. Where the compiler is asked to print more
 than a person would see, a ``shown(text)`` that takes it away again, in `_SHOWN`.
 """
 
 from collections.abc import Callable, Mapping
 
 from chalicelib.models import Diagnostic
-from runner.diagnostics import gfortran, gnu, go, javac, marks, python, rustc, tsc, zig
+from runner.diagnostics import byte_order_mark, gfortran, gnu, go, javac, python, rustc, tsc, zig
 
 _PARSERS: dict[str, Callable[[str, Mapping[str, str], str], tuple[Diagnostic, ...]]] = {
     "clang": gnu.parse,
@@ -44,7 +44,7 @@ def parse(shape: str, text: str, files: Mapping[str, str], folder: str) -> tuple
     the text leaves no doubt.
     """
     found = _PARSERS[shape](text, files, folder)
-    return marks.uncounted(found, files) if shape in _COUNT_MARKS else found
+    return byte_order_mark.uncounted(found, files) if shape in _COUNT_MARKS else found
 
 
 def shown(shape: str, text: str) -> str:

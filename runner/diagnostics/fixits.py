@@ -7,9 +7,9 @@ bytes of UTF-8), lines and columns count from 1, columns are bytes, the end is e
 import re
 
 from chalicelib.models import Fix
-from runner.diagnostics.bounds import MAX_MESSAGE_CHARACTERS
-from runner.diagnostics.sources import Sources
-from runner.output import clean_text
+from runner.diagnostics.collector import MAX_MESSAGE_CHARACTERS
+from runner.diagnostics.source_index import Sources
+from runner.sanitize import clean_text
 
 _STRING = r'"((?:[^"\\]|\\.)*)"'
 _NUMBER = "([0-9]{1,9})"

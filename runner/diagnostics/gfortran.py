@@ -20,8 +20,8 @@ from itertools import pairwise
 
 from chalicelib.models import Diagnostic, Severity
 from runner.diagnostics import gnu
-from runner.diagnostics.bounds import MAX_MESSAGE_LINES, Collector, Found, lines_of
-from runner.diagnostics.sources import Sources
+from runner.diagnostics.collector import MAX_MESSAGE_LINES, Collector, Found, lines_of
+from runner.diagnostics.source_index import Sources
 
 _SEVERITIES = {
     "Fatal Error": Severity.FATAL,

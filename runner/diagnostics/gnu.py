@@ -19,9 +19,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from chalicelib.models import Diagnostic, Severity
 from runner.diagnostics import linker
-from runner.diagnostics.bounds import MAX_LINE_CHARACTERS, MAX_MESSAGE_LINES, Collector, Found, lines_of
+from runner.diagnostics.collector import MAX_LINE_CHARACTERS, MAX_MESSAGE_LINES, Collector, Found, lines_of
 from runner.diagnostics.fixits import is_fix, read_fix
-from runner.diagnostics.sources import Sources, squeezed
+from runner.diagnostics.source_index import Sources, squeezed
 
 _SEVERITIES = {
     "fatal error": Severity.FATAL,

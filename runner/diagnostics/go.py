@@ -16,8 +16,8 @@ from collections.abc import Mapping
 
 from chalicelib.models import Diagnostic, Severity
 from runner.diagnostics.backquotes import end_of_quotation
-from runner.diagnostics.bounds import MAX_MESSAGE_LINES, Collector, Found, lines_of
-from runner.diagnostics.sources import Sources
+from runner.diagnostics.collector import MAX_MESSAGE_LINES, Collector, Found, lines_of
+from runner.diagnostics.source_index import Sources
 
 _PLACE = re.compile(r"(?:vet: )?([^\s:](?:[^:]|:(?![0-9 ]))*):([0-9]{1,9})(?::([0-9]{1,9}))?: (.*)")
 _WARNING = re.compile(r"(?:go: )?warning: (.*)")

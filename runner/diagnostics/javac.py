@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping
 
 from chalicelib.models import Diagnostic, Severity
-from runner.diagnostics.bounds import MAX_MESSAGE_LINES, Collector, Found, lines_of
-from runner.diagnostics.sources import BYTE_ORDER_MARK, Sources, byte_column_utf16
+from runner.diagnostics.collector import MAX_MESSAGE_LINES, Collector, Found, lines_of
+from runner.diagnostics.source_index import BYTE_ORDER_MARK, Sources, byte_column_utf16
 
 _SEVERITIES = {
     "error": Severity.ERROR,

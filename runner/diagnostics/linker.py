@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from chalicelib.models import Severity
-from runner.diagnostics.bounds import Found
+from runner.diagnostics.collector import Found
 
 NOT_LINKER: Final = "not linker"
 CONTEXT: Final = "context"

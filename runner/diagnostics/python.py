@@ -22,9 +22,9 @@ import re
 from collections.abc import Mapping, Sequence
 
 from chalicelib.models import Diagnostic, Severity
-from runner.diagnostics.bounds import MAX_LINE_CHARACTERS, Collector, Found, lines_of
-from runner.diagnostics.sources import BYTE_ORDER_MARK, Sources, byte_column
-from runner.output import clean_text
+from runner.diagnostics.collector import MAX_LINE_CHARACTERS, Collector, Found, lines_of
+from runner.diagnostics.source_index import BYTE_ORDER_MARK, Sources, byte_column
+from runner.sanitize import clean_text
 
 _COMPILING = re.compile(r"\*\*\* Error compiling '(.*)'\.\.\.")
 _FILE = re.compile(r'  File "(.*)", line ([0-9]{1,9})')

@@ -18,9 +18,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from chalicelib.models import Diagnostic, Fix, Severity
-from runner.diagnostics.bounds import MAX_MESSAGE_CHARACTERS, MAX_NUMBER, Collector, Found
-from runner.diagnostics.sources import Sources, byte_column
-from runner.output import clean_text
+from runner.diagnostics.collector import MAX_MESSAGE_CHARACTERS, MAX_NUMBER, Collector, Found
+from runner.diagnostics.source_index import Sources, byte_column
+from runner.sanitize import clean_text
 
 _SEVERITIES = {
     "error": Severity.ERROR,

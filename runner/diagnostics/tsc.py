@@ -13,8 +13,8 @@ from collections.abc import Mapping
 
 from chalicelib.models import Diagnostic, Severity
 from runner.diagnostics.backquotes import end_of_quotation
-from runner.diagnostics.bounds import MAX_MESSAGE_LINES, Collector, Found, lines_of
-from runner.diagnostics.sources import Sources, byte_column_utf16
+from runner.diagnostics.collector import MAX_MESSAGE_LINES, Collector, Found, lines_of
+from runner.diagnostics.source_index import Sources, byte_column_utf16
 
 _SEVERITIES = {
     "error": Severity.ERROR,

@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from chalicelib.models import Diagnostic, Severity
-from runner.diagnostics.bounds import MAX_MESSAGE_LINES, Collector, Found, lines_of
-from runner.diagnostics.sources import Sources
+from runner.diagnostics.collector import MAX_MESSAGE_LINES, Collector, Found, lines_of
+from runner.diagnostics.source_index import Sources
 
 _SEVERITIES = {"error": Severity.ERROR, "warning": Severity.WARNING, "note": Severity.NOTE}
 _HEADER = re.compile(r"(?:([^\s:][^:]*):([0-9]{1,9}):([0-9]{1,9}): )?(error|warning|note): (.*)")

@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from runner.sandbox.base import Sandbox, SandboxUnavailable
-from runner.sandbox.bubblewrap import Bubblewrap
-from runner.sandbox.places import find_compiler
-from runner.sandbox.setpriv import Setpriv
+from runner.sandbox.bubblewrap.sandbox import Bubblewrap
+from runner.sandbox.host_paths import find_compiler
+from runner.sandbox.setpriv.sandbox import Setpriv
 
 
 def _docker(image: str = "", official: Sequence[str] = ()) -> Sandbox:
     # The engine's client library takes a tenth of a second to load, and only this sandbox needs it.
-    from runner.sandbox.docker import IMAGE, Docker
+    from runner.sandbox.docker.sandbox import IMAGE, Docker
 
     return Docker(image or IMAGE, official=official)
 

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Sequence
 
 from runner.sandbox.base import SandboxError, SandboxResult
-from runner.sandbox.places import COMPILERS, PATH, USR_DIRECTORIES, compilers_folder
+from runner.sandbox.host_paths import COMPILERS, PATH, USR_DIRECTORIES, compilers_folder
 from runner.sandbox.supervisor import Ended, limit_of_signal
 from runner.workspace import Workspace
 

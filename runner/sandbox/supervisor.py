@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import IO, Protocol
 
 from runner.sandbox.base import LimitHit, Limits, SandboxError
-from runner.sandbox.process_tree import Usage
+from runner.sandbox.procfs import Usage
 
 # Memory grows by about 2 GB/s on one core, so 40 MB between two samples, and a cancelled run
 # ends well within 0.2 s. A sample of four processes costs 0.3 ms of the runner's CPU.

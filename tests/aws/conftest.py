@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from infra.__main__ import main
-from infra.outside import Outside, Reply
+from infra.context import Outside, Reply
 from infra.stage import ROOT
 from tests.aws.cloud import Cloud, cloud
 

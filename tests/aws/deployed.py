@@ -13,7 +13,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from tests.aws.cloud import REGION
 from tests.aws.conftest import Desk
 from tests.integration.test_package import Package
-from tests.servers import RedisServer
+from tests.support.servers import RedisServer
 
 
 @dataclass(frozen=True)

@@ -225,7 +225,7 @@ def test_throttling_is_waited_out(desk: Desk) -> None:
 
 def test_a_service_that_gives_a_wrong_verdict_fails_the_check(desk: Desk) -> None:
     """The deployment fails at `check` when a program that compiles is rejected, and says where to look."""
-    from infra.outside import Reply
+    from infra.context import Reply
 
     desk.http = lambda *_: Reply(200, {"job_id": "1", "verdict": "rejected"})
     code, out, err = desk.run("deploy")

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from infra.outside import Reply
+from infra.context import Reply
 from tests.aws.conftest import STAGE, Desk
 from tests.aws.deployed import fetch
-from tests.compilers import real_compilers
 from tests.integration.test_package import Function
-from tests.processes import RunnerProcess
-from tests.servers import RedisServer
+from tests.support.compilers import real_compilers
+from tests.support.processes import RunnerProcess
+from tests.support.servers import RedisServer
 
 pytestmark = pytest.mark.timeout(300)  # chalice packs, on a machine that does other things as well
 

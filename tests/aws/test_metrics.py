@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from chalicelib.storage.redis import RedisStore
+from chalicelib.storage.redis.store import RedisStore
 from infra.stage import STACKS
 from tests.aws.conftest import STAGE, Desk
 from tests.aws.deployed import fetch
 from tests.aws.templates import METRICS, NAMESPACE, template, walk
-from tests.factories import make_job, make_settings
 from tests.integration.test_package import _CLEAN
-from tests.servers import RedisServer
+from tests.support.factories import make_job, make_settings
+from tests.support.servers import RedisServer
 
 pytestmark = pytest.mark.timeout(300)  # chalice packs, on a machine that does other things as well
 

@@ -1,14 +1,14 @@
 """The templates beside the model of scaling and cost: the same numbers, steps that suit a start, one bill."""
 
-from infra.simulation import cost
-from infra.simulation.model import (
+from tests.aws.templates import METRICS, resources, template
+from tools.capacity import cost
+from tools.capacity.model import (
     FROM_ZERO_COOLDOWN_SECONDS,
     FROM_ZERO_STEPS,
     METRIC_DELAY_SECONDS,
     TASK_START_SECONDS,
 )
-from infra.simulation.recommend import RECOMMENDED
-from tests.aws.templates import METRICS, resources, template
+from tools.capacity.recommend import RECOMMENDED
 
 
 def test_the_numbers_of_scaling_are_those_of_the_model() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from infra import zones
-from infra.problems import WrongUse
+from infra.errors import WrongUse
 from infra.stacks import Stack
 from infra.stage import Stage
 from tests.aws.cloud import REGION, Fault

@@ -16,9 +16,9 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from tests.engine import API, RUNNER, Engine, missing
-from tests.processes import Caller
-from tests.servers.tools import ROOT, free_port
+from tests.support.engine import API, RUNNER, Engine, missing
+from tests.support.processes import Caller
+from tests.support.servers.tools import ROOT, free_port
 
 # What a page calls the program; an older one has a name of its own.
 PROGRAM = "docker compose "
@@ -30,8 +30,8 @@ Reach = Callable[[], "contextlib.AbstractContextManager[object]"]
 # In the order of preference. The last is where Debian has it, without the program that it is a part of.
 _PROGRAMS = (["docker", "compose"], ["docker-compose"], ["/usr/libexec/docker/cli-plugins/docker-compose"])
 
-# What docker-compose.yml takes besides settings: the images that tests/engine.py has built. With the same
-# builder as there, a build finds every layer.
+# What docker-compose.yml takes besides settings: the images that tests/support/engine.py has built. With the
+# same builder as there, a build finds every layer.
 _IMAGES = {"API_IMAGE": API, "RUNNER_IMAGE": RUNNER, "DOCKER_BUILDKIT": "0"}
 
 # For one command: it waits until Redis is well, and sends the sources of two images to the engine.

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from tests.compose.project import PROGRAM, Project, project_name, remove_dead
-from tests.documents import text_of
-from tests.engine import Engine
 from tests.faults.harness import slow_c
 from tests.faults.load import REQUEST, Load, outcome
-from tests.servers import wait_until
+from tests.support.documents import text_of
+from tests.support.engine import Engine
+from tests.support.servers import wait_until
 
 UP = "docker compose up -d --build"
 SCALE = "docker compose up -d --scale runner=3"

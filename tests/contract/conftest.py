@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 import fakeredis
 import pytest
 
-from chalicelib.storage.base import JobStore
 from chalicelib.storage.memory import MemoryStore
-from chalicelib.storage.redis import RedisStore
-from tests.factories import make_settings
-from tests.servers import RedisCluster, RedisServer, SentinelGroup
+from chalicelib.storage.protocol import JobStore
+from chalicelib.storage.redis.store import RedisStore
+from tests.support.factories import make_settings
+from tests.support.servers import RedisCluster, RedisServer, SentinelGroup
 
 MakeStore = Callable[..., JobStore]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from chalicelib.models import Job, Status
-from chalicelib.storage.base import Claim, JobStore
+from chalicelib.storage.protocol import Claim, JobStore
 
 MakeStore = Callable[..., JobStore]
 # Short enough to wait for, long enough that a busy machine renews in time.

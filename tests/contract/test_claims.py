@@ -5,7 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from chalicelib.models import Job, Reason, Status, Verdict
-from chalicelib.storage.base import Claim, JobStore
+from chalicelib.storage.protocol import Claim, JobStore
 from tests.contract.support import (
     LEASE_SECONDS,
     MakeStore,
@@ -15,7 +15,7 @@ from tests.contract.support import (
     status_of,
     sweep_until,
 )
-from tests.factories import make_job, make_result
+from tests.support.factories import make_job, make_result
 
 
 def test_cancelling_a_queued_job_ends_it(store: JobStore) -> None:

@@ -10,7 +10,7 @@ from chalicelib.errors import InvalidRequest, QueueFull
 from chalicelib.ids import new_id
 from chalicelib.matrix.model import Cell, Matrix, Omission
 from chalicelib.models import Expectation, Job, Stage, Status, Verdict
-from chalicelib.storage.base import JobStore
+from chalicelib.storage.protocol import JobStore
 from tests.contract.support import (
     DEADLINE_SECONDS,
     MakeStore,
@@ -18,7 +18,7 @@ from tests.contract.support import (
     claim_one,
     nothing_to_claim,
 )
-from tests.factories import make_environment, make_job, make_result
+from tests.support.factories import make_environment, make_job, make_result
 
 
 def make_matrix(jobs: Sequence[Job]) -> Matrix:

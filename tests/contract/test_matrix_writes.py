@@ -12,10 +12,10 @@ from redis.exceptions import ConnectionError as CutError
 
 from chalicelib.errors import QueueFull, StoreUnavailable
 from chalicelib.models import Job, Status
-from chalicelib.storage.redis import RedisStore
+from chalicelib.storage.redis.store import RedisStore
 from tests.contract.support import assert_in_one_status, claim_one
 from tests.contract.test_matrices import make_matrix
-from tests.factories import make_job, make_result, make_settings
+from tests.support.factories import make_job, make_result, make_settings
 
 CELLS = 10  # more than one chunk of records
 

@@ -12,7 +12,7 @@ import pytest
 
 from chalicelib.errors import QueueFull
 from chalicelib.models import Reason, Status, Verdict
-from chalicelib.storage.base import JobStore
+from chalicelib.storage.protocol import JobStore
 from tests.contract.support import (
     DEADLINE_SECONDS,
     MakeStore,
@@ -21,7 +21,7 @@ from tests.contract.support import (
     nothing_to_claim,
     sweep_until,
 )
-from tests.factories import make_environment, make_job, make_result, make_runner
+from tests.support.factories import make_environment, make_job, make_result, make_runner
 
 
 def test_a_submitted_job_reads_back_unchanged(store: JobStore) -> None:

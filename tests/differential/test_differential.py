@@ -15,10 +15,10 @@ import pytest
 
 from chalicelib.models import CompileRequest, Diagnostic, Environment, Severity, Verdict
 from runner.workspace import INSIDE
-from tests.bare import run_bare, same_names
-from tests.compilers import RealCompilers, real_compilers
 from tests.differential.corpus import Sample, languages, samples
 from tests.differential.counting import COUNTERS, Message
+from tests.support.compilers import RealCompilers, real_compilers
+from tests.support.native_run import run_bare, same_names
 
 # As many as the smallest machine that runs these tests has cores.
 _THREADS = 2

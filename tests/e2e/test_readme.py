@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 
 from chalicelib.models import Status
-from chalicelib.storage.redis import RedisStore
-from tests.clone import make_clone
-from tests.factories import make_job, make_request, make_settings, slow_cpp
-from tests.family import FamilyProcess, command_line
-from tests.processes import HOST, RunnerProcess
-from tests.servers import RedisServer, free_port, require
-from tests.servers.tools import ROOT
+from chalicelib.storage.redis.store import RedisStore
+from tests.support.clone import make_clone
+from tests.support.factories import make_job, make_request, make_settings, slow_cpp
+from tests.support.process_group import FamilyProcess, command_line
+from tests.support.processes import HOST, RunnerProcess
+from tests.support.servers import RedisServer, free_port, require
+from tests.support.servers.tools import ROOT
 
 PORT = "8000"  # the one that README.md uses throughout
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chalicelib.models import Job, Status
-from chalicelib.storage.redis import RedisStore
-from tests.factories import make_job, make_request, make_settings
-from tests.processes import RunnerProcess
-from tests.servers import RedisServer
+from chalicelib.storage.redis.store import RedisStore
+from tests.support.factories import make_job, make_request, make_settings
+from tests.support.processes import RunnerProcess
+from tests.support.servers import RedisServer
 
 # Long enough for a busy machine to renew in time, short enough to wait for in a test.
 LEASE_SECONDS = 2.0

@@ -4,7 +4,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from tests.processes import Caller
+from tests.support.processes import Caller
 
 REQUEST = {"language": "c", "compiler": "gcc-12", "stage": "syntax"}
 

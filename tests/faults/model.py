@@ -10,8 +10,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from chalicelib.errors import QueueFull
 from chalicelib.models import Status, Verdict
-from chalicelib.storage.base import Claim, JobStore
-from tests.factories import make_job, make_result
+from chalicelib.storage.protocol import Claim, JobStore
+from tests.support.factories import make_job, make_result
 
 QUEUE_SIZE = 4
 MAX_ATTEMPTS = 2

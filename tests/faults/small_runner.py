@@ -24,12 +24,12 @@ from typing import Any
 from chalicelib import bootstrap
 from chalicelib.catalog import load_catalog
 from chalicelib.models import CompileRequest, Result
-from chalicelib.storage.redis import RedisStore
-from chalicelib.storage.scripts import Argument, Script
+from chalicelib.storage.redis.scripts import Argument, Script
+from chalicelib.storage.redis.store import RedisStore
 from runner import worker
-from runner.assembly import build_runner, limits_of, open_sandbox
-from runner.compiler import Compiler
-from runner.probe import probe_toolchains
+from runner.bootstrap import build_runner, limits_of, open_sandbox
+from runner.executor import Compiler
+from runner.toolchains.probe import probe_toolchains
 
 
 def die() -> None:

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from chalicelib.models import Status
-from chalicelib.storage import keys
-from chalicelib.storage.codec import job_to_fields
-from chalicelib.storage.redis import RedisStore
-from tests.factories import make_job, make_result
+from chalicelib.storage.redis import keys
+from chalicelib.storage.redis.codec import job_to_fields
+from chalicelib.storage.redis.store import RedisStore
 from tests.faults.harness import fault_settings, open_store
-from tests.servers import RedisServer
+from tests.support.factories import make_job, make_result
+from tests.support.servers import RedisServer
 
 JOBS = 20_000
 TTL_SECONDS = 2.0

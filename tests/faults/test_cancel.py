@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chalicelib.models import Status
-from chalicelib.storage.base import Claim
-from tests.factories import make_result
+from chalicelib.storage.protocol import Claim
 from tests.faults.harness import (
     SmallRunner,
     assert_settled,
@@ -18,7 +17,8 @@ from tests.faults.harness import (
     open_store,
     slow_c,
 )
-from tests.servers import RedisServer, wait_until
+from tests.support.factories import make_result
+from tests.support.servers import RedisServer, wait_until
 
 RACES = 1000
 

@@ -12,11 +12,11 @@ import pytest
 
 from chalicelib.errors import StoreUnavailable
 from chalicelib.models import Status
-from chalicelib.storage.base import Claim
-from chalicelib.storage.redis import RedisStore
-from tests.factories import make_job, make_result, make_settings
-from tests.servers import RedisServer, wait_until
-from tests.servers.proxy import CuttingProxy
+from chalicelib.storage.protocol import Claim
+from chalicelib.storage.redis.store import RedisStore
+from tests.support.factories import make_job, make_result, make_settings
+from tests.support.servers import RedisServer, wait_until
+from tests.support.servers.proxy import CuttingProxy
 
 # Places per direction, number of cuts and operation: beginnings, middles and ends of each command.
 PLACES = 10

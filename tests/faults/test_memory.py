@@ -9,10 +9,17 @@ from redis.exceptions import OutOfMemoryError
 
 from chalicelib.errors import StoreFull
 from chalicelib.models import Status
-from chalicelib.storage.redis import RedisStore
-from tests.factories import make_environment, make_job, make_request, make_result, make_runner, make_settings
-from tests.processes import ApiProcess
-from tests.servers import RedisServer
+from chalicelib.storage.redis.store import RedisStore
+from tests.support.factories import (
+    make_environment,
+    make_job,
+    make_request,
+    make_result,
+    make_runner,
+    make_settings,
+)
+from tests.support.processes import ApiProcess
+from tests.support.servers import RedisServer
 
 BALLAST_BYTES = 100_000
 

@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 import pytest
 
-from chalicelib.storage.keys import CoordinationKeys
+from chalicelib.storage.redis.keys import CoordinationKeys
 from tests.faults.harness import LEASE_SECONDS, SmallRunner, assert_settled, fault_settings
 from tests.faults.load import Load, outcome
-from tests.processes import ApiProcess
-from tests.servers import RedisCluster, RedisServer, SentinelGroup, wait_until
+from tests.support.processes import ApiProcess
+from tests.support.servers import RedisCluster, RedisServer, SentinelGroup, wait_until
 
 
 @pytest.mark.parametrize("fsync", ["always", "everysec"])

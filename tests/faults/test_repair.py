@@ -16,10 +16,10 @@ from chalicelib.bootstrap import Application
 from chalicelib.catalog import load_catalog
 from chalicelib.models import Status
 from chalicelib.service import CompileService
-from chalicelib.storage.base import Claim
-from chalicelib.storage.redis import RedisStore
-from tests.factories import make_job, make_result, make_settings
-from tests.servers import RedisServer
+from chalicelib.storage.protocol import Claim
+from chalicelib.storage.redis.store import RedisStore
+from tests.support.factories import make_job, make_result, make_settings
+from tests.support.servers import RedisServer
 
 LEASE_SECONDS = 0.4
 DEADLINE_SECONDS = 15.0

@@ -15,7 +15,7 @@ from tests.faults.harness import (
     slow_c,
     wait_for_end,
 )
-from tests.servers import RedisServer, wait_until
+from tests.support.servers import RedisServer, wait_until
 
 # finish moves the status and acknowledges the entry in one script, so there is no step between.
 STEPS = ("read", "claim", "record", "compile", "seal", "result", "finish")

@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from chalicelib.models import Status
-from chalicelib.storage.base import Claim
 from chalicelib.storage.memory import MemoryStore
-from chalicelib.storage.redis import RedisStore
-from tests.factories import make_settings
+from chalicelib.storage.protocol import Claim
+from chalicelib.storage.redis.store import RedisStore
 from tests.faults.model import LEASE_SECONDS, MAX_ATTEMPTS, QUEUE_SIZE, Machine
-from tests.servers import RedisServer
+from tests.support.factories import make_settings
+from tests.support.servers import RedisServer
 
 
 class MemoryMachine(Machine):

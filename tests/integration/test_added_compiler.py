@@ -5,9 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from runner.sandbox.places import find_compiler
-from tests.bare import with_compilers
-from tests.compilers import real_compilers
+from runner.sandbox.host_paths import find_compiler
+from tests.support.compilers import real_compilers
+from tests.support.native_run import with_compilers
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,7 +32,7 @@ def test_a_compiler_version_is_added_with_one_entry_and_no_code(tmp_path: Path) 
     for folder in (tmp_path, program.parent):
         folder.chmod(0o755)
     ran = subprocess.run(
-        with_compilers(tmp_path, [sys.executable, "-m", "tests.added_compiler", "gcc-99", like]),
+        with_compilers(tmp_path, [sys.executable, "-m", "tests.support.added_compiler", "gcc-99", like]),
         cwd=_ROOT,
         capture_output=True,
         check=False,

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.api import error_of
-from tests.compilers import real_compilers
-from tests.processes import HOST, ApiProcess, Reply, RunnerProcess
-from tests.servers import RedisServer, free_port
+from tests.support.api import error_of
+from tests.support.compilers import real_compilers
+from tests.support.processes import HOST, ApiProcess, Reply, RunnerProcess
+from tests.support.servers import RedisServer, free_port
 
 COMPILE = "/api/v1/compile"
 # The README's request.

@@ -1,7 +1,7 @@
 """Bad input, through the real HTTP server into a real Redis: a 4xx with a sentence, and no trace left.
 
-The table is in tests/bad_input.py; here are the rules that hold for each row, and what is no body: job ids,
-paths, methods, and requests that are broken below HTTP's body.
+The table is in tests/support/bad_input.py; here are the rules that hold for each row, and what is not in a
+body: job ids, paths, methods, and requests that are broken below HTTP's body.
 """
 
 import json
@@ -12,10 +12,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.api import announce, contents, error_of
-from tests.bad_input import CASES, GOOD, TABLES
-from tests.processes import HOST, ApiProcess
-from tests.servers import RedisServer
+from tests.support.api import announce, contents, error_of
+from tests.support.bad_input import CASES, GOOD, TABLES
+from tests.support.processes import HOST, ApiProcess
+from tests.support.servers import RedisServer
 
 COMPILE = "/api/v1/compile"
 # A refusal needs no compiler and no wait; this is room for a busy machine and a body of 6 MiB.

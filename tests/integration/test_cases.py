@@ -1,4 +1,4 @@
-"""The acceptance cases of tests/case_files.py against every compiler that this machine has.
+"""The acceptance cases of tests/support/case_files.py against every compiler that this machine has.
 
 They go in as the body of a request, are resolved as the API does it, and each answer is also compared with
 the bare compiler's.
@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib import requests
+from chalicelib.api import compile_request
 from chalicelib.models import CompileRequest, Environment, Verdict
-from tests.bare import bare_command, bare_environment, run_bare, same_names
-from tests.case_files import Offer, Run, body_of, case_folders, problems_of, read_case, runs_of
-from tests.compilers import RealCompilers, real_compilers
+from tests.support.case_files import Offer, Run, body_of, case_folders, problems_of, read_case, runs_of
+from tests.support.compilers import RealCompilers, real_compilers
+from tests.support.native_run import bare_command, bare_environment, run_bare, same_names
 
 # As many as the smallest machine that runs these tests has cores.
 _THREADS = 2
@@ -38,7 +38,7 @@ def offers_of(real: RealCompilers) -> list[Offer]:
 
 def _request(folder: Path, run: Run, real: RealCompilers) -> CompileRequest:
     body = json.dumps(body_of(read_case(folder), folder.parent.name, run, real.catalog)).encode()
-    return requests.resolve(requests.parse(body), real.catalog, real.toolchains.environments)
+    return compile_request.resolve(compile_request.parse(body), real.catalog, real.toolchains.environments)
 
 
 # The first of them waits for the probe of all compilers.

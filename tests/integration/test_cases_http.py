@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chalicelib.catalog import load_catalog
-from tests.case_client import CaseClient
-from tests.case_files import Case, Run, body_of, case_folders, problems_of, read_case, runs_of
-from tests.compilers import real_compilers
-from tests.processes import ApiProcess
+from tests.support.case_client import CaseClient
+from tests.support.case_files import Case, Run, body_of, case_folders, problems_of, read_case, runs_of
+from tests.support.compilers import real_compilers
+from tests.support.processes import ApiProcess
 
 # As many as the smallest machine that runs these tests has cores.
 _THREADS = 2

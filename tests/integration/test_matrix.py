@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.api import error_of
-from tests.processes import ApiProcess, Reply
 from tests.sarif.validator import faults_by_schema
+from tests.support.api import error_of
+from tests.support.processes import ApiProcess, Reply
 
 MATRIX = "/api/v1/matrix"
 COMPILE = "/api/v1/compile"

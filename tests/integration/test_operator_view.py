@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from chalicelib.models import Reason, Verdict
-from chalicelib.storage.base import Claim
-from chalicelib.storage.redis import RedisStore
-from tests.factories import make_job, make_request, make_result, make_settings
-from tests.servers import RedisServer
+from chalicelib.storage.protocol import Claim
+from chalicelib.storage.redis.store import RedisStore
+from tests.support.factories import make_job, make_request, make_result, make_settings
+from tests.support.servers import RedisServer
 
 STATUSES = ("queued", "processing", "completed", "failed", "timeout", "error", "cancelled")
 DAY_SECONDS = 24 * 3600

@@ -5,10 +5,10 @@ import time
 import pytest
 
 from chalicelib.errors import StoreRefused, StoreUnavailable
-from chalicelib.storage.redis import RedisStore
-from tests.factories import make_environment, make_job, make_runner, make_settings
-from tests.processes import ApiProcess, RunnerProcess, run_runner
-from tests.servers import RedisServer, free_port
+from chalicelib.storage.redis.store import RedisStore
+from tests.support.factories import make_environment, make_job, make_runner, make_settings
+from tests.support.processes import ApiProcess, RunnerProcess, run_runner
+from tests.support.servers import RedisServer, free_port
 
 REQUEST = {"source_code": "int main(void) { return 0; }", "language": "c", "stage": "syntax"}
 # The promise is an answer within 5 s.

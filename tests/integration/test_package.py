@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from tests.compilers import real_compilers
-from tests.processes import RunnerProcess
-from tests.servers import RedisServer, require
-from tests.servers.tools import ROOT
+from tests.support.compilers import real_compilers
+from tests.support.processes import RunnerProcess
+from tests.support.servers import RedisServer, require
+from tests.support.servers.tools import ROOT
 
 # What the package must hold of our own besides Python: data that is read at run time.
 DATA_SUFFIXES = {".toml", ".lua", ".html"}

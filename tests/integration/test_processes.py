@@ -3,9 +3,9 @@
 import signal
 from pathlib import Path
 
-from tests.processes import ApiProcess, RunnerProcess, run_runner
-from tests.servers import RedisServer
-from tests.servers.tools import ROOT
+from tests.support.processes import ApiProcess, RunnerProcess, run_runner
+from tests.support.servers import RedisServer
+from tests.support.servers.tools import ROOT
 
 
 def test_the_api_answers_and_ends_on_sigterm() -> None:

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from chalicelib.models import Status
-from chalicelib.storage.redis import RedisStore
-from tests.factories import make_settings, slow_cpp
-from tests.processes import ApiProcess, RunnerProcess
-from tests.servers import RedisServer
+from chalicelib.storage.redis.store import RedisStore
+from tests.support.factories import make_settings, slow_cpp
+from tests.support.processes import ApiProcess, RunnerProcess
+from tests.support.servers import RedisServer
 
 # `syntax` is the cheapest stage: these tests are about the queue, not the compiler.
 GOOD = {"source_code": "int f(void) { return 0; }", "language": "c", "stage": "syntax"}

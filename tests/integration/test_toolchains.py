@@ -5,17 +5,17 @@ from threading import Event
 
 import pytest
 
-from chalicelib import requests
+from chalicelib.api import compile_request
 from chalicelib.catalog import parse_catalog, version_key
 from chalicelib.catalog.loader import catalog_texts
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import Stage
-from runner.probe import probe_toolchains
 from runner.sandbox.base import Limits, Sandbox, SandboxResult
-from runner.sandbox.places import find_compiler
-from runner.toolchains import native_target
+from runner.sandbox.host_paths import find_compiler
+from runner.toolchains.model import native_target
+from runner.toolchains.probe import probe_toolchains
 from runner.workspace import Workspace
-from tests.compilers import real_compilers
+from tests.support.compilers import real_compilers
 
 # Measured: 30 s for 23 compilers and their targets on two idle cores, 60 s on busy ones. This is for a much
 # busier machine and still finds a probe that waits for something.
@@ -190,9 +190,9 @@ requires = "/usr/no/such/headers"
     (environment,) = toolchains.environments
     # -m64 stands for a target that works; nothing says so but the compiler.
     assert environment.targets == (native_target(), "arm-linux")
-    asked = requests.ClientRequest(source_code="int value;", language="cpp", architecture="arm64")
+    asked = compile_request.ClientRequest(source_code="int value;", language="cpp", architecture="arm64")
     with pytest.raises(InvalidRequest, match="arm-linux"):
-        requests.resolve(asked, catalog, toolchains.environments)
+        compile_request.resolve(asked, catalog, toolchains.environments)
 
 
 def test_a_compiler_that_only_says_its_version_is_not_announced() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from chalicelib.models import Job
-from chalicelib.storage.redis import POLL_SECONDS, RedisStore
-from tests.factories import make_job, make_result, make_settings
-from tests.servers import RedisServer
+from chalicelib.storage.redis.store import POLL_SECONDS, RedisStore
+from tests.support.factories import make_job, make_result, make_settings
+from tests.support.servers import RedisServer
 
 
 def open_store(server: RedisServer, **variables: object) -> RedisStore:

@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 
 from runner.sandbox.base import Sandbox, SandboxResult, SandboxUnavailable
-from runner.sandbox.bubblewrap import Bubblewrap
-from runner.sandbox.docker import Docker
-from runner.sandbox.setpriv import Setpriv
+from runner.sandbox.bubblewrap.sandbox import Bubblewrap
+from runner.sandbox.docker.sandbox import Docker
+from runner.sandbox.setpriv.sandbox import Setpriv
 from runner.workspace import Workspace
-from tests.engine import RUNNER, Engine
 from tests.sandbox.hostile.secrets import Secrets, hide
 from tests.sandbox.support import TIGHT, Run, build_probe, missing
+from tests.support.engine import RUNNER, Engine
 
 PROBE_SOURCE = Path(__file__).parent / "probes" / "probe.c"
 

@@ -75,11 +75,11 @@ def attack(sandbox_name: str, probe: Path) -> None:
         _enter_a_network_of_our_own()
         add_address()
         serve()
-    # Only here: the user ids of jobs depend on the network namespace (runner/sandbox/slots.py).
+    # Only here: the user ids of jobs depend on the network namespace (runner/sandbox/uid_pool/pool.py).
     from runner.workspace import Workspace
-    from tests.engine import RUNNER
     from tests.sandbox.conftest import SANDBOXES
     from tests.sandbox.support import TIGHT
+    from tests.support.engine import RUNNER
 
     make = SANDBOXES[sandbox_name]
     sandbox = make(RUNNER) if sandbox_name == "docker" else make()

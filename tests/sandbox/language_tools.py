@@ -7,11 +7,11 @@ from functools import cache
 from pathlib import Path
 
 from chalicelib.catalog import Catalog, Compiler, load_catalog
-from runner.probe import probe_toolchains
 from runner.sandbox.base import Sandbox
+from runner.sandbox.host_paths import COMPILERS, find_compiler
 from runner.sandbox.limits import default_limits
-from runner.sandbox.places import COMPILERS, find_compiler
-from runner.toolchains import Toolchains, native_target
+from runner.toolchains.model import Toolchains, native_target
+from runner.toolchains.probe import probe_toolchains
 from tests.sandbox.support import missing
 
 LANGUAGES = ("fortran", "go", "java", "python", "rust", "typescript", "zig")

@@ -7,8 +7,8 @@ import pytest
 
 from runner.sandbox import SANDBOXES, choose_sandbox
 from runner.sandbox.base import Sandbox, SandboxUnavailable
-from runner.sandbox.bubblewrap import Bubblewrap
-from runner.sandbox.docker import Docker
+from runner.sandbox.bubblewrap.sandbox import Bubblewrap
+from runner.sandbox.docker.sandbox import Docker
 
 
 class _Scripted:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from runner.sandbox.base import LimitHit, SandboxError, SandboxUnavailable
-from runner.sandbox.bubblewrap import Bubblewrap
+from runner.sandbox.bubblewrap.sandbox import Bubblewrap
 from runner.workspace import Workspace
 from tests.sandbox.support import TIGHT, let_everybody_in, missing, parent_of, processes_named
 

@@ -11,12 +11,12 @@ import docker
 import pytest
 
 from runner.sandbox.base import Sandbox, SandboxError, SandboxUnavailable
-from runner.sandbox.docker import Docker, runtime_of
-from runner.sandbox.docker_engine import LABEL, remove_leftovers, this_runner
-from runner.sandbox.docker_run import DockerRun
+from runner.sandbox.docker.engine import LABEL, remove_leftovers, this_runner
+from runner.sandbox.docker.run import DockerRun
+from runner.sandbox.docker.sandbox import Docker, runtime_of
 from runner.workspace import Workspace
-from tests.engine import RUNNER, Engine
 from tests.sandbox.support import TIGHT
+from tests.support.engine import RUNNER, Engine
 
 
 @pytest.fixture

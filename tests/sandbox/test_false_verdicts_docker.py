@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from runner.sandbox.base import Sandbox
-from tests.engine import Engine
 from tests.sandbox.test_false_verdicts import COMPILERS, SWEEPS, Sweep, check_sweep, check_time
+from tests.support.engine import Engine
 
 # Of each limit the sweep that goes furthest: to a program, where one of them does.
 _WIDEST = {sweep.limit: replace(sweep, steps=3, stages=sweep.stages[-1:]) for sweep in SWEEPS}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.sandbox.gate import SCRIPT, Gate
+from runner.sandbox.start_barrier import SCRIPT, Gate
 
 # Far more than a shell needs to start; only a mistake waits as long.
 _SECONDS = 30.0

@@ -18,15 +18,15 @@ from typing import Any
 
 import pytest
 
+from chalicelib.api.compile_request import parse, resolve
 from chalicelib.catalog import Catalog, check_file_names, load_catalog
 from chalicelib.errors import RequestError
 from chalicelib.models import CompileRequest, Reason, Result, Verdict
-from chalicelib.requests import parse, resolve
-from runner.compiler import Compiler
-from runner.output import clean_text
-from runner.probe import probe_toolchains
+from runner.executor import Compiler
 from runner.sandbox.base import Sandbox, SandboxError, SandboxResult
-from runner.toolchains import Toolchains
+from runner.sanitize import clean_text
+from runner.toolchains.model import Toolchains
+from runner.toolchains.probe import probe_toolchains
 from runner.workspace import Workspace
 from tests.sandbox.hostile.corpus import COMPILERS, FOLDER, LIMITS, Case, load_corpus
 from tests.sandbox.hostile.leftovers import Leftovers

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine import Engine
+from tests.support.engine import Engine
 
 _FOLDER = Path("tests/sandbox")
 

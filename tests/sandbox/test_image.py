@@ -18,15 +18,15 @@ from typing import Any
 import pytest
 
 from chalicelib.catalog import load_catalog
-from runner.probe import probe_toolchains
-from runner.sandbox.docker import Docker
+from runner.sandbox.docker.sandbox import Docker
 from runner.sandbox.limits import default_limits
-from tests.case_client import CaseClient
-from tests.case_files import Run, body_of, case_folders, problems_of, read_case, runs_of
-from tests.engine import RUNNER, Engine
-from tests.namespaces import network_at
-from tests.processes import ApiProcess
-from tests.servers.tools import ROOT
+from runner.toolchains.probe import probe_toolchains
+from tests.support.case_client import CaseClient
+from tests.support.case_files import Run, body_of, case_folders, problems_of, read_case, runs_of
+from tests.support.engine import RUNNER, Engine
+from tests.support.namespaces import network_at
+from tests.support.processes import ApiProcess
+from tests.support.servers.tools import ROOT
 
 # What the image must offer: a compiler in two languages counts twice.
 _LANGUAGES = 9
@@ -52,10 +52,10 @@ import json
 import subprocess
 subprocess.run(["mount", "-o", "remount,rw", "/proc/sys"], check=True)
 from chalicelib.catalog import load_catalog
-from runner.probe import probe_toolchains
-from runner.sandbox.bubblewrap import Bubblewrap
+from runner.toolchains.probe import probe_toolchains
+from runner.sandbox.bubblewrap.sandbox import Bubblewrap
 from runner.sandbox.limits import default_limits
-from runner.sandbox.places import find_compiler
+from runner.sandbox.host_paths import find_compiler
 sandbox = Bubblewrap()
 sandbox.probe()
 found = probe_toolchains(load_catalog(), sandbox, default_limits(), find_executable=find_compiler)

@@ -18,10 +18,10 @@ import pytest
 
 from chalicelib.catalog import load_catalog
 from chalicelib.models import CompileRequest, Reason, Result, Stage, Verdict
-from runner.compiler import Compiler
+from runner.executor import Compiler
 from runner.sandbox.base import Sandbox
 from runner.sandbox.limits import MIB, OPEN_FILES, default_limits
-from runner.toolchains import native_target
+from runner.toolchains.model import native_target
 from tests.sandbox.language_tools import LANGUAGES, expected_here, newest_here, probed
 from tests.sandbox.support import missing
 

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.api.receipt import receipt
 from chalicelib.catalog import Catalog, load_catalog
 from chalicelib.catalog.loader import catalog_texts, parse_catalog
 from chalicelib.models import CompileRequest, Result, Stage, Verdict
-from chalicelib.receipt import receipt
-from runner.compiler import Compiler
-from runner.image_compilers import find_in_images, sandboxes_by_image
-from runner.probe import probe_toolchains
+from runner.executor import Compiler
 from runner.sandbox.base import SandboxUnavailable
-from runner.sandbox.docker import Docker
+from runner.sandbox.docker.sandbox import Docker
 from runner.sandbox.limits import default_limits
-from runner.toolchains import Toolchains, native_target
-from tests.engine import RUNNER, Engine
+from runner.toolchains.images import find_in_images, sandboxes_by_image
+from runner.toolchains.model import Toolchains, native_target
+from runner.toolchains.probe import probe_toolchains
+from tests.support.engine import RUNNER, Engine
 
 _GCC, _PYTHON = "gcc:14", "python:3.13"
 _STAND_INS = {

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from runner.sandbox.base import Sandbox, SandboxError, SandboxUnavailable
-from runner.sandbox.libseccomp import MASKED_EQUAL, SeccompError
-from runner.sandbox.seccomp import (
+from runner.sandbox.seccomp.filter import (
     SeccompFilter,
     build_filter,
     docker_profile,
     find_filter,
     load_rules,
 )
+from runner.sandbox.seccomp.libseccomp import MASKED_EQUAL, SeccompError
 from runner.workspace import Workspace
 from tests.sandbox.hostile.programs import program
 from tests.sandbox.support import TIGHT, build_probe, compile_in

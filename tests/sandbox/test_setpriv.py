@@ -13,13 +13,15 @@ from typing import Any
 
 import pytest
 
-from runner.sandbox import compiler_finder, landlock, reaper, slots, user_processes
+from runner.sandbox import compiler_finder
 from runner.sandbox.base import SandboxError, SandboxUnavailable
-from runner.sandbox.killer import Killer
-from runner.sandbox.setpriv import Setpriv
-from tests.engine import FARGATE, Engine
+from runner.sandbox.setpriv import landlock
+from runner.sandbox.setpriv.sandbox import Setpriv
+from runner.sandbox.uid_pool import pool, slot_cleanup, uid_usage
+from runner.sandbox.uid_pool.killer import Killer
 from tests.sandbox import credentials
-from tests.servers.tools import wait_until
+from tests.support.engine import FARGATE, Engine
+from tests.support.servers.tools import wait_until
 
 _FOLDER = Path("tests/sandbox")
 _SUITES = ("test_contract.py", "test_isolation.py", "test_seccomp.py", "test_slots.py")
@@ -57,8 +59,8 @@ _START = """
 import json, logging, sys, time
 logging.basicConfig(level=logging.INFO, stream=sys.stderr)
 from chalicelib.settings import Settings
-from runner.assembly import find_compilers, open_sandbox
-from runner.record import RECORD, read_record
+from runner.bootstrap import find_compilers, open_sandbox
+from runner.toolchains.build_record import RECORD, read_record
 settings = Settings.from_env({"REDIS_ENABLED": "true", "COMPILERS": sys.argv[1]})
 started = time.monotonic()
 sandbox = open_sandbox(settings)
@@ -118,11 +120,11 @@ _FULL = """
 import os
 from chalicelib.catalog import load_catalog
 from chalicelib.models import CompileRequest
-from runner.compiler import Compiler
-from runner.probe import probe_toolchains
+from runner.executor import Compiler
+from runner.toolchains.probe import probe_toolchains
 from runner.sandbox.limits import default_limits
-from runner.sandbox.setpriv import Setpriv
-from runner.toolchains import native_target
+from runner.sandbox.setpriv.sandbox import Setpriv
+from runner.toolchains.model import native_target
 architecture, system = native_target().split("-")
 sandbox = Setpriv()
 sandbox.probe()
@@ -189,13 +191,13 @@ def test_a_slot_that_does_not_come_clean_is_an_error() -> None:
     """What survives is told as an error within a bounded time, and the caller quarantines the slot."""
     if os.geteuid() != 0:
         return  # nobody else can start a process of a slot; the container above is root
-    with slots.lease(59_940, 1) as uid:
+    with pool.lease(59_940, 1) as uid:
         stuck = subprocess.Popen(["sleep", "60"], user=uid, group=uid)
         with pytest.raises(SandboxError, match="survived"):
-            reaper.clear(uid, _Powerless(), seconds=0.1)
+            slot_cleanup.clear(uid, _Powerless(), seconds=0.1)
         stuck.kill()
         stuck.wait()
-        reaper.clear(uid, _Powerless(), seconds=0.1)
+        slot_cleanup.clear(uid, _Powerless(), seconds=0.1)
 
 
 def test_the_killer_refuses_root() -> None:
@@ -210,17 +212,17 @@ def test_the_killer_ends_what_a_user_runs_and_nothing_else() -> None:
         with pytest.raises(SandboxError, match="root"):
             Killer().kill_all_of(59_960)
         return
-    with slots.lease(59_960, 1) as uid:
+    with pool.lease(59_960, 1) as uid:
         mine = subprocess.Popen(["sleep", "60"])
         theirs = [
             subprocess.Popen(["sh", "-c", "trap '' TERM; sleep 60 & sleep 60"], user=uid, group=uid)
             for _ in range(3)
         ]
-        wait_until(lambda: len(user_processes.processes_of(uid)) == 9, "nine processes of the slot")
+        wait_until(lambda: len(uid_usage.processes_of(uid)) == 9, "nine processes of the slot")
         Killer().kill_all_of(uid)
         assert [process.wait(10) for process in theirs] == [-9] * 3
-        reaper.clear(uid, Killer())
-        assert user_processes.processes_of(uid) == [] and mine.poll() is None
+        slot_cleanup.clear(uid, Killer())
+        assert uid_usage.processes_of(uid) == [] and mine.poll() is None
         mine.kill()
         mine.wait()
 
@@ -229,12 +231,12 @@ def test_the_killer_slows_down_what_a_user_runs_and_nothing_else() -> None:
     """Every thread of the slot gets the niceness, and what it starts later; a lower one is not asked for."""
     if os.geteuid() != 0:
         return  # nobody else can start a process of a slot; the container above is root
-    with slots.lease(59_980, 1) as uid:
+    with pool.lease(59_980, 1) as uid:
         theirs = [subprocess.Popen(["sleep", "60"], user=uid, group=uid) for _ in range(3)]
         try:
             Killer().slow_down(uid, 7)
             assert {os.getpriority(os.PRIO_PROCESS, process.pid) for process in theirs} == {7}
-            assert user_processes.UserUsage(uid, 0).sample().nice == 7
+            assert uid_usage.UserUsage(uid, 0).sample().nice == 7
             Killer().slow_down(uid, 3)
             assert {os.getpriority(os.PRIO_PROCESS, process.pid) for process in theirs} <= {3, 7}
             assert os.getpriority(os.PRIO_PROCESS, os.getpid()) == 0
@@ -249,13 +251,13 @@ def test_what_a_dead_runner_left_in_a_slot_is_ended_and_what_a_living_one_has_is
     if os.geteuid() != 0:
         return
     # Two that other tests do not take: leases begin at the other end.
-    uids = range(slots.FIRST_UID + slots.SLOTS - 2, slots.FIRST_UID + slots.SLOTS)
-    with slots.lease(uids[1], 1) as held:
+    uids = range(pool.FIRST_UID + pool.SLOTS - 2, pool.FIRST_UID + pool.SLOTS)
+    with pool.lease(uids[1], 1) as held:
         living = subprocess.Popen(["sleep", "60"], user=held, group=held)
         for uid in uids:
             subprocess.run(["sh", "-c", "sleep 61 &"], user=uid, group=uid, check=True)
-        assert [len(user_processes.processes_of(uid)) for uid in uids] == [1, 2]
-        reaper.sweep(Killer())
-        assert [len(user_processes.processes_of(uid)) for uid in uids] == [0, 2]
+        assert [len(uid_usage.processes_of(uid)) for uid in uids] == [1, 2]
+        slot_cleanup.sweep(Killer())
+        assert [len(uid_usage.processes_of(uid)) for uid in uids] == [0, 2]
         Killer().kill_all_of(held)
         living.wait()

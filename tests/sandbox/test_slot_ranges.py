@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import subprocess
 
-from runner.sandbox import slots
+from runner.sandbox.uid_pool import pool
 from tests.sandbox.support import missing
 
 # More than the hundred ranges that fit into the ids of ordinary accounts.
@@ -17,7 +17,7 @@ _MAPPED = "         0     100000      65536\n"
 
 def _ids(first: int) -> range:
     """All that a runner uses: its slots, and for each the helper's id."""
-    return range(first, first + 2 * slots.SLOTS)
+    return range(first, first + 2 * pool.SLOTS)
 
 
 def test_runners_in_different_network_namespaces_never_share_a_user_id() -> None:
@@ -43,7 +43,7 @@ def test_runners_in_different_network_namespaces_never_share_a_user_id() -> None
             if not line:
                 missing("network namespaces cannot be made on this host")
             inodes.append(int(line))
-        firsts = sorted(slots.first_uid(inode, [_ALL, _ALL]) for inode in inodes)
+        firsts = sorted(pool.first_uid(inode, [_ALL, _ALL]) for inode in inodes)
     for first, following in itertools.pairwise(firsts):
         assert _ids(first).stop <= following, inodes
     # Where systemd, distributions and directory services put their users there is none of them.
@@ -54,14 +54,14 @@ def test_where_few_ids_exist_the_range_is_among_them() -> None:
     """With 65,536 ids of users or of groups a range is among them, above those that users get first."""
     for maps in ([_MAPPED, _MAPPED], [_MAPPED, _ALL], [_ALL, _MAPPED]):
         for inode in range(4_026_531_833, 4_026_531_833 + 200):
-            ids = _ids(slots.first_uid(inode, maps))
+            ids = _ids(pool.first_uid(inode, maps))
             assert ids.start >= 30_000 and ids.stop <= 60_000
 
 
 def test_a_slot_of_this_host_can_be_had_and_used() -> None:
     """The ids that were chosen exist here: a process can take one, as user and as group."""
-    with slots.lease() as uid:
-        assert slots.FIRST_UID <= uid < slots.FIRST_UID + slots.SLOTS
+    with pool.lease() as uid:
+        assert pool.FIRST_UID <= uid < pool.FIRST_UID + pool.SLOTS
         try:
             ran = subprocess.run(
                 ["sh", "-c", "id -u; id -g"],

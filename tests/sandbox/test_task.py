@@ -14,13 +14,13 @@ import pytest
 
 from chalicelib.models import Job, Status, Verdict
 from chalicelib.settings import Settings
-from chalicelib.storage.redis import RedisStore
+from chalicelib.storage.redis.store import RedisStore
 from infra.stage import TEMPLATES
 from runner.health import STALE_SECONDS
-from tests.ecs_agent import EcsAgent
-from tests.engine import Engine
-from tests.factories import make_job, make_request, slow_cpp
-from tests.servers import RedisServer, wait_until
+from tests.support.ecs_agent import EcsAgent
+from tests.support.engine import Engine
+from tests.support.factories import make_job, make_request, slow_cpp
+from tests.support.servers import RedisServer, wait_until
 
 # All this takes seconds. A busy machine may take minutes, and then the job's own limit must not end it.
 _PATIENCE_SECONDS, _LIMIT_SECONDS = 300, 600

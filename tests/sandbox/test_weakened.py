@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.engine import Engine
-from tests.processes import ApiProcess
-from tests.servers.redis_server import RedisServer
-from tests.servers.tools import wait_until
+from tests.support.engine import Engine
+from tests.support.processes import ApiProcess
+from tests.support.servers.redis_server import RedisServer
+from tests.support.servers.tools import wait_until
 
 _LIBSECCOMP = f"/usr/lib/{platform.machine()}-linux-gnu/libseccomp.so.2"
 

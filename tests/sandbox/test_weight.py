@@ -9,7 +9,7 @@ from dataclasses import replace
 from runner.sandbox.base import Sandbox
 from runner.workspace import Workspace
 from tests.sandbox.support import TIGHT, processes_named
-from tests.servers.tools import wait_until
+from tests.support.servers.tools import wait_until
 
 
 def _niceness(name: str) -> list[int]:

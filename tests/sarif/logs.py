@@ -3,9 +3,9 @@
 from typing import Any
 
 from chalicelib.models import Diagnostic, Severity, Status, Verdict
-from chalicelib.sarif.log import job_document
-from tests.factories import make_environment, make_job, make_request, make_result
+from chalicelib.sarif.document import job_document
 from tests.sarif.validator import faults_by_schema
+from tests.support.factories import make_environment, make_job, make_request, make_result
 
 
 def make_error(message: str, **changes: Any) -> Diagnostic:

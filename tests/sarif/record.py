@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.models import CompileRequest, Job, Result
-from chalicelib.sarif.log import job_document
+from chalicelib.sarif.document import job_document
 
 GOLDEN = Path(__file__).parent / "golden"
 JOB_ID = "0123456789abcdef" * 2
@@ -38,7 +38,7 @@ def sarif_of(golden: dict[str, Any]) -> dict[str, Any]:
 
 def compiled(request: CompileRequest) -> Result:
     """What the real compiler of this machine makes of a request."""
-    from tests.compilers import real_compilers
+    from tests.support.compilers import real_compilers
 
     return real_compilers().compiler.compile(JOB_ID, request)
 

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import jsonschema  # type: ignore[import-untyped]  # it brings no types, and two calls need none
 import pytest
 
-from chalicelib.sarif.log import document
+from chalicelib.sarif.document import document
 
 FOLDER = Path(__file__).parent
 _PACKAGE = FOLDER / "node_modules/@microsoft/sarif-multitool-linux"

@@ -11,7 +11,7 @@ from chalicelib.bootstrap import Application
 from chalicelib.catalog import load_catalog
 from chalicelib.service import CompileService
 from chalicelib.storage.memory import MemoryStore
-from tests.factories import make_environment, make_result, make_runner, make_settings
+from tests.support.factories import make_environment, make_result, make_runner, make_settings
 
 SARIF = "application/sarif+json"
 

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from app import app
-from chalicelib import bodies, errors, expectations, formats, http, requests, responses, service, sources
+from chalicelib import errors, service
+from chalicelib.api import (
+    compile_request,
+    content_negotiation,
+    error_responses,
+    expectations,
+    json_body,
+    responses,
+    source_files,
+)
 from chalicelib.catalog import (
     MAX_FILE_NAME_BYTES,
     MAX_FILE_NAME_LEVELS,
@@ -29,11 +38,11 @@ from chalicelib.models import (
     utc_now,
 )
 from chalicelib.storage import endings
-from chalicelib.storage.base import Counts
-from runner.diagnostics import bounds
+from chalicelib.storage.protocol import Counts
+from runner.diagnostics import collector
 from tests.contract.test_matrices import make_matrix
-from tests.documents import cells, names_in, quoted, table, text_of
-from tests.factories import make_environment, make_job, make_result, make_runner
+from tests.support.documents import cells, names_in, quoted, table, text_of
+from tests.support.factories import make_environment, make_job, make_result, make_runner
 
 
 def test_the_api_page_has_every_route() -> None:
@@ -59,9 +68,9 @@ def test_the_api_page_has_every_error_with_its_status_and_retry_after() -> None:
     wanted: dict[str, tuple[int, str]] = {}
     for error in _errors():
         seconds = error.retry_after_seconds
-        wanted[error.slug] = (http.status_of(error), "" if seconds is None else str(seconds))
+        wanted[error.slug] = (error_responses.status_of(error), "" if seconds is None else str(seconds))
     wanted[errors.QueueFull.slug] = (429, f"1 to {endings.LONGEST_RETRY_SECONDS}")
-    for answer in (http.internal(), http.refusal(405, "")):
+    for answer in (error_responses.internal(), error_responses.refusal(405, "")):
         wanted[str(answer.body["error"])] = (answer.status, "")
     rows = table("docs/api.md", "error", "status")
     assert {row[0].strip("`"): (int(row[1]), row[2]) for row in rows} == wanted
@@ -81,7 +90,7 @@ def test_retry_after_of_a_full_queue_is_as_described() -> None:
 def test_the_api_page_has_every_request_field() -> None:
     """The first table of fields is ClientRequest's, with its defaults."""
     tables = _field_tables()
-    fields = requests.ClientRequest.model_fields
+    fields = compile_request.ClientRequest.model_fields
     assert names_in(tables[0]) == set(fields)
     shown = {row[0].strip("`"): row[2] for row in tables[0]}
     required = {name for name, field in fields.items() if field.is_required()}
@@ -92,8 +101,10 @@ def test_the_api_page_has_every_request_field() -> None:
 def test_the_api_page_has_every_field_of_a_matrix() -> None:
     """What it has beside a request's fields, what its answer has, and every field inside that."""
     asked, told = _field_tables()[1:3]
-    assert names_in(asked) == set(plan.ClientMatrix.model_fields) - set(requests.ClientRequest.model_fields)
-    missing = set(requests.ClientRequest.model_fields) - set(plan.ClientMatrix.model_fields)
+    assert names_in(asked) == set(plan.ClientMatrix.model_fields) - set(
+        compile_request.ClientRequest.model_fields
+    )
+    missing = set(compile_request.ClientRequest.model_fields) - set(plan.ClientMatrix.model_fields)
     page = text_of("docs/api.md")
     [sentence] = re.findall(r"fields of a \[request\]\(#request\), but for (.*?)\. It has", page, re.DOTALL)
     assert set(quoted(sentence)) == missing
@@ -122,7 +133,7 @@ def test_the_api_page_has_every_format() -> None:
     """With its Content-Type."""
     rows = table("docs/api.md", "format", "Content-Type")
     shown = {row[0].strip("`"): row[1].strip("`") for row in rows}
-    assert shown == {form.value: form.media_type for form in formats.Format}
+    assert shown == {form.value: form.media_type for form in content_negotiation.Format}
 
 
 def test_the_api_page_has_every_field_of_an_expectation_and_a_fix() -> None:
@@ -140,7 +151,9 @@ def test_the_examples_on_the_api_page_are_taken() -> None:
     expect, matrix = (json.loads(example) for example in examples)
     body = {"source_code": "int x;", "language": "cpp", "expect": expect}
     offered = [make_environment(), make_environment(id="clang-16", family="clang")]
-    assert requests.resolve(requests.parse(json.dumps(body).encode()), load_catalog(), offered).expect
+    assert compile_request.resolve(
+        compile_request.parse(json.dumps(body).encode()), load_catalog(), offered
+    ).expect
     made = plan.make(plan.parse(json.dumps(matrix).encode()), load_catalog(), offered)
     assert len(made.requests) == 4
 
@@ -190,9 +203,9 @@ def test_the_api_page_explains_every_value(head: str, values: Any) -> None:
 def test_the_limits_on_the_api_page_are_the_codes_own() -> None:
     """Every limit of a request and of a result, in its unit."""
     limits = {
-        "source, all files together, decoded": f"{sources.MAX_SOURCE_BYTES} bytes",
-        "body": f"{bodies.MAX_BODY_BYTES} bytes",
-        "files": f"{sources.MAX_FILES}",
+        "source, all files together, decoded": f"{source_files.MAX_SOURCE_BYTES} bytes",
+        "body": f"{json_body.MAX_BODY_BYTES} bytes",
+        "files": f"{source_files.MAX_FILES}",
         "file name": f"{MAX_FILE_NAME_BYTES} bytes",
         "parts of a file name": f"{MAX_FILE_NAME_LEVELS}",
         "options": f"{MAX_OPTIONS}",
@@ -202,9 +215,9 @@ def test_the_limits_on_the_api_page_are_the_codes_own() -> None:
         "cells of a matrix": f"{plan.MAX_CELLS}",
         "source of a matrix, times its cells": f"{plan.MAX_MATRIX_BYTES} bytes",
         "names and globs in a list of a matrix": f"{plan.MAX_PATTERNS}",
-        "details in an error": f"{bodies.MAX_DETAILS}",
-        "diagnostics in a result, children included": f"{bounds.MAX_DIAGNOSTICS}",
-        "message of a diagnostic": f"{bounds.MAX_MESSAGE_CHARACTERS} characters",
+        "details in an error": f"{json_body.MAX_DETAILS}",
+        "diagnostics in a result, children included": f"{collector.MAX_DIAGNOSTICS}",
+        "message of a diagnostic": f"{collector.MAX_MESSAGE_CHARACTERS} characters",
         "diagnostics in `groups` of a matrix, or in its SARIF, as JSON": f"{groups.MAX_GROUPS_BYTES} bytes",
     }
     assert {row[0]: row[1] for row in table("docs/api.md", "limit", "value")} == limits

@@ -9,8 +9,8 @@ import pytest
 from chalicelib import bootstrap
 from chalicelib.errors import SettingsError
 from chalicelib.storage.memory import MemoryStore
-from chalicelib.storage.redis import RedisStore
-from tests.factories import make_settings
+from chalicelib.storage.redis.store import RedisStore
+from tests.support.factories import make_settings
 
 SECRET = "correct-horse-battery"
 ON_LAMBDA = {"AWS_LAMBDA_FUNCTION_NAME": "will-it-compile-prod"}

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.models import Diagnostic, Severity
-from runner.diagnostics import bounds, parse
+from runner.diagnostics import collector, parse
 
 _FOLDER = "/work"
 
@@ -192,15 +192,15 @@ def test_two_messages_before_one_snippet_stay_two() -> None:
 
 def test_the_number_of_diagnostics_is_bounded() -> None:
     """Errors and their notes count together, and the first ones are kept."""
-    found = _parse("a.cpp:1:1: error: e\na.cpp:1:1: note: n\n" * bounds.MAX_DIAGNOSTICS)
-    assert bounds.count(found) == bounds.MAX_DIAGNOSTICS
-    assert len(found) == bounds.MAX_DIAGNOSTICS / 2
+    found = _parse("a.cpp:1:1: error: e\na.cpp:1:1: note: n\n" * collector.MAX_DIAGNOSTICS)
+    assert collector.count(found) == collector.MAX_DIAGNOSTICS
+    assert len(found) == collector.MAX_DIAGNOSTICS / 2
 
 
 def test_the_length_of_a_message_is_bounded() -> None:
     """A message longer than the bound is cut there."""
     (found,) = _parse("a.cpp:1:1: error: " + "x" * 100_000 + "\n")
-    assert found.message == "x" * bounds.MAX_MESSAGE_CHARACTERS
+    assert found.message == "x" * collector.MAX_MESSAGE_CHARACTERS
 
 
 _PIECES = st.sampled_from(
@@ -215,7 +215,7 @@ _PIECES = st.sampled_from(
 def test_any_text_can_be_read(text: str) -> None:
     """No text makes the parser raise, and no diagnostic appears without a severity's word in the text."""
     found = _parse(text, a="int x;\nint y;\n")
-    assert bounds.count(found) <= text.count("\n") + 1
+    assert collector.count(found) <= text.count("\n") + 1
     for diagnostic in found:
         assert diagnostic.line is None or diagnostic.line >= 1
         assert diagnostic.column is None or diagnostic.column >= 1

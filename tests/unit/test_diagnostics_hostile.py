@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.diagnostics import bounds, parse, shown
+from runner.diagnostics import collector, parse, shown
 
 _SHAPES = ["clang", "gfortran", "gnu", "go", "javac", "python", "rustc", "tsc", "zig"]
 _FILES = {"main.x": "int x;\nint naïve = '😀';\n\ty\n", "a/b.x": "\ufeffx\r\ny"}
@@ -109,7 +109,7 @@ def test_hostile_text_is_read_in_linear_time(shape: str) -> None:
         shown(shape, text)
         # Seconds of CPU time. Measured: 0.4 at most; something quadratic takes minutes.
         assert time.process_time() - started < 5, name
-        assert bounds.count(found) <= bounds.MAX_DIAGNOSTICS
+        assert collector.count(found) <= collector.MAX_DIAGNOSTICS
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_hostile_text_is_read_in_linear_time(shape: str) -> None:
 )
 def test_a_long_line_is_not_read_again_for_each_of_its_errors(shape: str, line: str) -> None:
     """A thousand errors in one line of a megabyte cost no more than reading it a few times."""
-    text = line.replace("%s", "é" * 50) * bounds.MAX_DIAGNOSTICS
+    text = line.replace("%s", "é" * 50) * collector.MAX_DIAGNOSTICS
     started = time.process_time()
     parse(shape, text, {"main.x": "é" * 500_000}, "/work")
     # Seconds of CPU time. Measured: 1.5 at most.
@@ -201,9 +201,9 @@ def test_columns_are_bytes(shape: str, line: str, column: int) -> None:
 
 def test_the_number_of_edits_is_bounded() -> None:
     """Edits beyond the bound are dropped, and what they belong to is kept."""
-    text = "main.x:1:1: error: e\n" + 'fix-it:"main.x":{1:1-1:2}:"x"\n' * (bounds.MAX_FIXES + 5)
+    text = "main.x:1:1: error: e\n" + 'fix-it:"main.x":{1:1-1:2}:"x"\n' * (collector.MAX_FIXES + 5)
     (found,) = parse("gnu", text, _FILES, "/work")
-    assert len(found.fixes) == bounds.MAX_FIXES
+    assert len(found.fixes) == collector.MAX_FIXES
 
 
 def test_the_children_of_rustcs_messages_are_bounded() -> None:
@@ -212,7 +212,7 @@ def test_the_children_of_rustcs_messages_are_bounded() -> None:
     message = {"message": "m", "level": "error", "spans": [], "children": [note] * 2_000, "rendered": ""}
     found = parse("rustc", (json.dumps(message) + "\n") * 2, {}, "/work")
     assert len(found) == 1
-    assert bounds.count(found) == bounds.MAX_DIAGNOSTICS
+    assert collector.count(found) == collector.MAX_DIAGNOSTICS
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """How a compiler came to the place of an error, and the other places that it shows: all of them are notes."""
 
 from chalicelib.models import Diagnostic
-from runner.diagnostics import bounds, parse
+from runner.diagnostics import collector, parse
 
 
 def _brief(diagnostic: Diagnostic) -> tuple[object, ...]:
@@ -69,7 +69,7 @@ def test_of_a_long_way_the_beginning_is_kept() -> None:
     steps = [f"a.h:{number}:1:   required from ‘S<{number}>’\n" for number in range(1, 500)]
     text = "".join([*steps, "main.cpp:7:3:   required from here\n", "a.h:1:1: error: deep\n"])
     (error,) = parse("gnu", text, {"main.cpp": ""}, "/work")
-    assert len(error.children) == bounds.MAX_MESSAGE_LINES
+    assert len(error.children) == collector.MAX_MESSAGE_LINES
     assert _brief(error.children[0]) == ("a.h", 1, 1, "required from ‘S<1>’")
     assert _brief(error.children[-1]) == ("main.cpp", 7, 3, "required from here")
 

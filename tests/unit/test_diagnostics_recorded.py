@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 import pytest
 
-from chalicelib.catalog.model import Shape
+from chalicelib.catalog.schema import Shape
 from chalicelib.models import Diagnostic
 from runner.diagnostics import parse, shown
 

@@ -18,21 +18,21 @@ import pytest
 
 from chalicelib.models import Status, Totals
 from chalicelib.settings import variables
-from chalicelib.storage import keys
-from chalicelib.storage.codec import job_to_fields, result_to_fields
-from chalicelib.storage.redis import RedisStore
-from chalicelib.storage.scripts import Scripts
+from chalicelib.storage.redis import keys
+from chalicelib.storage.redis.codec import job_to_fields, result_to_fields
+from chalicelib.storage.redis.scripts import Scripts
+from chalicelib.storage.redis.store import RedisStore
 from runner import __main__ as runner_main
 from runner.sandbox import SANDBOXES
 from tests.contract.conftest import SERVICE_USER
-from tests.documents import DOCUMENTS, names_in, quoted, table, text_of
-from tests.factories import (
+from tests.support.documents import DOCUMENTS, names_in, quoted, table, text_of
+from tests.support.factories import (
     make_job,
     make_request,
     make_result,
     make_settings,
 )
-from tests.servers.tools import ROOT
+from tests.support.servers.tools import ROOT
 
 LAYOUT_PARTS = ("chalicelib", "runner", "infra")
 
@@ -60,7 +60,7 @@ def test_every_path_that_a_document_names_exists(document: str) -> None:
     pattern = re.compile(r"(?:[\w.-]+/)+[\w.-]+|[\w-]+\.(?:py|lua|toml|md|html)")
     suffixes = (".py", ".lua", ".toml", ".md", ".html")
     tops = {path.name for path in ROOT.iterdir()}
-    lua = {path.name for path in (ROOT / "chalicelib/storage/lua").iterdir()}
+    lua = {path.name for path in (ROOT / "chalicelib/storage/redis/lua").iterdir()}
     examples = {"case.toml"}
     named = {name.rstrip("/") for name in quoted(text_of(document)) if pattern.fullmatch(name.rstrip("/"))}
     paths = {name for name in named if name.endswith(suffixes) or name.partition("/")[0] in tops}
@@ -193,7 +193,7 @@ def _has_code(path: Path) -> bool:
 
 
 def _keys_of_the_code() -> dict[str, str]:
-    """Key name with placeholders → the function of chalicelib/storage/keys.py that makes it."""
+    """Key name with placeholders → the function of chalicelib/storage/redis/keys.py that makes it."""
     found = {
         function("<id>"): name
         for name, function in vars(keys).items()
@@ -215,7 +215,7 @@ def _keys_of_the_code() -> dict[str, str]:
 
 
 def test_the_data_model_has_every_key() -> None:
-    """The table's keys are those of chalicelib/storage/keys.py; the prefix of a cluster is told."""
+    """The table's keys are those of chalicelib/storage/redis/keys.py; the prefix of a cluster is told."""
     assert names_in(table("docs/architecture.md", "key", "type")) == set(_keys_of_the_code())
     assert f"`{keys.CLUSTER_TAG}`" in text_of("docs/architecture.md")
 
@@ -231,7 +231,7 @@ def test_the_data_model_has_every_field() -> None:
     assert _described("job:<id>") == {*job_to_fields(job), "token"}
     assert _described("result:<id>") == {*result_to_fields(make_result(job.id)), "token"}
     assert _described("stats") == {*(f"total_{name}" for name in Totals.model_fields), "swept_at_ms"}
-    prelude = (ROOT / "chalicelib/storage/lua/prelude.lua").read_text()
+    prelude = (ROOT / "chalicelib/storage/redis/lua/prelude.lua").read_text()
     [facts] = re.findall(r"^local FACTS = \{(.*)\}$", prelude, re.MULTILINE)
     assert _described("job:live") == {f"<id>{fact}" for fact in re.findall(r"'(:\w+)'", facts)}
 

@@ -8,7 +8,8 @@ import pytest
 from chalice.app import Response
 
 import app
-from chalicelib import errors, http
+from chalicelib import errors
+from chalicelib.api import error_responses
 from chalicelib.errors import ErrorDetail, QueueFull, SettingsError, StoreError, WillItCompileError
 
 WHERE = "Redis at 10.1.2.3:6379"
@@ -61,20 +62,22 @@ def test_the_drawing_holds_every_class_at_its_place() -> None:
     drawn = _drawn()
     depths = {each.__name__: each.__mro__.index(WillItCompileError) for each in CLASSES}
     assert {name: depth for name, (depth, _) in drawn.items()} == depths
-    statuses = {each.__name__: None if each is SettingsError else http.status_of(each) for each in RAISED}
+    statuses = {
+        each.__name__: None if each is SettingsError else error_responses.status_of(each) for each in RAISED
+    }
     assert {each.__name__: drawn[each.__name__][1] for each in RAISED} == statuses
 
 
 @pytest.mark.parametrize("each", RAISED)
 def test_every_error_has_a_status(each: type[WillItCompileError]) -> None:
     """No class of the tree is unmapped, and each status is an error's."""
-    assert 400 <= http.status_of(each) < 600
+    assert 400 <= error_responses.status_of(each) < 600
 
 
 def test_an_error_outside_the_table_is_noticed() -> None:
     """A class that the table forgot is a KeyError, which the test above would show, and not a guess."""
     with pytest.raises(KeyError, match="WillItCompileError"):
-        http.status_of(WillItCompileError)
+        error_responses.status_of(WillItCompileError)
 
 
 def test_every_error_has_a_slug_of_its_own() -> None:
@@ -91,7 +94,7 @@ def test_a_view_that_raises_answers_with_status_slug_message_and_details(
 ) -> None:
     """The body has the three fields of an error and no other, whatever was raised."""
     status, headers, body, _ = _answer_of(_make(each))
-    assert status == http.status_of(each)
+    assert status == error_responses.status_of(each)
     assert headers["Content-Type"] == "application/json"
     assert set(body) == {"error", "message", "details"}
     assert body["error"] == each.slug
@@ -116,7 +119,8 @@ def test_an_error_of_the_operator_is_not_told_to_the_client(each: type[WillItCom
 
 
 @pytest.mark.parametrize(
-    "each", [each for each in RAISED if http.status_of(each) in (429, 503) and each is not SettingsError]
+    "each",
+    [each for each in RAISED if error_responses.status_of(each) in (429, 503) and each is not SettingsError],
 )
 def test_an_error_that_passes_says_when_to_come_back(each: type[WillItCompileError]) -> None:
     """429 and 503 carry Retry-After, in whole seconds; what no waiting mends does not."""
@@ -126,7 +130,7 @@ def test_an_error_that_passes_says_when_to_come_back(each: type[WillItCompileErr
 
 
 @pytest.mark.parametrize(
-    "each", [each for each in RAISED if http.status_of(each) in (400, 404, 409, 413, 415)]
+    "each", [each for each in RAISED if error_responses.status_of(each) in (400, 404, 409, 413, 415)]
 )
 def test_an_error_that_stays_does_not(each: type[WillItCompileError]) -> None:
     """To repeat a wrong request helps nobody."""
@@ -139,7 +143,7 @@ def test_an_unexpected_exception_is_500_and_tells_nothing(error: Exception) -> N
     status, headers, body, text = _answer_of(error)
     assert status == 500
     assert headers["Content-Type"] == "application/json"
-    assert body == http.internal().body
+    assert body == error_responses.internal().body
     assert "s3cret" not in text
     assert type(error).__name__ not in text
     assert "Traceback" not in text
@@ -147,7 +151,7 @@ def test_an_unexpected_exception_is_500_and_tells_nothing(error: Exception) -> N
 
 def test_a_refusal_of_the_framework_has_our_shape() -> None:
     """405 and its like are made by the framework, and look like ours."""
-    refusal = http.refusal(405, "Unsupported method: PUT")
+    refusal = error_responses.refusal(405, "Unsupported method: PUT")
     assert refusal.body == {
         "error": "method_not_allowed",
         "message": "Unsupported method: PUT",

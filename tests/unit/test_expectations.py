@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib import expectations, requests, responses
+from chalicelib.api import compile_request, expectations, responses
+from chalicelib.api.expectations import MAX_EXPECTED_DIAGNOSTICS, evaluate, unmatched
 from chalicelib.catalog import load_catalog
 from chalicelib.errors import InvalidRequest
-from chalicelib.expectations import MAX_EXPECTED_DIAGNOSTICS, evaluate, unmatched
 from chalicelib.models import (
     Diagnostic,
     Expectation,
@@ -21,7 +21,7 @@ from chalicelib.models import (
     Severity,
     Verdict,
 )
-from tests.factories import make_environment, make_job, make_request, make_result
+from tests.support.factories import make_environment, make_job, make_request, make_result
 
 CATALOG = load_catalog()
 
@@ -42,7 +42,9 @@ def _rejected(*diagnostics: Diagnostic, **changes: Any) -> Result:
 
 def _given(expect: Any) -> Expectation | None:
     body = {"source_code": "int x;", "language": "cpp", "expect": expect}
-    return requests.resolve(requests.parse(json.dumps(body).encode()), CATALOG, [make_environment()]).expect
+    return compile_request.resolve(
+        compile_request.parse(json.dumps(body).encode()), CATALOG, [make_environment()]
+    ).expect
 
 
 def _expect(*diagnostics: ExpectedDiagnostic, verdict: Verdict | None = None) -> Expectation:

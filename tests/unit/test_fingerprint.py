@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib import requests
+from chalicelib.api import compile_request
 from chalicelib.models import CompileRequest, Expectation, Stage, Verdict
-from tests.factories import make_request
-from tests.unit.request_strategies import canonical_requests, some_examples
+from tests.support.factories import make_request
+from tests.support.request_strategies import canonical_requests, some_examples
 
 
 @given(canonical_requests, st.randoms())
@@ -20,7 +20,7 @@ def test_equal_requests_have_equal_fingerprints(request: CompileRequest, random:
     random.shuffle(shuffled)
     twin = request.model_copy(update={"files": dict(shuffled), "cache": not request.cache})
     stored = CompileRequest.model_validate_json(request.model_dump_json())
-    assert len({requests.fingerprint(each) for each in (request, twin, stored)}) == 1
+    assert len({compile_request.fingerprint(each) for each in (request, twin, stored)}) == 1
 
 
 @given(canonical_requests, canonical_requests)
@@ -31,7 +31,7 @@ def test_requests_that_differ_have_different_fingerprints(
     """Two fingerprints are equal when everything but `cache` and `expect` is."""
     besides = {"cache", "expect"}
     same = first.model_dump(exclude=besides) == second.model_dump(exclude=besides)
-    assert (requests.fingerprint(first) == requests.fingerprint(second)) == same
+    assert (compile_request.fingerprint(first) == compile_request.fingerprint(second)) == same
 
 
 CHANGES: dict[str, Any] = {
@@ -57,15 +57,15 @@ def test_every_field_of_a_request_is_in_the_table_of_changes() -> None:
 @pytest.mark.parametrize("field", CHANGES)
 def test_every_field_but_cache_and_expect_changes_the_fingerprint(field: str) -> None:
     """Whatever could change the verdict does; `cache` and `expect` cannot."""
-    before = requests.fingerprint(make_request())
-    after = requests.fingerprint(make_request(**{field: CHANGES[field]}))
+    before = compile_request.fingerprint(make_request())
+    after = compile_request.fingerprint(make_request(**{field: CHANGES[field]}))
     assert (before == after) == (field in ("cache", "expect"))
 
 
 def test_neighbouring_parts_do_not_run_into_each_other() -> None:
     """What moves from one file, name or option into the next is another request."""
     prints = [
-        requests.fingerprint(make_request(**changes))
+        compile_request.fingerprint(make_request(**changes))
         for changes in (
             {"files": {"a.cpp": "xy", "b.cpp": "z"}},
             {"files": {"a.cpp": "x", "b.cpp": "yz"}},

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.assembly import health_sign
+from runner.bootstrap import health_sign
 from runner.health import STALE_SECONDS, Sign, trouble
-from tests.servers.tools import ROOT
+from tests.support.servers.tools import ROOT
 
 
 @pytest.fixture

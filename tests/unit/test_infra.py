@@ -12,12 +12,12 @@ from botocore.exceptions import ClientError
 from docker.errors import DockerException
 
 from infra import __main__ as command
-from infra import function, image
-from infra.outside import Outside
-from infra.problems import Problem, WrongUse, step
-from infra.simulation.recommend import RECOMMENDED
+from infra import chalice_deploy, image
+from infra.context import Outside
+from infra.errors import Problem, WrongUse, step
 from infra.stage import ROOT, Stage, read_stage
-from tests.documents import table, text_of
+from tests.support.documents import table, text_of
+from tools.capacity.recommend import RECOMMENDED
 
 PAGE = "docs/deploy.md"
 OUTPUTS = {
@@ -141,9 +141,11 @@ def test_a_broken_chalice_config_is_one_message(tmp_path: Path, text: str | None
         (tmp_path / ".chalice").mkdir()
         (tmp_path / ".chalice" / "config.json").write_text(text)
     for use in (
-        lambda: function.write_section(tmp_path, Stage("test"), function.section(Stage("test"), OUTPUTS)),
-        lambda: function.remove_section(tmp_path, Stage("test")),
-        lambda: function.fingerprint(tmp_path, Stage("test"), {}),
+        lambda: chalice_deploy.write_section(
+            tmp_path, Stage("test"), chalice_deploy.section(Stage("test"), OUTPUTS)
+        ),
+        lambda: chalice_deploy.remove_section(tmp_path, Stage("test")),
+        lambda: chalice_deploy.fingerprint(tmp_path, Stage("test"), {}),
     ):
         with pytest.raises(Problem, match=r"\.chalice/config\.json"):
             use()
@@ -194,8 +196,8 @@ def test_a_section_keeps_what_somebody_set(tmp_path: Path) -> None:
     }
     path.write_text(json.dumps(before))
     stage = Stage("test")
-    assert function.write_section(tmp_path, stage, function.section(stage, OUTPUTS))
-    assert not function.write_section(tmp_path, stage, function.section(stage, OUTPUTS))
+    assert chalice_deploy.write_section(tmp_path, stage, chalice_deploy.section(stage, OUTPUTS))
+    assert not chalice_deploy.write_section(tmp_path, stage, chalice_deploy.section(stage, OUTPUTS))
     written = json.loads(path.read_text())["stages"]
     assert written["dev"] == before["stages"]["dev"]  # type: ignore[index]  # it is a dict
     assert written["test"]["lambda_memory_size"] == 1024
@@ -203,7 +205,7 @@ def test_a_section_keeps_what_somebody_set(tmp_path: Path) -> None:
     assert written["test"]["environment_variables"]["QUEUE_SIZE"] == "500"
     assert written["test"]["environment_variables"]["REDIS_MODE"] == "cluster"
     assert "PASSWORD" not in path.read_text()
-    function.remove_section(tmp_path, stage)
+    chalice_deploy.remove_section(tmp_path, stage)
     left = json.loads(path.read_text())["stages"]["test"]
     assert (left["lambda_memory_size"], left["environment_variables"]["QUEUE_SIZE"]) == (1024, "500")
     assert "subnet_ids" not in left and "REDIS_ADDR" not in left["environment_variables"]
@@ -215,17 +217,17 @@ def test_a_policy_of_the_api_is_deployed_too(tmp_path: Path) -> None:
     settings = {"stages": {"test": {"api_gateway_policy_file": "policy.json", "environment_variables": {}}}}
     (tmp_path / ".chalice" / "config.json").write_text(json.dumps(settings))
     (tmp_path / ".chalice" / "policy.json").write_text('{"Version": "2012-10-17"}')
-    before = function.fingerprint(tmp_path, Stage("test"), {})
-    assert function.fingerprint(tmp_path, Stage("test"), {"SecretVersion": "2"}) != before
-    with function._copy(tmp_path, Stage("test"), "secret", None) as folder:
+    before = chalice_deploy.fingerprint(tmp_path, Stage("test"), {})
+    assert chalice_deploy.fingerprint(tmp_path, Stage("test"), {"SecretVersion": "2"}) != before
+    with chalice_deploy._copy(tmp_path, Stage("test"), "secret", None) as folder:
         assert (folder / ".chalice" / "policy.json").read_text() == '{"Version": "2012-10-17"}'
     (tmp_path / ".chalice" / "policy.json").write_text("{}")
-    assert function.fingerprint(tmp_path, Stage("test"), {}) != before
+    assert chalice_deploy.fingerprint(tmp_path, Stage("test"), {}) != before
 
 
 def test_the_queue_lets_scaling_come_to_its_end() -> None:
     """As many jobs may wait as make scaling ask for the most runners there may be."""
-    assert int(function.QUEUE_SIZE) > RECOMMENDED.max_tasks * RECOMMENDED.target_backlog_per_task
+    assert int(chalice_deploy.QUEUE_SIZE) > RECOMMENDED.max_tasks * RECOMMENDED.target_backlog_per_task
 
 
 # -- docs/deploy.md

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 import app
-from chalicelib.local_server import MAX_CONTENT_BYTES, harden
+from chalicelib.api.local_server import MAX_CONTENT_BYTES, harden
 
 HOST = "127.0.0.1"
 # Short for a test, and long enough for a busy machine to send one request after the other.

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from chalicelib import requests
+from chalicelib.api import compile_request
 from chalicelib.catalog import load_catalog
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import Stage
-from tests.factories import make_environment
+from tests.support.factories import make_environment
 
 
 def test_the_package_of_the_main_file_is_named() -> None:
@@ -68,5 +68,5 @@ def test_a_main_file_that_is_no_source_by_its_name_is_refused(
     body = {"language": "python", "files": files} | ({"main": main} if main else {})
     python = make_environment(id="python-3.13", language="python", family="python")
     with pytest.raises(InvalidRequest, match=r"no Python source by its name: that ends in \.py\.") as caught:
-        requests.resolve(requests.parse(json.dumps(body).encode()), load_catalog(), [python])
+        compile_request.resolve(compile_request.parse(json.dumps(body).encode()), load_catalog(), [python])
     assert caught.value.details[0].field == field

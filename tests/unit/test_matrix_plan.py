@@ -13,7 +13,7 @@ from chalicelib.errors import InvalidRequest, RequestError, SourceTooLarge
 from chalicelib.matrix import plan
 from chalicelib.matrix.plan import MAX_CELLS, MAX_MATRIX_BYTES, Plan
 from chalicelib.models import Stage, Verdict
-from tests.factories import make_environment
+from tests.support.factories import make_environment
 
 CATALOG = load_catalog()
 MODERN = ("c++17", "gnu++17", "c++20", "gnu++20")

@@ -19,7 +19,7 @@ from chalicelib.models import (
     Status,
     Verdict,
 )
-from tests.factories import make_environment, make_result
+from tests.support.factories import make_environment, make_result
 
 LANGUAGE = load_catalog().language("cpp")
 STANDARDS = ("c++11", "gnu++11", "c++14", "gnu++14", "c++17", "gnu++17", "c++20", "gnu++20")

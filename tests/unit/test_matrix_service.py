@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from chalicelib.api.content_negotiation import Format
 from chalicelib.errors import InvalidRequest, MatrixNotFound, NotReady, QueueFull, StoreUnavailable
-from chalicelib.formats import Format
 from chalicelib.matrix.service import parse_after
 from chalicelib.models import Diagnostic, Job, Reason, Result, Severity, Status, Verdict
 from chalicelib.service import CompileService
 from chalicelib.storage.memory import MemoryStore
-from tests.factories import make_environment, make_result, make_runner, make_settings
-from tests.unit.services import StartRunner, make_service, make_store, runners_over
+from tests.support.factories import make_environment, make_result, make_runner, make_settings
+from tests.support.services import StartRunner, make_service, make_store, runners_over
 
 STANDARDS = ("c++11", "c++14", "c++17", "c++20")
 OFFERED = tuple(

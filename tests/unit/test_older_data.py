@@ -3,8 +3,13 @@
 import json
 
 from chalicelib.models import CompileRequest, Environment
-from chalicelib.storage.codec import job_from_fields, job_to_fields, result_from_fields, result_to_fields
-from tests.factories import make_environment, make_job, make_result
+from chalicelib.storage.redis.codec import (
+    job_from_fields,
+    job_to_fields,
+    result_from_fields,
+    result_to_fields,
+)
+from tests.support.factories import make_environment, make_job, make_result
 
 LATER = {
     "environment": {"version_text", "image"},

@@ -5,8 +5,8 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from chalicelib.receipt import receipt, reproduce
-from tests.factories import make_environment, make_result
+from chalicelib.api.receipt import receipt, reproduce
+from tests.support.factories import make_environment, make_result
 
 HOSTILE = ["prog", "-DX='a b'", "-DY=$(touch owned)", "`x`", "a;b", "é", "--", "main file.cpp", "$HOME", '"']
 

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from chalicelib.models import Fix
-from runner.diagnostics import bounds, parse
+from runner.diagnostics import collector, parse
 
 _LINE = "fn longest(x: &str, y: &str) -> &str { x }"
 
@@ -52,7 +52,7 @@ def test_an_edit_beyond_the_bound_is_left_out_as_a_whole() -> None:
     help_spans = [_span(column, column, "x", line) for line in (1, 2) for column in columns]
     child = {"message": "consider", "level": "help", "spans": help_spans, "children": []}
     message = {"message": "wrong", "level": "error", "spans": [], "children": [child]}
-    count = bounds.MAX_FIXES // len(help_spans) + 1
+    count = collector.MAX_FIXES // len(help_spans) + 1
     text = (json.dumps(message) + "\n") * count
     found = parse("rustc", text, {"main.rs": f"{_LINE}\n{_LINE}\n"}, "/work")
     assert [len(each.children[0].fixes) for each in found] == [len(help_spans)] * (count - 1) + [0]

@@ -9,11 +9,11 @@ import pytest
 
 from chalicelib.matrix.groups import Group
 from chalicelib.models import Diagnostic, Fix, Reason, Severity, Stage, Verdict
-from chalicelib.sarif.log import Run, document
-from chalicelib.sarif.places import Places
-from tests.factories import make_environment, make_result
+from chalicelib.sarif.document import Run, document
+from chalicelib.sarif.locations import Places
 from tests.sarif.logs import make_error, make_log
 from tests.sarif.validator import faults_by_schema
+from tests.support.factories import make_environment, make_result
 
 
 def _result(*diagnostics: Diagnostic, source: str = "int x;\n") -> dict[str, Any]:

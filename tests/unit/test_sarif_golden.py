@@ -11,7 +11,7 @@ import pytest
 
 from chalicelib.catalog import load_catalog
 from chalicelib.models import CompileRequest, Reason, Result, Verdict
-from chalicelib.sarif.log import document, message_text
+from chalicelib.sarif.document import document, message_text
 from tests.sarif.logs import make_error, make_log
 from tests.sarif.record import GOLDEN, sarif_of
 from tests.sarif.validator import errors_by_tool, faults_by_schema

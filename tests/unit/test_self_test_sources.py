@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from runner.record import SOURCES, digest, sources
-from tests.documents import table
-from tests.servers.tools import ROOT
+from runner.toolchains.build_record import SOURCES, digest, sources
+from tests.support.documents import table
+from tests.support.servers.tools import ROOT
 
 
 def test_the_hash_is_that_of_everything_a_test_depends_on(tmp_path: Path) -> None:
@@ -52,8 +52,11 @@ def _imported(path: Path) -> set[Path]:
 
 
 def test_the_sources_are_what_the_tests_import() -> None:
-    """Their Python files are the modules that runner/self_tests.py imports, directly or not; none more."""
-    found, new = set[Path](), {ROOT / "runner" / "self_tests.py", ROOT / "runner" / "__init__.py"}
+    """Their Python files are exactly what runner/toolchains/discover.py imports, directly or not."""
+    found, new = (
+        set[Path](),
+        {ROOT / "runner" / "toolchains" / "discover.py", ROOT / "runner" / "__init__.py"},
+    )
     while new:
         found |= new
         new = {each for path in new for each in _imported(path)} - found
@@ -64,9 +67,12 @@ def test_the_sources_alone_can_be_imported(tmp_path: Path) -> None:
     """The build has nothing else when it runs the tests."""
     for name in SOURCES:
         copy = shutil.copy if (ROOT / name).is_file() else shutil.copytree
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         copy(ROOT / name, tmp_path / name)
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import runner.self_tests as it; print(it.__file__)"
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); "
+        "import runner.toolchains.discover as it; print(it.__file__)"
+    )
     done = subprocess.run(
         [sys.executable, "-I", "-c", code, tmp_path],
         cwd=tmp_path,
@@ -75,7 +81,7 @@ def test_the_sources_alone_can_be_imported(tmp_path: Path) -> None:
         check=True,
         timeout=60,
     )
-    assert Path(done.stdout.strip()) == tmp_path / "runner" / "self_tests.py"
+    assert Path(done.stdout.strip()) == tmp_path / "runner" / "toolchains" / "discover.py"
 
 
 def test_the_build_copies_just_these_for_the_tests() -> None:

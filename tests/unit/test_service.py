@@ -14,8 +14,8 @@ from chalicelib.errors import (
 from chalicelib.models import Job, Stage
 from chalicelib.service import CompileService
 from chalicelib.storage.memory import MemoryStore
-from tests.factories import make_environment, make_result, make_runner, make_settings
-from tests.unit.services import body_of, make_service, make_store
+from tests.support.factories import make_environment, make_result, make_runner, make_settings
+from tests.support.services import body_of, make_service, make_store
 
 OFFERED = (
     make_environment(id="gcc-9", version="9.5.0", version_key=(9, 5, 0)),

@@ -11,8 +11,8 @@ from chalicelib.errors import InvalidRequest, StoreUnavailable
 from chalicelib.models import Job, Reason, Verdict
 from chalicelib.service import MAX_WAIT_SECONDS, CompileService, parse_wait
 from chalicelib.storage.memory import MemoryStore
-from tests.factories import make_environment, make_result, make_runner, make_settings
-from tests.unit.services import StartRunner, body_of, make_service, make_store, runners_over
+from tests.support.factories import make_environment, make_result, make_runner, make_settings
+from tests.support.services import StartRunner, body_of, make_service, make_store, runners_over
 
 OFFERED = (make_environment(),)
 

@@ -7,8 +7,8 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.outside import Outside
-from infra.problems import Problem
+from infra.context import Outside
+from infra.errors import Problem
 from infra.stacks import Stack
 from infra.stage import Stage
 

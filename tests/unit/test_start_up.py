@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import free_port
-from tests.servers.tools import ROOT
+from tests.support.servers import free_port
+from tests.support.servers.tools import ROOT
 
 SECRET = "correct-horse-battery"
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from chalicelib import requests
+from chalicelib.api import compile_request
 from chalicelib.catalog import load_catalog
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import CompileRequest
-from tests.factories import make_environment
+from tests.support.factories import make_environment
 
 CATALOG = load_catalog()
 CROSS = (
@@ -25,7 +25,7 @@ CROSS = (
 
 def _cross(**fields: Any) -> CompileRequest:
     body = {"source_code": "int x;", "language": "cpp"} | fields
-    return requests.resolve(requests.parse(json.dumps(body).encode()), CATALOG, CROSS)
+    return compile_request.resolve(compile_request.parse(json.dumps(body).encode()), CATALOG, CROSS)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_compiler_without_standards_takes_none(standard: str | None, accepted:
     offered = [make_environment(standards=(), default_standard="")]
     body = json.dumps({"source_code": "int x;", "language": "cpp", "standard": standard}).encode()
     if accepted:
-        assert requests.resolve(requests.parse(body), CATALOG, offered).standard == ""
+        assert compile_request.resolve(compile_request.parse(body), CATALOG, offered).standard == ""
     else:
         with pytest.raises(InvalidRequest, match="gcc-12 has none to choose"):
-            requests.resolve(requests.parse(body), CATALOG, offered)
+            compile_request.resolve(compile_request.parse(body), CATALOG, offered)

@@ -13,11 +13,11 @@ import pytest
 from chalicelib.models import Status
 from chalicelib.storage.memory import MemoryStore
 from runner import task_protection
-from runner.assembly import open_protection
+from runner.bootstrap import open_protection
 from runner.task_protection import NoProtection, Pace, TaskProtection
 from runner.worker import Runner
-from tests.ecs_agent import ERROR, FAILURE, Answer, EcsAgent, done
-from tests.factories import make_job, make_runner, make_settings
+from tests.support.ecs_agent import ERROR, FAILURE, Answer, EcsAgent, done
+from tests.support.factories import make_job, make_runner, make_settings
 from tests.unit.test_worker import SteeredCompiler, eventually, status_of
 
 # Everything as ever, but in fractions of a second.

@@ -8,7 +8,7 @@ from chalicelib.catalog import load_catalog
 from chalicelib.models import Reason, Verdict
 from runner.sandbox.base import LimitHit
 from runner.verdict import LimitPattern, classify, limit_patterns
-from tests.factories import make_run
+from tests.support.factories import make_run
 from tests.unit.limit_words.loader import ERRORS, SEEN
 
 

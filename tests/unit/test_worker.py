@@ -9,11 +9,11 @@ import pytest
 
 from chalicelib.errors import StoreUnavailable
 from chalicelib.models import CompileRequest, Reason, Result, Status
-from chalicelib.storage.base import Claim
 from chalicelib.storage.memory import MemoryStore
+from chalicelib.storage.protocol import Claim
 from runner.worker import Runner
-from tests.factories import make_environment, make_job, make_result, make_runner, make_settings
-from tests.servers import wait_until
+from tests.support.factories import make_environment, make_job, make_result, make_runner, make_settings
+from tests.support.servers import wait_until
 
 
 class SteeredCompiler:

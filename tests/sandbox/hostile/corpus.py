@@ -40,7 +40,7 @@ from chalicelib.catalog import load_catalog
 from chalicelib.models import CompileRequest, Reason, Stage, Verdict
 from runner.sandbox.base import Limits
 from runner.sandbox.limits import MIB, default_limits
-from runner.toolchains import native_target
+from runner.toolchains.model import native_target
 
 FOLDER = Path(__file__).parent
 

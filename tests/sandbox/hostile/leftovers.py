@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from runner.sandbox.slots import FIRST_UID, SLOTS, quarantined
+from runner.sandbox.uid_pool.pool import FIRST_UID, SLOTS, quarantined
 from runner.workspace import PREFIX
 
 # Where every user of a host may write, and so where a job could leave a file if a sandbox let it.

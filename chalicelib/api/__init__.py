@@ -1,0 +1,1 @@
+"""HTTP without a framework: reading requests, wording errors, shaping responses."""

@@ -1,0 +1,91 @@
+"""What the API answers: jobs, results, environments and statistics as JSON objects."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from chalicelib.api import expectations
+from chalicelib.api.receipt import receipt
+from chalicelib.models import Environment, Job, Result, RunnerInfo, Status
+from chalicelib.storage.protocol import Counts
+from chalicelib.storage.redis.codec import format_time
+
+Json = dict[str, Any]
+
+
+def accepted(job: Job) -> Json:
+    """The answer to an accepted job: where to ask for it."""
+    return {"job_id": job.id, "status": job.status.value}
+
+
+def pending(job: Job) -> Json:
+    """A job that has not ended."""
+    return {
+        "job_id": job.id,
+        "status": job.status.value,
+        "attempts": job.attempts,
+        "created_at": format_time(job.created_at),
+        "started_at": format_time(job.started_at) or None,
+        "completed_at": None,
+    }
+
+
+def ended(job: Job, result: Result) -> Json:
+    """A job that has ended, with its result, its receipt, and whether it is as expected."""
+    expect = job.request.expect
+    return (
+        {"job_id": job.id, "status": job.status.value}
+        | result.model_dump(mode="json", exclude={"job_id": True, "environment": {"version_key"}})
+        | {
+            "receipt": receipt(result),
+            "expectation": expectations.evaluate(expect, result) if expect else None,
+            "created_at": format_time(job.created_at),
+            "started_at": format_time(job.started_at) or None,
+            "completed_at": format_time(job.completed_at) or None,
+        }
+    )
+
+
+def environments(offered: Sequence[Environment], runners: Sequence[RunnerInfo]) -> Json:
+    """What can be compiled, and who would do it."""
+    return {
+        "environments": [item.model_dump(mode="json", exclude={"version_key"}) for item in offered],
+        "runners": [
+            {
+                "id": runner.id,
+                "sandbox": runner.sandbox,
+                "sandbox_weaknesses": list(runner.sandbox_weaknesses),
+                "max_workers": runner.max_workers,
+            }
+            for runner in runners
+        ],
+    }
+
+
+def statistics(counts: Counts, runners: Sequence[RunnerInfo], now: datetime) -> Json:
+    """The figures of ``/workers/stats``, over all living runners; totals since the store began.
+
+    `uptime` is that of the runner that has lived longest.
+    """
+    start = min((runner.started_at for runner in runners), default=None)
+    uptime = now - start if start else timedelta()
+    max_workers = sum(runner.max_workers for runner in runners)
+    active_workers = sum(runner.active_workers for runner in runners)
+    totals = counts.totals
+    return {
+        "max_workers": max_workers,
+        "active_workers": active_workers,
+        "available_slots": max(0, max_workers - active_workers),
+        "queued_jobs": counts.by_status[Status.QUEUED],
+        "processing_jobs": counts.by_status[Status.PROCESSING],
+        "total_processed": totals.processed,
+        "total_successful": totals.completed,
+        "total_failed": totals.failed,
+        "total_timeout": totals.timeout,
+        "total_errors": totals.error,
+        "total_cancelled": totals.cancelled,
+        "runners": len(runners),
+        "uptime": str(timedelta(seconds=int(uptime.total_seconds()))),
+        "uptime_seconds": max(0, int(uptime.total_seconds())),
+        "start_time": format_time(start) or None,
+    }

@@ -1,0 +1,117 @@
+"""The files of a request: `source_code`, `code` or `files` as names and texts, and which is the main one."""
+
+import base64
+import binascii
+
+from pydantic import BaseModel, ConfigDict
+
+from chalicelib.api.validation import listed, refuse, shown
+from chalicelib.catalog import Catalog, Language, check_file_names
+from chalicelib.errors import SourceTooLarge
+
+# A source of 1 MiB is some 30,000 lines; amalgamated libraries fit, archives do not.
+MAX_SOURCE_BYTES = 1024 * 1024
+MAX_FILES = 64
+
+
+class ClientSources(BaseModel):
+    """The fields of a body that say what is to be compiled. Unknown fields are refused, types are exact."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    source_code: str | None = None
+    code: str | None = None
+    files: dict[str, str] | None = None
+    main: str | None = None
+
+
+def files_of(request: ClientSources, language: Language, catalog: Catalog) -> tuple[dict[str, str], str]:
+    """The files by name, and which of them is the main one.
+
+    Raises `InvalidRequest`, or `SourceTooLarge` for more than `MAX_SOURCE_BYTES` in all.
+    """
+    given = [name for name in ("source_code", "code", "files") if getattr(request, name) is not None]
+    if not given:
+        raise refuse(
+            "source_code",
+            "`source_code` is missing: send the source there, as `code` (Base64), or as `files`.",
+        )
+    if len(given) > 1:
+        raise refuse(given[1], f"Send one of `source_code`, `code` and `files`, not {' and '.join(given)}.")
+    if request.files is None:
+        if request.main is not None:
+            raise refuse("main", "`main` names one of `files`; leave it out when you send a single source.")
+        source = request.source_code if request.source_code is not None else _decode(request.code or "")
+        files, main = {language.default_main: source}, language.default_main
+    else:
+        files = request.files
+        _check_files(files, language, catalog)
+        main = _main(files, request.main, language)
+    size = sum(len(text.encode()) for text in files.values())
+    if size > MAX_SOURCE_BYTES:
+        raise SourceTooLarge(f"The source has {size} bytes; at most {MAX_SOURCE_BYTES} (1 MiB) are taken.")
+    return files, main
+
+
+def _decode(code: str) -> str:
+    try:
+        raw = base64.b64decode(code, validate=True)
+    except (binascii.Error, ValueError):
+        raise refuse(
+            "code", "`code` is not valid Base64 (RFC 4648, with padding); or send it as `source_code`."
+        ) from None
+    if len(raw) > MAX_SOURCE_BYTES:
+        raise SourceTooLarge(
+            f"The source has {len(raw)} bytes; at most {MAX_SOURCE_BYTES} (1 MiB) are taken."
+        )
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        message = f"The source in `code` is not UTF-8: byte {error.start} is 0x{raw[error.start]:02x}."
+        raise refuse("code", message) from None
+
+
+def _main(files: dict[str, str], main: str | None, language: Language) -> str:
+    found = _named_main(files, main, language)
+    if not language.can_be_main(found):
+        ends = listed(language.source_extensions)
+        but = f" and not in {listed(language.not_sources)}" if language.not_sources else ""
+        raise refuse(
+            "files" if main is None else "main",
+            f"The main file {shown(found)} is no {language.name} source by its name: "
+            f"that ends in {ends}{but}.",
+        )
+    return found
+
+
+def _named_main(files: dict[str, str], main: str | None, language: Language) -> str:
+    if main is not None:
+        if main not in files:
+            raise refuse("main", f"`main` is {shown(main)}, which is not one of `files`.")
+        return main
+    if len(files) == 1:
+        return next(iter(files))
+    if language.default_main in files:
+        return language.default_main
+    raise refuse(
+        "main",
+        f"`main` is missing: say which of `files` is the main one (or call it {language.default_main}).",
+    )
+
+
+def _check_files(files: dict[str, str], language: Language, catalog: Catalog) -> None:
+    if not files:
+        raise refuse("files", "`files` is empty: send at least one file.")
+    problem = check_file_names(list(files))
+    if problem:
+        raise refuse("files", problem)
+    for name in files:
+        other = catalog.foreign_source(language, name)
+        if other is not None:
+            what = f"is a {other.name} source, which a job of language {language.id} does not compile"
+            raise refuse("files", f"{shown(name)} {what}: leave it out.")
+    left_out = catalog.left_out(language, files)
+    if left_out is not None:
+        project = language.project.file if language.project else ""
+        what = f"is in a folder, which {language.name} compiles only with a {project} at the top"
+        raise refuse("files", f"{shown(left_out)} {what}: add one.")

@@ -1,0 +1,1 @@
+"""The job store in Redis; `store.py` is where to start reading."""

@@ -1,4 +1,0 @@
-"""A model of the service on AWS: how long jobs wait, what they cost, and what becomes the limit.
-
-`python -m infra.simulation` prints all of it; the templates' numbers of scaling are those that it recommends.
-"""

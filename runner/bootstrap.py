@@ -1,0 +1,144 @@
+"""Puts a runner together: sandbox, compilers, limits. The runner's half of the composition root."""
+
+import contextlib
+import logging
+import os
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from chalicelib.catalog import load_catalog
+from chalicelib.errors import SettingsError
+from chalicelib.models import RunnerInfo, utc_now
+from chalicelib.settings import Settings
+from chalicelib.storage.protocol import JobStore
+from runner.executor import Compiler
+from runner.health import Sign
+from runner.sandbox import choose_sandbox, compiler_finder, sandboxes_with
+from runner.sandbox.base import ImageSandbox, Limits, Sandbox
+from runner.sandbox.limits import default_limits
+from runner.task_protection import NoProtection, TaskProtection
+from runner.toolchains.discover import find_toolchains
+from runner.toolchains.images import find_in_images, sandboxes_by_image
+from runner.toolchains.model import Toolchains
+from runner.worker import ProtectsTask, Runner
+from runner.workspace import remove_stale_workspaces
+
+logger = logging.getLogger("will_it_compile.runner")
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The limits of one compile, from the settings."""
+    return default_limits(
+        timeout_seconds=settings.compile_timeout_seconds,
+        memory_mib=settings.compile_memory_mb,
+        output_kib=settings.output_limit_kb,
+    )
+
+
+def open_sandbox(settings: Settings) -> Sandbox:
+    """A sandbox that was seen to work. Raises `SandboxUnavailable`: without one nothing is compiled."""
+    sandboxes = sandboxes_with(settings.runner_image, load_catalog().official_images)
+    sandbox = choose_sandbox(settings.sandbox, sandboxes)
+    logger.info("sandbox: %s (SANDBOX=%s)", sandbox.name, settings.sandbox)
+    for weakness in sandbox.weaknesses:
+        logger.warning("sandbox: weakness: %s", weakness)
+    return sandbox
+
+
+def find_compilers(settings: Settings, sandbox: Sandbox) -> Toolchains:
+    """The compilers that are here and passed their self-test. Raises `SettingsError` when there is none."""
+    catalog, limits = load_catalog(), limits_of(settings)
+    find = partial(
+        find_toolchains,
+        catalog,
+        sandbox,
+        limits,
+        find_executable=compiler_finder(sandbox),
+        wanted=settings.compilers,
+        image=settings.runner_image,
+    )
+    if isinstance(sandbox, ImageSandbox):
+        logger.info("sandbox: images with compilers: %s", ", ".join(sandbox.images))
+        toolchains = find_in_images(catalog, sandbox, limits, find, settings.compilers)
+    else:
+        toolchains = find()
+    for unavailable in toolchains.unavailable:
+        level = logging.WARNING if unavailable.installed else logging.DEBUG
+        logger.log(
+            level,
+            "compiler: %s (%s) is not offered: %s",
+            unavailable.compiler,
+            unavailable.language,
+            unavailable.reason,
+        )
+    if not toolchains.environments:
+        raise SettingsError(
+            "no compiler was found that passes its self-test and matches COMPILERS: "
+            "install one, such as g++ or clang"
+        )
+    found = ", ".join(f"{item.id}/{item.language} {item.version}" for item in toolchains.environments)
+    logger.info("compilers: %s", found)
+    return toolchains
+
+
+def open_protection(agent_uri: str) -> TaskProtection | NoProtection:
+    """The protection of this task, where ECS says how to reach its agent. The caller closes it."""
+    if not agent_uri:
+        return NoProtection()
+    try:
+        return TaskProtection(agent_uri)
+    except ValueError as error:
+        logger.warning("task protection: none, as ECS_AGENT_URI is wrong: %s", error)
+        return NoProtection()
+
+
+@contextlib.contextmanager
+def health_sign(temporary: str) -> Iterator[Callable[[float], None]]:
+    """Leaves the sign that `python -m runner.health` looks for, below the folder of temporary files."""
+    try:
+        sign = Sign(temporary)
+    except OSError as error:
+        logger.warning("health: no sign can be left, so no check will find this runner alive: %s", error)
+        yield lambda _age_seconds: None
+        return
+    with contextlib.closing(sign):
+        yield sign.leave
+
+
+def build_runner(
+    settings: Settings,
+    store: JobStore,
+    sandbox: Sandbox,
+    toolchains: Toolchains,
+    *,
+    protection: ProtectsTask | None = None,
+    leave_sign: Callable[[float], None] | None = None,
+) -> Runner:
+    """A runner that is ready to run; clears away what a dead one left on this host."""
+    removed = remove_stale_workspaces()
+    if removed:
+        logger.info("workspaces: removed %d that a dead runner left", removed)
+    host = socket.gethostname()
+    info = RunnerInfo(
+        id=f"{host}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
+        host=host,
+        started_at=utc_now(),
+        max_workers=settings.workers_on(len(os.sched_getaffinity(0))),
+        sandbox=sandbox.name,
+        sandbox_weaknesses=tuple(sandbox.weaknesses),
+    )
+    compiler = Compiler(
+        sandbox, load_catalog(), toolchains, limits_of(settings), sandboxes=sandboxes_by_image(sandbox)
+    )
+    return Runner(
+        store,
+        compiler,
+        info,
+        toolchains.environments,
+        lease_seconds=settings.lease_seconds,
+        stop_grace_seconds=settings.stop_grace_seconds,
+        protection=protection,
+        leave_sign=leave_sign,
+    )

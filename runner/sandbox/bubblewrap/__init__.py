@@ -1,0 +1,1 @@
+"""The sandbox built on bubblewrap (Linux namespaces)."""

@@ -1,0 +1,221 @@
+"""One started bwrap: finding the process inside, watching what it uses, and ending it for good.
+
+Everything is held by descriptors (the process by a pidfd, its file systems by O_PATH), because a
+process id or a path could mean something else by the time it is used. The job's own text and
+files are never read.
+"""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from runner.sandbox import procfs
+from runner.sandbox.base import Limits, SandboxError
+from runner.sandbox.cpu_fairness import Weight
+from runner.sandbox.limits import file_count_limit
+from runner.sandbox.procfs import Usage
+from runner.sandbox.supervisor import KILL_SECONDS
+
+# bwrap needs 10 ms to start its child; a host that takes this long cannot compile either.
+START_SECONDS = 10.0
+
+# The private directory for temporary files, as the job sees it.
+TMP = "/tmp"  # noqa: S108 (inside the sandbox, where nobody else is)
+
+
+class BubblewrapRun:
+    """One started bwrap, and process 1 inside it. Leaving the context leaves nothing alive."""
+
+    def __init__(
+        self,
+        process: "subprocess.Popen[bytes]",
+        status: int,
+        limits: Limits,
+        inside: str,
+        slow_down: Callable[[int], None] | None = None,
+    ) -> None:
+        """`slow_down` sets the niceness of all of the job, where it has a user id to itself."""
+        self.process = process
+        self._slow_down = slow_down or self._slow_down_group
+        self._weight = Weight()
+        self.watched = False
+        self._status = status
+        self._status_text = b""
+        self._limits = limits
+        self._unwatched = {TMP, inside}
+        self._file_systems: list[int] = []
+        self._init_pid = 0
+        self._init = -1
+
+    def __enter__(self) -> "BubblewrapRun":
+        try:
+            self._find_init()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _find_init(self) -> None:
+        """Wait until bwrap names its child, and take hold of it.
+
+        The number alone could be somebody else's by the time it is used; the descriptor cannot, once the
+        process behind it is seen to be in the namespace that bwrap has made. Its parent would not tell: a
+        bwrap that has died has left its child to somebody else.
+        """
+        report = self._wait_for_child()
+        pid = report["child-pid"]
+        try:
+            descriptor = os.pidfd_open(pid)
+            namespace = os.stat(f"/proc/{pid}/ns/pid").st_ino
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            return  # it has ended already
+        if namespace != report.get("pid-namespace"):
+            os.close(descriptor)
+            return
+        self._init_pid, self._init = pid, descriptor
+        # On a host that runs out of memory, the kernel should end jobs before anything else.
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/oom_score_adj", "w") as file:
+            file.write("1000")
+
+    def _wait_for_child(self) -> dict[str, int]:
+        """What bwrap reports of its child. Raises SandboxError when it ends before that."""
+        deadline = time.monotonic() + START_SECONDS
+        ended = os.pidfd_open(self.process.pid)
+        try:
+            while "child-pid" not in (report := self._report()):
+                ready = _readable(self._status, deadline - time.monotonic(), ended)
+                # A child that outlives bwrap keeps the report open, so its end alone does not tell.
+                if not ready or not _readable(self._status, 0) or not self._read_status():
+                    detail = _first_line(self.process) if ready else f"no start within {START_SECONDS:.0f} s"
+                    raise SandboxError(f"bubblewrap failed: {detail}")
+            return report
+        finally:
+            os.close(ended)
+
+    def usage(self) -> Usage:
+        """Sample the job, and hold it to its weight.
+
+        Process 1 is the sandbox's and does not count as one of its tasks.
+        """
+        if self._init < 0:
+            return Usage(0.0, 0, 0, 0)
+        # Also counts process 1, and one more to tell "at the limit" from "over it".
+        usage = procfs.sample(self._init_pid, tasks_at_most=self._limits.processes + 2)
+        nice = self._weight.nice_for(usage.runnable)
+        if nice > usage.nice:
+            self._slow_down(nice)
+        return replace(usage, tasks=max(0, usage.tasks - 1))
+
+    def _slow_down_group(self, nice: int) -> None:
+        """The job is one process group, which it cannot leave (seccomp); its leader is held."""
+        if not _readable(self._init, 0):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.setpriority(os.PRIO_PGRP, self._init_pid, nice)
+
+    def disk_full(self) -> bool:
+        """Whether /work or /tmp has no block left, or holds too many files."""
+        self._watch_file_systems()
+        for descriptor in self._file_systems:
+            found = os.fstatvfs(descriptor)
+            files = found.f_files - found.f_ffree
+            if found.f_bfree == 0 or files > file_count_limit(self._limits):
+                return True
+        return False
+
+    def _watch_file_systems(self) -> None:
+        """Take hold of the job's file systems as soon as they are mounted.
+
+        Before that the same path leads to the host's directories, so what is found must have the
+        size that was asked for. A job can neither mount nor unmount, and O_PATH with O_NOFOLLOW
+        reads nothing that it wrote.
+        """
+        if self._init < 0:
+            return
+        for directory in sorted(self._unwatched):
+            with contextlib.suppress(OSError):
+                descriptor = os.open(
+                    f"/proc/{self._init_pid}/root{directory}",
+                    os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC,
+                )
+                found = os.fstatvfs(descriptor)
+                pages = -(-self._limits.disk_bytes // found.f_frsize)
+                if found.f_blocks != pages or os.stat(descriptor).st_dev == os.stat(directory).st_dev:
+                    os.close(descriptor)
+                    continue
+                self._file_systems.append(descriptor)
+                self._unwatched.discard(directory)
+        self.watched = not self._unwatched
+
+    def kill(self) -> None:
+        """Kill process 1, and with it the whole namespace; bwrap then reports and ends."""
+        if self._init < 0:
+            # Not Popen.kill, which first takes the exit status if there is one; the supervisor wants that.
+            if self.process.returncode is None:
+                os.kill(self.process.pid, signal.SIGKILL)
+            return
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._init, signal.SIGKILL)
+
+    def exit_code(self) -> int | None:
+        """The status that bwrap reported, 128 + N for signal N; None if it never did."""
+        while self._read_status():
+            pass
+        return self._report().get("exit-code")
+
+    def _read_status(self) -> bool:
+        """Read more of bwrap's report. False at its end."""
+        chunk = os.read(self._status, 4096)
+        self._status_text += chunk
+        return bool(chunk)
+
+    def _report(self) -> dict[str, int]:
+        """What bwrap has reported so far: one JSON object per complete line."""
+        report: dict[str, int] = {}
+        for line in self._status_text.splitlines(keepends=True):
+            if line.endswith(b"\n"):
+                report.update(json.loads(line))
+        return report
+
+    def _close(self) -> None:
+        """Kill what is alive, wait for it, and close everything."""
+        try:
+            self.kill()
+            if self._init >= 0 and not _readable(self._init, KILL_SECONDS):
+                raise SandboxError(f"the sandbox's process 1 survived SIGKILL for {KILL_SECONDS:.0f} seconds")
+            if self.process.returncode is None:
+                self.process.kill()
+                self.process.wait(KILL_SECONDS)
+        finally:
+            for descriptor in [*self._file_systems, *([self._init] if self._init >= 0 else [])]:
+                os.close(descriptor)
+            self._file_systems.clear()
+            self._init = -1
+            for pipe in (self.process.stdout, self.process.stderr):
+                if pipe is not None:
+                    pipe.close()
+
+
+def _readable(descriptor: int, seconds: float, *others: int) -> bool:
+    """Wait until one has something to read, or its end; poll(2), as select(2) stops at 1024."""
+    poll = select.poll()
+    for each in (descriptor, *others):
+        poll.register(each, select.POLLIN)
+    return bool(poll.poll(max(0.0, seconds) * 1000))
+
+
+def _first_line(process: "subprocess.Popen[bytes]") -> str:
+    """What a bwrap that has given up says about it; it ends within moments of closing its status."""
+    try:
+        _, text = process.communicate(timeout=1)
+    except subprocess.TimeoutExpired:
+        return "no message"
+    return text.decode(errors="replace").strip().partition("\n")[0] or f"exit status {process.returncode}"

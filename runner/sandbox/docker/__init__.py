@@ -1,0 +1,1 @@
+"""The sandbox that runs each job in a container of its own."""

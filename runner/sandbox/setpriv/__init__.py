@@ -1,0 +1,1 @@
+"""The sandbox for Fargate: other user ids, Landlock and seccomp, no namespaces."""

@@ -1,0 +1,250 @@
+"""The setpriv sandbox, for hosts that allow neither namespaces nor mounts (Fargate): root in a container.
+
+A run is the chain `choom … prlimit … chroot … setpriv … env -i … sh … argv`, of util-linux 2.41 or newer:
+
+- every job has a user id to itself (slots.py) and no capability, can gain none, and is filtered (seccomp);
+- its root is /jail, which the runner's image makes of the compilers and /work alone; Landlock besides, where
+  the kernel has it. Without such a directory the root is the host's, and Landlock alone decides: then it must
+  be there;
+- its workspace and its TMPDIR are fresh directories below /work that its user id alone can enter;
+- the last step before the program says that everything above has worked, and waits to be let through
+  (gate.py). Until then whatever happens is a failure of the sandbox, whichever tool it came from.
+
+Afterwards setpriv_run.py ends everything that has the slot's user id; a slot that does not come clean is
+never used again. What it does not have is a size for each workspace: the limit is polled, and the size of
+the tmpfs is the backstop.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from runner.sandbox.base import Limits, SandboxError, SandboxResult, SandboxUnavailable
+from runner.sandbox.host_paths import COMPILERS, PATH, USR_DIRECTORIES, read_only
+from runner.sandbox.limits import default_limits, prlimit_command
+from runner.sandbox.outcome import check_program, first_line, result_of
+from runner.sandbox.seccomp.filter import SeccompFilter, find_filter
+from runner.sandbox.setpriv import landlock
+from runner.sandbox.setpriv.run import SetprivRun
+from runner.sandbox.staging import copy_tree
+from runner.sandbox.start_barrier import SCRIPT, Gate
+from runner.sandbox.supervisor import Ended, supervise
+from runner.sandbox.uid_pool import slot_cleanup, uid_usage
+from runner.sandbox.uid_pool.killer import Killer
+from runner.workspace import INSIDE, Workspace
+
+JAIL = Path("/jail")
+
+# Relative to the jail; a tmpfs of limited size is to be mounted there.
+_WORK = "work"
+
+_DEVICES = (("/dev/null", True), ("/dev/urandom", False))
+
+# Where a distribution may have put the tools: chroot and setpriv are an administrator's.
+_TOOLS_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+_TOOLS = {"choom": "util-linux", "prlimit": "util-linux", "setpriv": "util-linux", "chroot": "coreutils"}
+
+# On a host that runs out of memory, the kernel should end jobs before anything else: the highest score.
+_OUT_OF_MEMORY_SCORE = 1000
+
+# The process limit comes last of all: a user who is over it when a process becomes that user cannot start the
+# next program of the chain, and nobody would know why. It is -p in dash and -u in bash.
+_START = f'ulimit -p "$1" 2>/dev/null || ulimit -u "$1" || exit 125; shift; {SCRIPT}'
+
+# The chain takes 10 ms; a host that takes this long cannot compile either.
+_START_SECONDS = 10.0
+
+_NO_LANDLOCK = (
+    "Landlock does not confine jobs besides the change of root: this kernel does not offer it to the runner"
+)
+_TROUBLE = (
+    "setpriv cannot make a sandbox on this host ({detail}): it needs root, util-linux 2.41 or newer, and a "
+    "writable {work} (mount a tmpfs there; the runner's image brings the rest)"
+)
+
+
+class Setpriv:
+    """Sandbox built on user ids, a change of root, Landlock and seccomp. Safe to share by threads."""
+
+    name = "setpriv"
+
+    def __init__(
+        self,
+        jail: Path | None = None,
+        *,
+        work: Path | None = None,
+        abi: int | None = None,
+        find_filter: Callable[[], tuple[SeccompFilter | None, tuple[str, ...]]] = find_filter,
+        killer: Killer | None = None,
+    ) -> None:
+        """`jail` is the root of jobs; by default /jail where there is one, else the host's own root.
+
+        `work` is the directory for workspaces, by default /work in the jail; `abi` the Landlock ABI
+        to be used, 0 for none, by default the kernel's. Nothing is run before `probe` or `run`.
+        """
+        if jail is None:
+            jail = JAIL if JAIL.is_dir() else Path("/")
+        self._jail = jail
+        self._chroot = jail != Path("/")
+        self._work = work or (jail / _WORK if self._chroot else Path(tempfile.gettempdir()))
+        self._abi = abi
+        self._find_filter = find_filter
+        self._killer = killer or Killer()
+        self._weaknesses: tuple[str, ...] = ()
+
+    @property
+    def weaknesses(self) -> tuple[str, ...]:
+        """Protections that this host lacks; known after `probe`."""
+        return self._weaknesses
+
+    @property
+    def root(self) -> str:
+        """The directory of the host that jobs have as their root; empty when it is the host's own."""
+        return str(self._jail) if self._chroot else ""
+
+    def probe(self) -> None:
+        """Run `true` in a real sandbox. Raises SandboxUnavailable."""
+        if os.geteuid() != 0:
+            raise SandboxUnavailable("setpriv gives each job a user id of its own: run the runner as root")
+        for tool, package in _TOOLS.items():
+            if shutil.which(tool, path=_TOOLS_PATH) is None:
+                raise SandboxUnavailable(f"{tool} is not installed: install the package {package}")
+        if self._abi is None:
+            self._abi = landlock.kernel_abi()
+        weaknesses = list(self._find_filter()[1])
+        if not self._abi:
+            if not self._chroot:
+                raise SandboxUnavailable(
+                    f"setpriv needs a root for jobs, {JAIL}, as the runner's image has it, "
+                    "or a kernel with Landlock"
+                )
+            weaknesses.append(_NO_LANDLOCK)
+        try:
+            if self._chroot:
+                # A tmpfs is writable by everybody by default: what one job left would meet the next.
+                self._work.chmod(0o711)
+            uid_usage.become_subreaper()
+            self._killer.start()
+            slot_cleanup.sweep(self._killer)
+            with Workspace.create({}, self._work) as workspace:
+                result = self.run(["true"], workspace, default_limits())
+        except (SandboxError, OSError) as error:
+            raise SandboxUnavailable(_TROUBLE.format(detail=error, work=self._work)) from error
+        if result.exit_code != 0:
+            detail = f"the probe ended with status {result.exit_code}, signal {result.signal}"
+            raise SandboxUnavailable(_TROUBLE.format(detail=detail, work=self._work))
+        self._weaknesses = tuple(weaknesses)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        workspace: Workspace,
+        limits: Limits,
+        *,
+        environment: Mapping[str, str] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> SandboxResult:
+        """Run `argv` as the protocol says."""
+        check_program(argv, workspace, self.root)
+        with contextlib.ExitStack() as stack:
+            uid = stack.enter_context(slot_cleanup.clean_lease(self._killer))
+            places = [stack.enter_context(Workspace.create({}, self._work)) for _ in range(2)]
+            home, temporary = (place.path for place in places)
+            for path in (home, temporary):
+                os.chown(path, uid, uid)
+            copy_tree(workspace.path, home, uid)
+            gate = stack.enter_context(Gate())
+            command = [
+                *("choom", "-n", str(_OUT_OF_MEMORY_SCORE), "--"),
+                *prlimit_command(limits, extra_processes=None),
+                *self._chroot_command(),
+                *self._setpriv_command(uid, home, temporary, stack),
+                *self._env_command(home, temporary, environment or {}),
+                *("/bin/sh", "-c", _START, "sh", str(limits.processes), *argv),
+            ]
+            started = time.monotonic()
+            try:
+                process = subprocess.Popen(
+                    command,
+                    stdin=gate.inside,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env={"PATH": _TOOLS_PATH},
+                    cwd="/",
+                    umask=0o077,
+                    start_new_session=True,
+                )
+            except (OSError, ValueError, subprocess.SubprocessError) as error:
+                raise SandboxError(f"cannot start {command[0]}: {error}") from error
+            finally:
+                gate.started()
+            with SetprivRun(process, uid, limits, (home, temporary), self._killer) as run:
+                try:
+                    gate.open(process.pid, _START_SECONDS)
+                except TimeoutError:
+                    raise SandboxError(f"no start of {argv[0]} within {_START_SECONDS:.0f} s") from None
+                ended = supervise(run, limits, started=started, cancel=cancel, own_peak_kib=run.own_peak_kib)
+            killed = ended.limit_hit is not None or ended.cancelled
+            if not gate.opened and not killed:
+                said = first_line(ended.stderr) or f"status {os.waitstatus_to_exitcode(ended.wait_status)}"
+                raise SandboxError(f"the sandbox could not start {argv[0]}: {said}")
+            status = os.waitstatus_to_exitcode(ended.wait_status)
+            ended = self._with_common_names(ended, home, temporary)
+            return result_of(ended, status if status >= 0 else None, -status if status < 0 else None, argv)
+
+    def _chroot_command(self) -> list[str]:
+        return ["chroot", str(self._jail)] if self._chroot else []
+
+    def _setpriv_command(
+        self, uid: int, home: Path, temporary: Path, stack: contextlib.ExitStack
+    ) -> list[str]:
+        """The privileges of a job, with the filter in a file that only root can read."""
+        command = ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups"]
+        command += ["--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all", "--no-new-privs"]
+        command += ["--pdeathsig", "KILL"]
+        found, _ = self._find_filter()
+        if found is not None:
+            file = tempfile.NamedTemporaryFile(dir=self._work, buffering=0)  # noqa: SIM115 -- see the next line
+            stack.enter_context(file)
+            file.write(found.program)
+            command += ["--seccomp-filter", self._inside(Path(file.name))]
+        if self._abi is None:
+            self._abi = landlock.kernel_abi()
+        if self._abi:
+            root = self._jail
+            places = (*read_only(self.root), *USR_DIRECTORIES, COMPILERS)
+            command += landlock.arguments(
+                self._abi,
+                readable=[path for path in places if (root / path.lstrip("/")).is_dir()],
+                writable=[self._inside(home), self._inside(temporary)],
+                devices=_DEVICES,
+            )
+        return [*command, "--"]
+
+    def _env_command(self, home: Path, temporary: Path, environment: Mapping[str, str]) -> list[str]:
+        inside = self._inside(home)
+        variables = {"PATH": PATH, "HOME": inside, "TMPDIR": self._inside(temporary), "LANG": "C.UTF-8"}
+        assignments = [f"{name}={value}" for name, value in {**variables, **environment}.items()]
+        return ["env", "-i", "-C", inside, *assignments]
+
+    def _with_common_names(self, ended: Ended, home: Path, temporary: Path) -> Ended:
+        """What was written, with the directories' names as in the sandboxes that can choose them.
+
+        A linker prints them. The names of this run say nothing, and equal jobs have equal output.
+        """
+        stdout, stderr = ended.stdout, ended.stderr
+        for path, name in ((home, INSIDE), (temporary, "/tmp")):  # noqa: S108 -- a name, and no file
+            own = self._inside(path).encode()
+            stdout, stderr = stdout.replace(own, name.encode()), stderr.replace(own, name.encode())
+        return replace(ended, stdout=stdout, stderr=stderr)
+
+    def _inside(self, path: Path) -> str:
+        """A path of the host as the job names it."""
+        return f"/{path.relative_to(self._jail)}"

@@ -1,0 +1,1 @@
+"""Which compilers are installed, and which of them pass their self-tests."""

@@ -1,0 +1,1 @@
+"""What tests share: factories, real servers, processes, case files."""

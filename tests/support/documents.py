@@ -1,0 +1,47 @@
+"""Reads the documents for tests: a page, its tables, what it quotes.
+
+A table is found by the first two columns of its head, so these must be unique on a page.
+"""
+
+import re
+
+from tests.support.servers.tools import ROOT
+
+DOCUMENTS = (
+    "README.md",
+    "CHANGELOG.md",
+    "docs/architecture.md",
+    "docs/api.md",
+    "docs/development.md",
+    "docs/operations.md",
+    "docs/deploy.md",
+)
+
+
+def text_of(document: str) -> str:
+    """The document as it is."""
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+def table(document: str, first: str, second: str) -> list[list[str]]:
+    """The rows of the one table whose head begins with these two columns, as cells."""
+    blocks = re.findall(r"(?:^\|.*\n)+", text_of(document), re.MULTILINE)
+    tables = [[cells(line) for line in block.splitlines()] for block in blocks]
+    found = [rows for rows in tables if rows[0][:2] == [first, second]]
+    assert len(found) == 1, f"{document} has {len(found)} tables with the head | {first} | {second} |"
+    return found[0][2:]
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+
+
+def quoted(text: str) -> list[str]:
+    """What stands in single backticks, outside fenced blocks."""
+    without_blocks = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"`([^`\n]+)`", without_blocks)
+
+
+def names_in(rows: list[list[str]]) -> set[str]:
+    """All quoted names of the first column."""
+    return {name for row in rows for name in quoted(row[0])}

@@ -1,0 +1,26 @@
+"""Real Redis servers for tests, as context managers: one, a Sentinel group, a cluster, with TLS or without.
+
+Each runs on loopback, on free ports, in its own temporary folder, and is ended by its process id when the
+`with` block ends, however it ends. Nothing here touches a server that it did not start. One more kind of
+server: a module here that builds on `process.ManagedProcess`.
+"""
+
+from tests.support.servers.cluster import RedisCluster
+from tests.support.servers.process import ManagedProcess, ProcessError
+from tests.support.servers.redis_server import RedisServer
+from tests.support.servers.sentinel import SentinelGroup
+from tests.support.servers.tls import Certificates, make_certificates
+from tests.support.servers.tools import free_port, require, wait_until
+
+__all__ = [
+    "Certificates",
+    "ManagedProcess",
+    "ProcessError",
+    "RedisCluster",
+    "RedisServer",
+    "SentinelGroup",
+    "free_port",
+    "make_certificates",
+    "require",
+    "wait_until",
+]

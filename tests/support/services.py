@@ -1,0 +1,56 @@
+"""A service over the store in memory, and what a client sends it."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from chalicelib.catalog import load_catalog
+from chalicelib.models import Environment, Job, Result
+from chalicelib.service import CompileService
+from chalicelib.storage.memory import MemoryStore
+from tests.support.factories import make_runner, make_settings
+
+
+def make_store(offered: Sequence[Environment], **variables: object) -> MemoryStore:
+    """A store in which one runner has announced `offered`; `variables` are settings."""
+    store = MemoryStore(make_settings(**variables))
+    store.announce(make_runner(), offered, ttl_seconds=60)
+    return store
+
+
+def make_service(store: MemoryStore, *, patience_seconds: float = 0.0) -> CompileService:
+    """The service; it waits `patience_seconds` for the first announcement of all."""
+    return CompileService(store, load_catalog(), announcement_patience_seconds=patience_seconds)
+
+
+def body_of(**fields: Any) -> bytes:
+    """A good request for C++, with `fields` changed."""
+    return json.dumps({"source_code": "int x;", "language": "cpp"} | fields).encode()
+
+
+# Starts a runner that ends each job with what the given function returns.
+StartRunner = Callable[[Callable[[Job], Result]], None]
+
+
+@contextmanager
+def runners_over(store: MemoryStore) -> Iterator[StartRunner]:
+    """Runners on threads, which end with the context."""
+    ended = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def start(compile_job: Callable[[Job], Result]) -> None:
+        def work() -> None:
+            while not ended.is_set():
+                claim = store.claim("runner", 0.05)
+                if claim is not None:
+                    assert store.complete(claim, compile_job(claim.job))
+
+        threads.append(threading.Thread(target=work))
+        threads[-1].start()
+
+    yield start
+    ended.set()
+    for thread in threads:
+        thread.join()

@@ -1,0 +1,192 @@
+"""The request model under arbitrary input: only `RequestError`s, and nothing lost of what is accepted.
+
+Hypothesis makes the requests. What a person should be told in each case is a table in
+tests/integration/test_bad_input.py, which goes through HTTP.
+"""
+
+import base64
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.api import compile_request
+from chalicelib.api.json_body import MAX_BODY_BYTES, MAX_DETAILS
+from chalicelib.api.source_files import MAX_FILES, MAX_SOURCE_BYTES
+from chalicelib.catalog import load_catalog
+from chalicelib.errors import InvalidRequest, RequestError, SourceTooLarge
+from chalicelib.models import CompileRequest
+from tests.support.factories import make_environment
+from tests.support.request_strategies import (
+    json_values,
+    many_examples,
+    near_requests,
+    near_values,
+    some_examples,
+    sources,
+    valid_requests,
+)
+
+CATALOG = load_catalog()
+OFFERED = (
+    make_environment(),
+    make_environment(id="clang-16", family="clang", version="16.0.6", version_key=(16, 0, 6)),
+    make_environment(language="c", standards=("c17",), default_standard="c17"),
+)
+
+
+def _try(body: bytes) -> CompileRequest | RequestError:
+    """Both steps. Any other exception is what the tests look for."""
+    try:
+        return compile_request.resolve(compile_request.parse(body), CATALOG, OFFERED)
+    except RequestError as error:
+        return error
+
+
+def _accept(body: bytes) -> CompileRequest | None:
+    """Both steps; None when the request is refused, which must be in a sentence that can be sent."""
+    outcome = _try(body)
+    if isinstance(outcome, CompileRequest):
+        return outcome
+    assert outcome.message.endswith((".", ")", "…"))
+    assert "\n" not in outcome.message
+    assert len(outcome.details) <= MAX_DETAILS
+    # A lone surrogate in a message could not be sent as UTF-8.
+    json.dumps(outcome.to_json(), ensure_ascii=False).encode()
+    return None
+
+
+# -- nothing but a RequestError
+
+
+@given(st.binary(max_size=200))
+@some_examples
+def test_any_bytes_are_refused_in_a_sentence(body: bytes) -> None:
+    """A body of arbitrary bytes is a `RequestError`, whatever is in it."""
+    assert _accept(body) is None
+
+
+@given(json_values.map(lambda value: json.dumps(value).encode()))
+@some_examples
+def test_any_json_is_refused_in_a_sentence(body: bytes) -> None:
+    """So is any JSON value, NaN, infinities and lone surrogates included."""
+    assert _accept(body) is None
+
+
+@given(near_requests.map(lambda value: json.dumps(value).encode()))
+@many_examples
+def test_what_comes_near_to_a_request_is_accepted_or_refused_and_never_breaks(body: bytes) -> None:
+    """Any values under the right names; what is accepted is complete and can be stored."""
+    request = _accept(body)
+    if request is not None:
+        assert request.main in request.files
+        assert request.compiler in {item.id for item in OFFERED if item.language == request.language}
+        stored = request.model_dump_json().encode()
+        assert CompileRequest.model_validate_json(stored) == request
+
+
+@given(st.sampled_from(sorted(near_values)), json_values)
+@many_examples
+def test_one_field_of_any_type_never_breaks_a_good_request(field: str, value: Any) -> None:
+    """Each field alone may hold anything; a refusal names a field of the request."""
+    good: dict[str, Any] = {"source_code": "int x;", "language": "cpp"}
+    outcome = _try(json.dumps(good | {field: value}).encode())
+    if isinstance(outcome, RequestError) and "not valid JSON" not in outcome.message:
+        assert outcome.details
+        assert outcome.details[0].field.split(".")[0] in {field, "source_code", "code", "files", "main"}
+
+
+# -- what is accepted
+
+
+@given(valid_requests)
+@some_examples
+def test_a_valid_request_says_the_same_after_it_was_accepted(fields: dict[str, Any]) -> None:
+    """Sources come through byte for byte, and what was asked for is what is stored."""
+    files = fields["files"]
+    fields = fields | {"main": min(files)}
+    request = compile_request.resolve(compile_request.parse(json.dumps(fields).encode()), CATALOG, OFFERED)
+    assert (request.files, request.main) == (files, min(files))
+    assert request.language == "cpp"
+    assert request.stage.value == fields.get("stage", "compile")
+    assert request.options == tuple(fields.get("options", ()))
+    assert request.cache == fields.get("cache", True)
+    assert request.standard == {"C++2a": "c++20"}.get(
+        fields.get("standard", ""), fields.get("standard", "c++17")
+    )
+    assert (request.architecture, request.os) == ("x86_64", "linux")
+    assert request.compiler.startswith(fields.get("compiler", "clang"))
+
+
+@given(sources)
+@some_examples
+def test_base64_carries_the_same_source(source: str) -> None:
+    """`code` is `source_code` in Base64 of UTF-8, for any text."""
+    plain = {"source_code": source, "language": "cpp"}
+    coded = {"code": base64.b64encode(source.encode()).decode(), "language": "cpp"}
+    assert _accept(json.dumps(plain).encode()) == _accept(json.dumps(coded, ensure_ascii=False).encode())
+
+
+@pytest.mark.parametrize("size", [MAX_SOURCE_BYTES - 1, MAX_SOURCE_BYTES])
+def test_a_source_up_to_1_mib_is_taken_in_every_form(size: int) -> None:
+    """The limit is on decoded bytes, so that escapes and Base64 do not count against it."""
+    source = "x" * size
+    for sent in (
+        {"source_code": source},
+        {"code": base64.b64encode(source.encode()).decode()},
+        {"files": {"main.cpp": source[: size // 2], "b.cpp": source[size // 2 :]}},
+    ):
+        assert _accept(json.dumps(sent | {"language": "cpp"}).encode()) is not None
+    escaped = b'{"language": "cpp", "source_code": "' + b"\\u0078" * size + b'"}'
+    assert len(escaped) <= MAX_BODY_BYTES
+    assert _accept(escaped) is not None
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"source_code": "x" * (MAX_SOURCE_BYTES + 1)},
+        {"source_code": "é" * (MAX_SOURCE_BYTES // 2 + 1)},
+        {"code": base64.b64encode(b"x" * (MAX_SOURCE_BYTES + 1)).decode()},
+        {"files": {"main.cpp": "x" * MAX_SOURCE_BYTES, "b.cpp": "x"}},
+    ],
+    ids=["plain", "two bytes a letter", "Base64", "files together"],
+)
+def test_one_byte_more_is_too_large(sent: dict[str, Any]) -> None:
+    """Sizes are bytes of UTF-8 over all files."""
+    with pytest.raises(SourceTooLarge, match="1 MiB"):
+        compile_request.resolve(
+            compile_request.parse(json.dumps(sent | {"language": "cpp"}).encode()), CATALOG, OFFERED
+        )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{" + b",".join(b'"a%d":1' % number for number in range(500_000)) + b"}",
+        b'{"language":"cpp","files":{' + b",".join(b'"a%d":1' % number for number in range(500_000)) + b"}}",
+        b'{"language":"cpp","options":[' + b",".join([b"1"] * 3_000_000) + b"]}",
+        b'{"language":' + b"9" * 6_000_000 + b"}",
+        b'{"language":' + b"[" * 3_000_000,
+        b'{"' + b"k" * 6_000_000 + b'":1}',
+    ],
+    ids=["fields", "files", "options", "digits", "brackets", "name"],
+)
+def test_a_body_made_to_be_expensive_is_refused_quickly(body: bytes) -> None:
+    """A full body of the worst kind takes about a second; with an error for each part it took eight."""
+    assert len(body) <= MAX_BODY_BYTES
+    started = time.process_time()
+    assert _accept(body) is None
+    # Room for a slow machine.
+    assert time.process_time() - started < 3
+
+
+def test_errors_are_shown_up_to_a_bound() -> None:
+    """A request with a hundred mistakes shows the first twenty."""
+    body = json.dumps({"language": "cpp", "files": {f"a{number}": number for number in range(MAX_FILES)}})
+    with pytest.raises(InvalidRequest) as caught:
+        compile_request.parse(body.encode())
+    assert len(caught.value.details) == MAX_DETAILS

@@ -1,0 +1,299 @@
+"""The record of self-tests: when its word is taken, when it is not, and what a start costs either way."""
+
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from chalicelib.catalog import Catalog, parse_catalog
+from chalicelib.catalog.loader import catalog_texts
+from runner.sandbox.base import Limits, SandboxResult
+from runner.sandbox.limits import default_limits
+from runner.toolchains.build_record import RecordUnfit, read_record, write_record
+from runner.toolchains.discover import find_toolchains, run_self_tests
+from runner.toolchains.model import Toolchains
+from runner.toolchains.probe import probe_toolchains
+from runner.workspace import Workspace
+from tests.support.factories import make_run
+
+_COMPILERS = ("gcc-13", "gcc-14", "clang-19")
+_LANGUAGE_HEAD = catalog_texts().languages["c.toml"].partition("[[compilers]]")[0]
+_ENTRY = """
+[[compilers]]
+id = "{name}"
+family = "{family}"
+command = ["{name}"]
+default_standard = "gnu17"
+newest_standard = "c17"
+"""
+
+
+def _catalog() -> Catalog:
+    """C with two families, and one compiler that is not there."""
+    names = (*_COMPILERS, "clang-22")
+    entries = [_ENTRY.format(name=name, family=name.partition("-")[0]) for name in names]
+    return parse_catalog({"c.toml": _LANGUAGE_HEAD + "".join(entries)}, catalog_texts().families)
+
+
+class _Machine:
+    """Compilers that are files, and a sandbox in which they tell versions and take programs by their text."""
+
+    name = "setpriv"
+    weaknesses: tuple[str, ...] = ()
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.broken: set[str] = set()
+        self.runs: list[str] = []
+        self.wall_seconds: set[float] = set()
+        self._lock = threading.Lock()
+        for name in _COMPILERS:
+            (folder / name).write_text(f"#!{name}\n")
+
+    def find(self, name: str) -> str | None:
+        path = self.folder / name
+        return str(path) if path.exists() else None
+
+    def probe(self) -> None:
+        """It always works."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        workspace: Workspace,
+        limits: Limits,
+        *,
+        environment: Mapping[str, str] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> SandboxResult:
+        name = argv[0]
+        with self._lock:
+            self.runs.append(name)
+            self.wall_seconds.add(limits.wall_seconds)
+        version = f"{name.rpartition('-')[2]}.1.0"
+        if "--version" in argv:
+            return make_run(stdout=f"{name} (Debian) {version}\nclang version {version}\n".encode())
+        source = (workspace.path / "main.c").read_text() if argv[-1].endswith("main.c") else ""
+        if name in self.broken:
+            return make_run(exit_code=1, stderr=b"cannot start\n")
+        if "undeclared" in source:
+            return make_run(exit_code=1, stderr=b"main.c:2:12: error: no\n")
+        return make_run()
+
+
+class _Image:
+    """An image that was built: a machine and its record."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "bin").mkdir()
+        self.machine = _Machine(folder / "bin")
+        self.path = folder / "self-tests.json"
+        self.limits = default_limits()
+        _, problems = run_self_tests(
+            _catalog(), self.machine, find_executable=self.machine.find, path=self.path
+        )
+        assert problems == []
+        self.machine.runs.clear()
+
+    def start(self, wanted: Sequence[str] = ("*",), image: str = "") -> Toolchains:
+        """What a runner that starts in it offers."""
+        return find_toolchains(
+            _catalog(),
+            self.machine,
+            self.limits,
+            find_executable=self.machine.find,
+            wanted=wanted,
+            image=image,
+            path=self.path,
+        )
+
+    def probed(self) -> Toolchains:
+        """What a full probe finds, for comparison; its runs do not count."""
+        runs = list(self.machine.runs)
+        found = probe_toolchains(_catalog(), self.machine, self.limits, find_executable=self.machine.find)
+        self.machine.runs[:] = runs
+        return found
+
+    def change(self, **changes: object) -> None:
+        """Write the record with other values, sealed as it should be."""
+        write_record(self.path, read_record(self.path).model_copy(update=changes))
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> _Image:
+    """A built image with three compilers of two families."""
+    return _Image(tmp_path)
+
+
+def _ids(toolchains: Toolchains) -> list[str]:
+    return [each.id for each in toolchains.environments]
+
+
+def test_a_record_that_fits_stands_for_the_tests(image: _Image, caplog: pytest.LogCaptureFixture) -> None:
+    """Exactly what a full probe finds is offered, for one run of the newest compiler of each family."""
+    with caplog.at_level(logging.INFO):
+        found = image.start()
+    assert sorted(image.machine.runs) == ["clang-19", "gcc-14"]
+    probed = image.probed()
+    assert found.environments == probed.environments and found.entries == probed.entries
+    [line] = caplog.messages
+    assert "holds for 3 compilers" in line
+
+
+def test_patterns_and_the_name_of_the_image_count_as_without_a_record(image: _Image) -> None:
+    """COMPILERS leaves out what it always does, before anything is tried, and RUNNER_IMAGE is shown."""
+    found = image.start(["gcc-*"], "registry/runner:1")
+    assert _ids(found) == ["gcc-13", "gcc-14"] and image.machine.runs == ["gcc-14"]
+    assert {each.image for each in found.environments} == {"registry/runner:1"}
+    assert [(each.compiler, each.reason) for each in found.unavailable] == [
+        ("clang-19", "COMPILERS leaves it out.")
+    ]
+
+
+def _make_a_folder(image: _Image) -> None:
+    image.path.unlink()
+    image.path.mkdir()
+
+
+def _cut(image: _Image) -> None:
+    image.path.write_bytes(image.path.read_bytes()[:-100])
+
+
+def _tamper(image: _Image) -> None:
+    text = image.path.read_text()
+    image.path.write_text(text.replace('"14.1.0"', '"14.9.0"'))
+    assert image.path.read_text() != text
+
+
+def _tighten(image: _Image) -> None:
+    image.limits = replace(image.limits, memory_bytes=image.limits.memory_bytes - 1)
+
+
+def _replace_compiler(image: _Image) -> None:
+    (image.machine.folder / "gcc-13").write_text("#!another gcc-13\n")
+
+
+def _touch_compiler(image: _Image) -> None:
+    os.utime(image.machine.folder / "gcc-13", (1, 1))
+
+
+def _link_compiler(image: _Image) -> None:
+    """The same size and time, but another file."""
+    path = image.machine.folder / "gcc-13"
+    shutil.copy2(path, path.with_name("other"))
+    path.unlink()
+    path.symlink_to("other")
+
+
+_UNFIT: dict[str, tuple[Callable[[_Image], object], str]] = {
+    "missing": (lambda image: image.path.unlink(), "there is no record"),
+    "a folder": (_make_a_folder, "cannot be read"),
+    "empty": (lambda image: image.path.write_text(""), "damaged"),
+    "cut": (_cut, "damaged"),
+    "no text": (lambda image: image.path.write_bytes(b"\xff\xfe\0"), "damaged"),
+    "of another shape": (lambda image: image.path.write_text('{"checksum": ""}'), "damaged"),
+    "tampered with": (_tamper, "was changed"),
+    "writable by others": (lambda image: image.path.chmod(0o666), "others than its owner"),
+    "of other code": (lambda image: image.change(sources="0" * 64), "the catalogue, or the code"),
+    "of another sandbox": (lambda image: image.change(sandbox="bubblewrap"), "sandbox bubblewrap"),
+    "of higher limits": (_tighten, "memory_bytes"),
+    "of a compiler that was replaced": (_replace_compiler, "gcc-13"),
+    "of a compiler that was touched": (_touch_compiler, "gcc-13"),
+    "of a compiler that is elsewhere": (_link_compiler, "gcc-13"),
+    "without a new compiler": (lambda image: (image.machine.folder / "clang-22").touch(), "clang-22"),
+    "of a compiler that is gone": (lambda image: (image.machine.folder / "gcc-14").unlink(), "gcc-14"),
+    "of what the catalogue lacks": (
+        lambda image: image.change(
+            passed=tuple(
+                each.model_copy(update={"executable": "gcc-77"}) for each in read_record(image.path).passed
+            )
+        ),
+        "the catalogue has no c/gcc-13",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", _UNFIT)
+def test_a_record_that_does_not_fit_is_as_good_as_none(
+    image: _Image, caplog: pytest.LogCaptureFixture, case: str
+) -> None:
+    """Whatever differs, every compiler is tested, the outcome is the full probe's, and one line says why."""
+    spoil, reason = _UNFIT[case]
+    spoil(image)
+    with caplog.at_level(logging.INFO):
+        found = image.start()
+    [line] = caplog.messages
+    assert "every compiler is tested now" in line and reason in line and "\n" not in line
+    # Version, good program and bad program at the least; one for a record's word would not do.
+    assert all(image.machine.runs.count(name) >= 3 for name in _ids(found))
+    assert found == image.probed()
+
+
+def test_limits_that_are_higher_do_not_matter(image: _Image) -> None:
+    """What passed under tighter limits passes under wider ones."""
+    image.limits = replace(image.limits, cpu_seconds=image.limits.cpu_seconds * 2)
+    image.start()
+    assert len(image.machine.runs) == 2
+
+
+def test_a_family_that_does_not_start_here_is_tested_again_alone(
+    image: _Image, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of its compilers those that pass now are offered, and of the others the record's word counts."""
+    image.machine.broken = {"gcc-14"}
+    with caplog.at_level(logging.INFO):
+        found = image.start()
+    assert sorted(_ids(found)) == ["clang-19", "gcc-13"]
+    assert image.machine.runs.count("clang-19") == 1
+    [broken] = [each for each in found.unavailable if each.installed]
+    assert broken.compiler == "gcc-14" and "cannot start" in broken.reason
+    assert set(found.entries) == {("c", "clang-19"), ("c", "gcc-13")}
+    [warning] = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
+    assert "family gcc" in warning and "gcc-14" in warning and "cannot start" in warning
+
+
+def test_a_busy_builder_is_given_time(image: _Image) -> None:
+    """The build waits longer than a runner would, and its record fits a runner all the same."""
+    usual = default_limits()
+    assert min(image.machine.wall_seconds) > usual.wall_seconds
+    assert read_record(image.path).limits == usual
+
+
+def test_a_compiler_that_fails_leaves_no_record(tmp_path: Path) -> None:
+    """An image is not built with it: its name and the reason are told, and nothing is written."""
+    machine, path = _Machine(tmp_path), tmp_path / "record.json"
+    machine.broken = {"gcc-13"}
+    passed, problems = run_self_tests(_catalog(), machine, find_executable=machine.find, path=path)
+    assert passed == ("c/gcc-14", "c/clang-19") and not path.exists()
+    [problem] = problems
+    assert problem.startswith("gcc-13 (c) fails: ") and "cannot start" in problem
+
+
+def test_a_compiler_that_was_promised_and_is_not_found_leaves_no_record(tmp_path: Path) -> None:
+    """A pattern that nothing matches is told; what was not asked for may be missing."""
+    machine, path = _Machine(tmp_path), tmp_path / "record.json"
+    promised = ["*/gcc-14", "c/*", "*/gcc-15"]
+    _, problems = run_self_tests(
+        _catalog(), machine, find_executable=machine.find, promised=promised, path=path
+    )
+    assert len(problems) == 1 and "*/gcc-15" in problems[0] and not path.exists()
+
+
+def test_a_written_record_is_read_as_it_was(image: _Image) -> None:
+    """It survives its file, and everybody may read it while nobody else may write it."""
+    record = read_record(image.path)
+    assert set(record.executables) == set(_COMPILERS)
+    assert image.path.stat().st_mode & 0o777 == 0o644
+
+
+def test_an_unreadable_record_says_so_in_one_line(tmp_path: Path) -> None:
+    """The reason is a line without the record's text."""
+    path = tmp_path / "record.json"
+    path.write_text('{"checksum": "secret\\nsecond line"}')
+    with pytest.raises(RecordUnfit, match=r"^the record is damaged$"):
+        read_record(path)

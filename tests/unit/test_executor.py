@@ -1,0 +1,183 @@
+"""From a sandbox's answer to a result, with a sandbox that answers what the test says."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from chalicelib.catalog import load_catalog
+from chalicelib.models import Reason, Result, Status, Verdict
+from runner.executor import Compiler
+from runner.sandbox.base import LimitHit, Limits, SandboxError, SandboxResult
+from runner.sandbox.limits import default_limits
+from runner.toolchains.model import Toolchains
+from runner.workspace import Workspace
+from tests.support.factories import make_environment, make_request, make_run
+
+
+class _Sandbox:
+    """Ends every run with the same answer, or raises it; remembers what it was asked."""
+
+    name = "fake"
+    weaknesses: tuple[str, ...] = ()
+
+    def __init__(self, answer: SandboxResult | Exception) -> None:
+        self._answer = answer
+        self.asked: list[tuple[str, ...]] = []
+        self.seen: dict[str, str] = {}
+        self.cancel: threading.Event | None = None
+
+    def probe(self) -> None:
+        """It always works."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        workspace: Workspace,
+        limits: Limits,
+        *,
+        environment: Mapping[str, str] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> SandboxResult:
+        assert limits == default_limits() and not environment
+        self.asked.append(tuple(argv))
+        self.seen = {
+            path.relative_to(workspace.path).as_posix(): path.read_text(encoding="utf-8")
+            for path in workspace.path.rglob("*")
+            if path.is_file()
+        }
+        self.cancel = cancel
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+
+def _sandbox(**changes: Any) -> _Sandbox:
+    return _Sandbox(make_run(**changes))
+
+
+def _compile(sandbox: _Sandbox, *, cancel: threading.Event | None = None, **changes: Any) -> Result:
+    language = load_catalog().language("cpp")
+    entry = language.compiler("gcc-12") if language else None
+    assert entry is not None
+    toolchains = Toolchains((make_environment(),), entries={("cpp", "gcc-12"): entry})
+    compiler = Compiler(sandbox, load_catalog(), toolchains, default_limits())
+    return compiler.compile("job-1", make_request(**changes), attempts=2, cancel=cancel)
+
+
+def test_a_result_tells_everything_about_its_run() -> None:
+    """Job, attempt, command, environment, time in nanoseconds, exit status and output are the run's own."""
+    sandbox = _sandbox(stdout=b"out\n", stderr=b"main.cpp:1:5: warning: odd [-Wodd]\n")
+    result = _compile(sandbox)
+    assert (result.job_id, result.attempts) == ("job-1", 2)
+    assert (result.verdict, result.reason, result.success, result.compiled) == (
+        Verdict.COMPILES,
+        None,
+        True,
+        True,
+    )
+    assert result.command == sandbox.asked[0] and result.command[0] == "g++-12"
+    assert result.environment == make_environment()
+    assert (result.duration, result.exit_code) == (250_000_000, 0)
+    assert (result.stdout, result.stderr) == ("out\n", "main.cpp:1:5: warning: odd [-Wodd]\n")
+    assert [diagnostic.code for diagnostic in result.diagnostics] == ["-Wodd"]
+    assert (result.error, result.truncated) == ("", False)
+
+
+def test_the_files_of_the_request_are_what_the_compiler_sees() -> None:
+    """Every file is in the workspace under its own name."""
+    files = {"main.cpp": "int main() {}\r\n", "lib/a.hpp": "// é\n"}
+    sandbox = _sandbox()
+    _compile(sandbox, files=files)
+    # Text mode reads CR LF as one newline; what matters here is that it is the same text.
+    assert {name: text.replace("\r\n", "\n") for name, text in sandbox.seen.items()} == {
+        name: text.replace("\r\n", "\n") for name, text in files.items()
+    }
+
+
+def test_a_failing_exit_status_is_a_rejection() -> None:
+    """The compiler said no: the service did its work, and the source does not compile."""
+    result = _compile(_sandbox(exit_code=1, stderr=b"main.cpp:1:1: error: no\n"))
+    assert (result.verdict, result.success, result.compiled) == (Verdict.REJECTED, True, False)
+    assert (result.status, result.error) == (Status.FAILED, "")
+
+
+@pytest.mark.parametrize(
+    ("hit", "reason", "words"),
+    [
+        (LimitHit.TIMEOUT, Reason.TIMEOUT, ["30 s", "120 s"]),
+        (LimitHit.MEMORY, Reason.MEMORY, ["1024 MiB"]),
+        (LimitHit.OUTPUT, Reason.OUTPUT, ["256 KiB"]),
+        (LimitHit.DISK, Reason.DISK, ["128 MiB"]),
+        (LimitHit.PROCESSES, Reason.PROCESSES, ["128 processes"]),
+    ],
+)
+def test_a_limit_is_no_verdict_and_the_sentence_says_which(
+    hit: LimitHit, reason: Reason, words: list[str]
+) -> None:
+    """Each limit is inconclusive with its reason, and the error names its value and unit."""
+    result = _compile(_sandbox(exit_code=None, signal=9, limit_hit=hit))
+    assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, reason)
+    assert (result.success, result.compiled, result.exit_code) == (False, False, None)
+    assert all(word in result.error for word in words), result.error
+
+
+def test_a_crash_of_the_compiler_is_no_verdict() -> None:
+    """A signal that is nobody's limit is the compiler's own fault."""
+    result = _compile(_sandbox(exit_code=None, signal=11))
+    assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, Reason.COMPILER_CRASH)
+    assert "signal 11" in result.error
+
+
+def test_a_cancelled_run_is_cancelled() -> None:
+    """The event reaches the sandbox, and what it ended is reported as cancelled."""
+    cancel = threading.Event()
+    sandbox = _sandbox(exit_code=None, signal=9, cancelled=True)
+    result = _compile(sandbox, cancel=cancel)
+    assert sandbox.cancel is cancel
+    assert (result.verdict, result.reason, result.status) == (
+        Verdict.INCONCLUSIVE,
+        Reason.CANCELLED,
+        Status.CANCELLED,
+    )
+
+
+@pytest.mark.parametrize("failure", [SandboxError("bwrap: no"), OSError(28, "No space left"), KeyError("x")])
+def test_a_failure_on_our_side_is_a_result_without_a_verdict(failure: Exception) -> None:
+    """Nothing is raised, nothing is rejected, and no traceback reaches the client."""
+    result = _compile(_Sandbox(failure))
+    assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, Reason.INFRASTRUCTURE)
+    assert (result.job_id, result.attempts) == ("job-1", 2)
+    assert result.error.endswith((".", "no"))
+    assert "Traceback" not in result.error and "KeyError" not in result.error
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"compiler": "clang-16"},
+        {"language": "c"},
+        {"architecture": "arm64"},
+        {"os": "windows"},
+        {"options": ("-fplugin=/x",)},
+        {"files": {"main.cpp": "", "../x": ""}},
+        {"main": "other.cpp"},
+        {"standard": "c17"},
+    ],
+)
+def test_a_request_that_this_runner_cannot_take_never_reaches_the_sandbox(changes: dict[str, Any]) -> None:
+    """What is not announced or not allowed is infrastructure, whoever stored it."""
+    sandbox = _sandbox()
+    result = _compile(sandbox, **changes)
+    assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, Reason.INFRASTRUCTURE)
+    assert sandbox.asked == []
+    assert result.error
+
+
+def test_truncated_output_is_said_to_be() -> None:
+    """Output that was cut by the sandbox, or diagnostics cut by their bound, set `truncated`."""
+    assert _compile(_sandbox(exit_code=1, stderr_truncated=True)).truncated
+    assert _compile(_sandbox(exit_code=1, stdout_truncated=True)).truncated
+    assert _compile(_sandbox(exit_code=1, stderr=b"main.cpp:1:1: error: e\n" * 2_000)).truncated
+    assert not _compile(_sandbox(exit_code=1, stderr=b"main.cpp:1:1: error: e\n" * 20)).truncated
