@@ -20,9 +20,9 @@ from typing import Any
 from chalice.app import Chalice, CloudWatchEvent, Rate, Request, Response
 
 from chalicelib import bootstrap, page
-from chalicelib.answers import Answer
 from chalicelib.api import content_negotiation, error_responses
-from chalicelib.api.content_negotiation import Format
+from chalicelib.api.content_negotiation import OutputFormat
+from chalicelib.api.responses import ApiResponse
 from chalicelib.bootstrap import Application
 from chalicelib.errors import SettingsError, UnsupportedMediaType, WillItCompileError
 from chalicelib.matrix.service import parse_after
@@ -96,14 +96,14 @@ def _json(body: dict[str, Any], status: int = 200, headers: dict[str, str] | Non
     )
 
 
-def _told(kind: str, answer: Answer, form: Format) -> Response:
+def _told(kind: str, answer: ApiResponse, form: OutputFormat) -> Response:
     """A job or a matrix, in the form that was asked for once it has ended; until then as JSON, with 202
     where what was asked for is still to come."""
     posted = _request().method == "POST"
     headers = {"Content-Type": answer.form.media_type, "Vary": "Accept"}
     if posted:
         headers["Location"] = f"{_prefix()}{API}/{kind}/{answer.id}"
-    pending = 202 if posted or form is not Format.JSON else 200
+    pending = 202 if posted or form is not OutputFormat.JSON else 200
     return _json(answer.body, 200 if answer.ended else pending, headers)
 
 
@@ -131,7 +131,7 @@ def _wait_seconds() -> float:
     return parse_wait(_query("wait"))
 
 
-def _form() -> Format:
+def _form() -> OutputFormat:
     return content_negotiation.wanted(_query("format"), _request().headers.get("accept"))
 
 

@@ -113,7 +113,7 @@ class Diagnostic(Model):
 
 
 class Environment(Model):
-    """One compiler that a runner offers right now, as it announced it."""
+    """One compiler that a runner offers right now, as it registered it."""
 
     id: str = Field(description="The compiler's id, such as gcc-12; unique within a language.")
     language: str
@@ -238,7 +238,7 @@ class Result(Model):
 
 
 class RunnerInfo(Model):
-    """What a runner says of itself with every heartbeat."""
+    """What a runner says of itself with every renewal."""
 
     id: str
     host: str

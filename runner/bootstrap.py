@@ -13,7 +13,7 @@ from chalicelib.errors import SettingsError
 from chalicelib.models import RunnerInfo, utc_now
 from chalicelib.settings import Settings
 from chalicelib.storage.protocol import JobStore
-from runner.executor import Compiler
+from runner.executor import JobExecutor
 from runner.health import Sign
 from runner.sandbox import choose_sandbox, compiler_finder, sandboxes_with
 from runner.sandbox.base import ImageSandbox, Limits, Sandbox
@@ -129,7 +129,7 @@ def build_runner(
         sandbox=sandbox.name,
         sandbox_weaknesses=tuple(sandbox.weaknesses),
     )
-    compiler = Compiler(
+    compiler = JobExecutor(
         sandbox, load_catalog(), toolchains, limits_of(settings), sandboxes=sandboxes_by_image(sandbox)
     )
     return Runner(

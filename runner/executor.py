@@ -47,7 +47,7 @@ def _has_code(diagnostics: Sequence[Diagnostic], code: str) -> bool:
     return any(each.code == code and each.severity is not Severity.WARNING for each in diagnostics)
 
 
-class Compiler:
+class JobExecutor:
     """Compiles requests with the toolchains of this runner. Any number of threads may call it at once."""
 
     def __init__(

@@ -1,7 +1,7 @@
-"""The runner's loop: claim → compile → complete, with heartbeats and a graceful stop.
+"""The runner's loop: claim → compile → complete, with renewals and a graceful stop.
 
 Threads: one claims (only while a slot is free, so that no job waits inside a runner), up to
-MAX_WORKERS compile, one keeps time (renews leases, announces, sweeps). All state that they
+MAX_WORKERS compile, one keeps time (renews leases, registers, sweeps). All state that they
 share is `_active`, under one lock. When the store is away nothing is lost: claiming pauses,
 finished results are kept and offered again until the store is back.
 """
@@ -28,15 +28,15 @@ _jitter = random.Random()  # noqa: S311 -- no secret
 # How long one read waits for a job: a stop is noticed as soon.
 CLAIM_BLOCK_SECONDS = 1.0
 # A cancelled compile must be dead within a second: its runner asks twice as often.
-HEARTBEAT_SECONDS = 0.4
+RENEW_SECONDS = 0.4
 # Pauses while the store is away: soon enough to notice its return, too rare to hinder it.
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 3.0
-# An announcement outlives a few lost heartbeats, like a lease.
-ANNOUNCEMENTS_PER_TTL = 3
+# An registration outlives a few lost renewals, like a lease.
+REGISTRATIONS_PER_TTL = 3
 
 
 class CompilesJobs(Protocol):
-    """What the worker needs of a compiler; `runner.executor.Compiler` is the real one."""
+    """What the worker needs of a compiler; `runner.executor.JobExecutor` is the real one."""
 
     def compile(
         self,
@@ -87,14 +87,14 @@ class Runner:
         protection: ProtectsTask | None = None,
         leave_sign: Callable[[float], None] | None = None,
     ) -> None:
-        """`leave_sign` is told at each heartbeat how many seconds ago the claiming loop went round."""
+        """`leave_sign` is told at each renewal how many seconds ago the claiming loop went round."""
         self._store = store
         self._compiler = compiler
         self._info = info
         self._environments = tuple(environments)
-        self._renew_seconds = min(HEARTBEAT_SECONDS, lease_seconds / 4)
-        self._announce_seconds = lease_seconds / ANNOUNCEMENTS_PER_TTL
-        self._announcement_ttl_seconds = lease_seconds
+        self._renew_seconds = min(RENEW_SECONDS, lease_seconds / 4)
+        self._register_seconds = lease_seconds / REGISTRATIONS_PER_TTL
+        self._registration_ttl_seconds = lease_seconds
         self._stop_grace_seconds = stop_grace_seconds
         self._protection = protection or NoProtection()
         self._leave_sign = leave_sign or (lambda _age_seconds: None)
@@ -119,7 +119,7 @@ class Runner:
         self._finish_up()
         self._done.set()
         timekeeper.join()
-        self._quietly(lambda: self._store.withdraw(self._info.id))
+        self._quietly(lambda: self._store.unregister(self._info.id))
         logger.info("runner %s: stopped", self._info.id)
 
     def stop(self) -> None:
@@ -224,15 +224,15 @@ class Runner:
     # -- keeping time
 
     def _keep_time(self) -> None:
-        announce_at = 0.0
+        register_at = 0.0
         while not self._done.wait(self._renew_seconds):
             # A stop has its own bound: whoever asked for it kills what takes longer.
             self._leave_sign(0.0 if self._stopping.is_set() else time.monotonic() - self._went_round_at)
             self._quietly(self._renew)
             now = time.monotonic()
-            if now >= announce_at:
-                announce_at = now + self._announce_seconds
-                self._quietly(self._announce)
+            if now >= register_at:
+                register_at = now + self._register_seconds
+                self._quietly(self._register)
                 self._quietly(self._sweep)
 
     def _renew(self) -> None:
@@ -240,22 +240,22 @@ class Runner:
             active = dict(self._active)
         if not active:
             return
-        lost = self._store.heartbeat(self._info.id, [item.claim for item in active.values()])
+        lost = self._store.renew(self._info.id, [item.claim for item in active.values()])
         for job_id in lost:
             if active[job_id].completing:
                 continue  # ended just now; if it was lost, `complete` says so
             logger.info("job %s: cancelled, or given to another runner: its compiler is ended", job_id)
             active[job_id].cancel.set()
 
-    def _announce(self) -> None:
+    def _register(self) -> None:
         with self._lock:
             active_workers = len(self._active)
         info = self._info.model_copy(update={"active_workers": active_workers})
-        self._store.announce(info, self._environments, self._announcement_ttl_seconds)
+        self._store.register(info, self._environments, self._registration_ttl_seconds)
 
     def _sweep(self) -> None:
         report = self._store.sweep()
-        if report.mended:
+        if report.fixed:
             logger.info("sweep: %s", report)
 
     # -- stopping

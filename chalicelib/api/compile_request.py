@@ -1,7 +1,7 @@
 """From what a client sent to a `CompileRequest`, or to a sentence that helps.
 
 Two steps: `parse` holds the JSON to its shape (names, types, sizes), `resolve` holds it to
-the catalogue and to what runners announced. Both raise `RequestError`s whose details name
+the catalogue and to what runners registered. Both raise `RequestError`s whose details name
 the field. Nothing that passes here can be refused later: what is accepted is compiled.
 To add a field: here, in `CompileRequest`, and in the fingerprint unless no verdict depends on it.
 """
@@ -14,7 +14,7 @@ from pydantic import Field
 from chalicelib.api import expectations, json_body
 from chalicelib.api.expectations import ClientExpectation
 from chalicelib.api.source_files import ClientSources, files_of
-from chalicelib.api.validation import listed, refuse, shown
+from chalicelib.api.validation import invalid, joined, quoted
 from chalicelib.catalog import MAX_OPTIONS, Catalog, Language
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import CompileRequest, Environment, Stage
@@ -83,10 +83,10 @@ def language_of(
 ) -> tuple[Language, list[Environment]]:
     """The language of that name or alias, and its environments; `InvalidRequest` when it has none."""
     language = catalog.language(name)
-    announced = {item.language for item in environments}
-    if language is None or language.id not in announced:
+    registered = {item.language for item in environments}
+    if language is None or language.id not in registered:
         why = "is not a language that we know" if language is None else "has no compiler here at present"
-        raise refuse("language", f"{shown(name)} {why}; available are {listed(sorted(announced))}.")
+        raise invalid("language", f"{quoted(name)} {why}; available are {joined(sorted(registered))}.")
     return language, [item for item in environments if item.language == language.id]
 
 
@@ -105,9 +105,9 @@ def compiler_of(wanted: str | None, language: Language, offered: Sequence[Enviro
         item for item in ordered if name == item.family
     ]
     if not matching:
-        ids = listed(sorted({item.id for item in offered}))
-        raise refuse(
-            "compiler", f"{shown(wanted)} is not a compiler for {language.name} here; available are {ids}."
+        ids = joined(sorted({item.id for item in offered}))
+        raise invalid(
+            "compiler", f"{quoted(wanted)} is not a compiler for {language.name} here; available are {ids}."
         )
     return matching[-1]
 
@@ -122,8 +122,8 @@ def _standard(wanted: str | None, language: Language, environment: Environment) 
             if standard is None
             else f"a standard that {environment.id} knows"
         )
-        allowed = f"takes {listed(environment.standards)}" if environment.standards else "has none to choose"
-        raise refuse("standard", f"{shown(wanted)} is not {what}; {environment.id} {allowed}.")
+        allowed = f"takes {joined(environment.standards)}" if environment.standards else "has none to choose"
+        raise invalid("standard", f"{quoted(wanted)} is not {what}; {environment.id} {allowed}.")
     return standard.id
 
 
@@ -138,13 +138,13 @@ def _target(
         return found
     targets = [target.partition("-") for target in environment.targets]
     unknown_architecture = architecture not in (None, *(target[0] for target in targets))
-    asked = [f"{name} {shown(value)}" for name, value in _given(request)]
+    asked = [f"{name} {quoted(value)}" for name, value in _given(request)]
     others = [item.id for item in newest_last(offered) if _first_target(item, architecture, system)]
-    elsewhere = f"; {listed(others)} would do it" if others else ""
-    raise refuse(
+    elsewhere = f"; {joined(others)} would do it" if others else ""
+    raise invalid(
         "architecture" if unknown_architecture else "os",
         f"{environment.id} has no target for {' with '.join(asked)}; "
-        f"it has {listed(environment.targets)}{elsewhere}.",
+        f"it has {joined(environment.targets)}{elsewhere}.",
     )
 
 
@@ -177,9 +177,9 @@ def stage_of(wanted: str, environment: Environment) -> Stage:
     for stage in environment.stages:
         if name == stage.value:
             return stage
-    raise refuse(
+    raise invalid(
         "stage",
-        f"{shown(wanted)} is not a stage that {environment.id} has; it has {listed(environment.stages)}.",
+        f"{quoted(wanted)} is not a stage that {environment.id} has; it has {joined(environment.stages)}.",
     )
 
 
@@ -197,5 +197,5 @@ def refused_option(
     for number, option in enumerate(wanted):
         refusal = catalog.refuse_option(environment.family, option)
         if refusal:
-            return refuse(f"options.{number}", refusal)
+            return invalid(f"options.{number}", refusal)
     return None

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from chalicelib.api.validation import listed, refuse, shown
+from chalicelib.api.validation import invalid, joined, quoted
 from chalicelib.models import (
     Diagnostic,
     Expectation,
@@ -60,12 +60,12 @@ def resolve(given: ClientExpectation | None) -> Expectation | None:
     if given is None:
         return None
     if given.verdict is None and not given.diagnostics:
-        raise refuse("expect", "`expect` is empty: say which `verdict`, or which `diagnostics`, you expect.")
+        raise invalid("expect", "`expect` is empty: say which `verdict`, or which `diagnostics`, you expect.")
     verdict = None if given.verdict is None else _named(given.verdict, Verdict, "expect.verdict")
     diagnostics = tuple(_resolve_one(item, number) for number, item in enumerate(given.diagnostics))
     for number, item in enumerate(diagnostics):
         if verdict is Verdict.COMPILES and item.severity in _ERRORS:
-            raise refuse(
+            raise invalid(
                 f"expect.diagnostics.{number}.severity",
                 "`expect` cannot be met: what compiles has no errors, and an error is expected.",
             )
@@ -76,8 +76,8 @@ def _resolve_one(given: ClientExpectedDiagnostic, number: int) -> ExpectedDiagno
     field = f"expect.diagnostics.{number}"
     values = given.model_dump(exclude_none=True)
     if not values:
-        known = listed(ClientExpectedDiagnostic.model_fields)
-        raise refuse(field, f"`{field}` is empty: every diagnostic would meet it; give one of {known}.")
+        known = joined(ClientExpectedDiagnostic.model_fields)
+        raise invalid(field, f"`{field}` is empty: every diagnostic would meet it; give one of {known}.")
     if given.severity is not None:
         values["severity"] = _named(given.severity, Severity, f"{field}.severity")
     return ExpectedDiagnostic.model_validate(values)
@@ -87,9 +87,9 @@ def _named(value: str, kind: Any, field: str) -> Any:
     try:
         return kind(value.strip().lower())
     except ValueError:
-        allowed = listed(member.value for member in kind)
+        allowed = joined(member.value for member in kind)
         what = kind.__name__.lower()
-        raise refuse(field, f"{shown(value)} is not a {what}; there are {allowed}.") from None
+        raise invalid(field, f"{quoted(value)} is not a {what}; there are {allowed}.") from None
 
 
 def evaluate(expectation: Expectation, result: Result) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def meets(expected: ExpectedDiagnostic, actual: Diagnostic) -> bool:
 def _missing_sentence(expected: ExpectedDiagnostic, actual: Sequence[Diagnostic]) -> str:
     wanted = expected.model_dump(mode="json", exclude_none=True)
     description = ", ".join(
-        f"message containing {shown(value)}" if name == "message" else _told(name, value)
+        f"message containing {quoted(value)}" if name == "message" else _told(name, value)
         for name, value in wanted.items()
     )
     if any(meets(expected, item) for item in actual):
@@ -191,4 +191,4 @@ def _near_miss(wanted: Mapping[str, Any], actual: Sequence[Diagnostic]) -> str:
 def _told(name: str, value: str | int | None) -> str:
     if value is None:
         return f"no {name}"
-    return f"{name} {value}" if isinstance(value, int) or name == "severity" else f"{name} {shown(value)}"
+    return f"{name} {value}" if isinstance(value, int) or name == "severity" else f"{name} {quoted(value)}"

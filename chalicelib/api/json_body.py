@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from chalicelib.api.source_files import MAX_FILES, MAX_SOURCE_BYTES
-from chalicelib.api.validation import listed, refuse, shown
+from chalicelib.api.validation import invalid, joined, quoted
 from chalicelib.errors import ErrorDetail, InvalidRequest, SourceTooLarge
 
 # JSON may write a byte of source as six characters (\u0000): more cannot be a source that we take.
@@ -40,7 +40,7 @@ def read(body: bytes, shape: type[Shape]) -> Shape:
         del value[name]
     files = value.get("files")
     if isinstance(files, dict) and len(files) > MAX_FILES:
-        raise refuse("files", f"There are {len(files)} files; at most {MAX_FILES} are taken.")
+        raise invalid("files", f"There are {len(files)} files; at most {MAX_FILES} are taken.")
     try:
         return shape.model_validate(value)
     except ValidationError as error:
@@ -63,12 +63,12 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
 def _detail(item: Any, shape: type[BaseModel]) -> ErrorDetail:
     """One of pydantic's errors as a field and a sentence."""
-    path = ".".join(shown(part, quote=False) for part in item["loc"] if part != "[key]")
+    path = ".".join(quoted(part, quote=False) for part in item["loc"] if part != "[key]")
     kind, message = item["type"], item["msg"]
     if kind == "missing":
         return ErrorDetail(path, f"`{path}` is missing: {_MISSING.get(path, 'it is required')}.")
     if kind == "extra_forbidden":
-        known = listed(_shape_at(shape, item["loc"][:-1]).model_fields)
+        known = joined(_shape_at(shape, item["loc"][:-1]).model_fields)
         return ErrorDetail(path, f"`{path}` is not a field of a request; known are {known}.")
     if kind == "too_long":
         return ErrorDetail(

@@ -21,7 +21,7 @@ def receipt(result: Result) -> dict[str, Any] | None:
         return None
     return {
         "argv": list(result.command),
-        # What an older runner announced has no line of its own.
+        # What an older runner registered has no line of its own.
         "version": environment.version_text or f"{environment.family} {environment.version}",
         "image": environment.image,
         "reproduce": reproduce(result.command, result.command_environment, environment.image),

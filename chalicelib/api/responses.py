@@ -1,16 +1,32 @@
 """What the API answers: jobs, results, environments and statistics as JSON objects."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from chalicelib.api import expectations
+from chalicelib.api.content_negotiation import OutputFormat
 from chalicelib.api.receipt import receipt
 from chalicelib.models import Environment, Job, Result, RunnerInfo, Status
 from chalicelib.storage.protocol import Counts
 from chalicelib.storage.redis.codec import format_time
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiResponse:
+    """The body that a use case answers with, before it becomes HTTP.
+
+    `id` is the job's or the matrix's, and `ended` says whether that one has ended. Until it has,
+    `form` is JSON, whatever the client asked for.
+    """
+
+    id: str
+    body: Json
+    ended: bool
+    form: OutputFormat = OutputFormat.JSON
 
 
 def accepted(job: Job) -> Json:

@@ -5,7 +5,7 @@ import binascii
 
 from pydantic import BaseModel, ConfigDict
 
-from chalicelib.api.validation import listed, refuse, shown
+from chalicelib.api.validation import invalid, joined, quoted
 from chalicelib.catalog import Catalog, Language, check_file_names
 from chalicelib.errors import SourceTooLarge
 
@@ -32,15 +32,15 @@ def files_of(request: ClientSources, language: Language, catalog: Catalog) -> tu
     """
     given = [name for name in ("source_code", "code", "files") if getattr(request, name) is not None]
     if not given:
-        raise refuse(
+        raise invalid(
             "source_code",
             "`source_code` is missing: send the source there, as `code` (Base64), or as `files`.",
         )
     if len(given) > 1:
-        raise refuse(given[1], f"Send one of `source_code`, `code` and `files`, not {' and '.join(given)}.")
+        raise invalid(given[1], f"Send one of `source_code`, `code` and `files`, not {' and '.join(given)}.")
     if request.files is None:
         if request.main is not None:
-            raise refuse("main", "`main` names one of `files`; leave it out when you send a single source.")
+            raise invalid("main", "`main` names one of `files`; leave it out when you send a single source.")
         source = request.source_code if request.source_code is not None else _decode(request.code or "")
         files, main = {language.default_main: source}, language.default_main
     else:
@@ -57,7 +57,7 @@ def _decode(code: str) -> str:
     try:
         raw = base64.b64decode(code, validate=True)
     except (binascii.Error, ValueError):
-        raise refuse(
+        raise invalid(
             "code", "`code` is not valid Base64 (RFC 4648, with padding); or send it as `source_code`."
         ) from None
     if len(raw) > MAX_SOURCE_BYTES:
@@ -68,17 +68,17 @@ def _decode(code: str) -> str:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         message = f"The source in `code` is not UTF-8: byte {error.start} is 0x{raw[error.start]:02x}."
-        raise refuse("code", message) from None
+        raise invalid("code", message) from None
 
 
 def _main(files: dict[str, str], main: str | None, language: Language) -> str:
     found = _named_main(files, main, language)
     if not language.can_be_main(found):
-        ends = listed(language.source_extensions)
-        but = f" and not in {listed(language.not_sources)}" if language.not_sources else ""
-        raise refuse(
+        ends = joined(language.source_extensions)
+        but = f" and not in {joined(language.not_sources)}" if language.not_sources else ""
+        raise invalid(
             "files" if main is None else "main",
-            f"The main file {shown(found)} is no {language.name} source by its name: "
+            f"The main file {quoted(found)} is no {language.name} source by its name: "
             f"that ends in {ends}{but}.",
         )
     return found
@@ -87,13 +87,13 @@ def _main(files: dict[str, str], main: str | None, language: Language) -> str:
 def _named_main(files: dict[str, str], main: str | None, language: Language) -> str:
     if main is not None:
         if main not in files:
-            raise refuse("main", f"`main` is {shown(main)}, which is not one of `files`.")
+            raise invalid("main", f"`main` is {quoted(main)}, which is not one of `files`.")
         return main
     if len(files) == 1:
         return next(iter(files))
     if language.default_main in files:
         return language.default_main
-    raise refuse(
+    raise invalid(
         "main",
         f"`main` is missing: say which of `files` is the main one (or call it {language.default_main}).",
     )
@@ -101,17 +101,17 @@ def _named_main(files: dict[str, str], main: str | None, language: Language) -> 
 
 def _check_files(files: dict[str, str], language: Language, catalog: Catalog) -> None:
     if not files:
-        raise refuse("files", "`files` is empty: send at least one file.")
+        raise invalid("files", "`files` is empty: send at least one file.")
     problem = check_file_names(list(files))
     if problem:
-        raise refuse("files", problem)
+        raise invalid("files", problem)
     for name in files:
         other = catalog.foreign_source(language, name)
         if other is not None:
             what = f"is a {other.name} source, which a job of language {language.id} does not compile"
-            raise refuse("files", f"{shown(name)} {what}: leave it out.")
+            raise invalid("files", f"{quoted(name)} {what}: leave it out.")
     left_out = catalog.left_out(language, files)
     if left_out is not None:
         project = language.project.file if language.project else ""
         what = f"is in a folder, which {language.name} compiles only with a {project} at the top"
-        raise refuse("files", f"{shown(left_out)} {what}: add one.")
+        raise invalid("files", f"{quoted(left_out)} {what}: add one.")

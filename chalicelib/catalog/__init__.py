@@ -12,7 +12,7 @@ family has yet.
 from chalicelib.catalog.catalog import Catalog
 from chalicelib.catalog.loader import load_catalog, parse_catalog
 from chalicelib.catalog.options import MAX_OPTION_CHARACTERS, MAX_OPTIONS
-from chalicelib.catalog.schema import Compiler, Family, Language, LimitMessage, Standard, version_key
+from chalicelib.catalog.schema import CompilerEntry, Family, Language, LimitMessage, Standard, version_key
 from chalicelib.file_names import (
     MAX_FILE_NAME_BYTES,
     MAX_FILE_NAME_LEVELS,
@@ -26,7 +26,7 @@ __all__ = [
     "MAX_OPTIONS",
     "MAX_OPTION_CHARACTERS",
     "Catalog",
-    "Compiler",
+    "CompilerEntry",
     "Family",
     "Language",
     "LimitMessage",

@@ -4,13 +4,13 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from chalicelib.catalog import command, options
-from chalicelib.catalog.schema import Compiler, Family, Language
+from chalicelib.catalog.schema import CompilerEntry, Family, Language
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import Stage
 
 
 class Catalog:
-    """What could be compiled where its compilers are installed; what *is* there, runners announce.
+    """What could be compiled where its compilers are installed; what *is* there, runners register.
 
     Raises `ValueError` when the parts do not fit together: such a catalogue must not be shipped.
     """
@@ -75,7 +75,7 @@ class Catalog:
     def build_command(
         self,
         language: str,
-        compiler: Compiler | str,
+        compiler: CompilerEntry | str,
         standard: str,
         stage: Stage,
         options: Sequence[str],
@@ -87,11 +87,11 @@ class Catalog:
     ) -> tuple[str, ...]:
         """See `command.build_command`; `InvalidRequest` also for a compiler that is not listed.
 
-        A compiler whose entry leaves its version open is given as what `Compiler.at` made of it.
+        A compiler whose entry leaves its version open is given as what `CompilerEntry.at` made of it.
         """
         found = self.language(language)
         entry = found.compiler(compiler) if found and isinstance(compiler, str) else compiler
-        if found is None or not isinstance(entry, Compiler):
+        if found is None or not isinstance(entry, CompilerEntry):
             raise InvalidRequest(f"There is no compiler {compiler!r} for the language {language!r}.")
         return command.build_command(
             found,
@@ -106,7 +106,7 @@ class Catalog:
             retry=retry,
         )
 
-    def build_environment(self, compiler: Compiler, target: str) -> dict[str, str]:
+    def build_environment(self, compiler: CompilerEntry, target: str) -> dict[str, str]:
         """See `command.build_environment`."""
         return command.build_environment(self.family(compiler.family), compiler, target)
 

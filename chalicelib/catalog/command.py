@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from chalicelib.catalog.options import MAX_OPTIONS, follows_sources, refuse_option
-from chalicelib.catalog.schema import Compiler, Family, Language, Order
+from chalicelib.catalog.schema import CompilerEntry, Family, Language, Order
 from chalicelib.errors import InvalidRequest
 from chalicelib.file_names import check_file_names
 from chalicelib.models import Stage
@@ -61,7 +61,7 @@ def _by_use(order: Order, units: Sequence[str], files: Mapping[str, str]) -> lis
 def build_command(
     language: Language,
     family: Family,
-    compiler: Compiler,
+    compiler: CompilerEntry,
     *,
     standard: str,
     stage: Stage,
@@ -115,7 +115,7 @@ def build_command(
     return tuple(command)
 
 
-def build_environment(family: Family, compiler: Compiler, target: str) -> dict[str, str]:
+def build_environment(family: Family, compiler: CompilerEntry, target: str) -> dict[str, str]:
     """The variables of a run besides those that the sandbox sets."""
     of_target = family.targets[target].environment if target in family.targets else {}
     return {**family.environment, **compiler.environment, **of_target}

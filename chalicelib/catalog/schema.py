@@ -158,7 +158,7 @@ class Official(Entry):
     environment: dict[str, str] = {}
 
 
-class Compiler(Entry):
+class CompilerEntry(Entry):
     """One compiler of one language. It offers the standards up to `newest_standard`.
 
     `command` is the executable's name, and arguments that always come first; `environment` are variables
@@ -186,14 +186,14 @@ class Compiler(Entry):
         """The name to look for on a machine."""
         return self.command[0]
 
-    def in_image(self, image: str) -> "Compiler | None":
+    def in_image(self, image: str) -> "CompilerEntry | None":
         """This entry as it is in that official image; None where it is not one of its own."""
         if self.official is None or image not in self.official.images:
             return None
         changes = {"command": self.official.command, "environment": self.official.environment}
         return self.model_copy(update={**changes, "official": None})
 
-    def at(self, version: tuple[int, ...]) -> "Compiler":
+    def at(self, version: tuple[int, ...]) -> "CompilerEntry":
         """This entry for a compiler of that version: id and standards without anything left open.
 
         Raises `ValueError` for a version that is older than the entry knows.
@@ -265,7 +265,7 @@ class Language(Entry):
     project: Project | None = None
     standards: tuple[Standard, ...]
     self_test: SelfTest
-    compilers: tuple[Compiler, ...]
+    compilers: tuple[CompilerEntry, ...]
 
     def standard(self, name: str) -> Standard | None:
         """The standard of that name or alias, in any case of letters."""
@@ -275,11 +275,11 @@ class Language(Entry):
                 return standard
         return None
 
-    def compiler(self, compiler_id: str) -> Compiler | None:
+    def compiler(self, compiler_id: str) -> CompilerEntry | None:
         """The compiler entry of that id."""
         return next((compiler for compiler in self.compilers if compiler.id == compiler_id), None)
 
-    def standards_of(self, compiler: Compiler) -> tuple[str, ...]:
+    def standards_of(self, compiler: CompilerEntry) -> tuple[str, ...]:
         """Ids of the standards that `compiler` offers, oldest first; none while its version is open."""
         orders = {each.id: each.order for each in self.standards}
         newest, oldest = compiler.newest_standard, compiler.oldest_standard

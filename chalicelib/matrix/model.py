@@ -30,7 +30,7 @@ class Omission(Model):
 
 
 class Matrix(Model):
-    """A matrix that was accepted. `environments` are those of its compilers, as they were announced then."""
+    """A matrix that was accepted. `environments` are those of its compilers, as they were registered then."""
 
     id: str
     language: str

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field
 
 from chalicelib.api import compile_request, expectations, json_body
 from chalicelib.api.source_files import files_of
-from chalicelib.api.validation import listed, refuse, shown
+from chalicelib.api.validation import invalid, joined, quoted
 from chalicelib.catalog import Catalog, Language
 from chalicelib.errors import InvalidRequest, SourceTooLarge
 from chalicelib.matrix.model import Omission
@@ -77,9 +77,9 @@ def make(request: ClientMatrix, catalog: Catalog, environments: Sequence[Environ
     omitted += impossible
     if not cells:
         reasons = " ".join(each.reason for each in omitted[: json_body.MAX_DETAILS])
-        raise refuse("compilers", f"No combination is possible. {reasons}")
+        raise invalid("compilers", f"No combination is possible. {reasons}")
     if len(cells) > MAX_CELLS:
-        raise refuse(
+        raise invalid(
             "compilers",
             f"There would be {len(cells)} cells, and a matrix has at most {MAX_CELLS}: "
             "ask for fewer compilers, standards or targets.",
@@ -185,7 +185,7 @@ def _compilers(wanted: list[str], language: Language, offered: Sequence[Environm
             try:
                 matching = [compile_request.compiler_of(pattern, language, offered)]
             except InvalidRequest as error:
-                raise refuse(field, error.message) from None
+                raise invalid(field, error.message) from None
         found |= {item.id: item for item in matching}
     return list(found.values())
 
@@ -250,7 +250,7 @@ def _chosen(
 def _patterns(field: str, wanted: list[str]) -> Iterable[tuple[str, str]]:
     """Each pattern with the path of its field; "all" is a glob like any other."""
     if not wanted:
-        raise refuse(field, f"`{field}` is empty: name at least one, or leave it out.")
+        raise invalid(field, f"`{field}` is empty: name at least one, or leave it out.")
     for number, pattern in enumerate(wanted):
         name = pattern.strip().lower()
         yield f"{field}.{number}", "*" if name == _ALL else name
@@ -267,6 +267,6 @@ def _matches(name: str, pattern: str) -> bool:
 
 def _nothing(field: str, pattern: str, what: str, language: Language, known: Sequence[str]) -> InvalidRequest:
     article = "matches no" if _is_glob(pattern) else "is not a"
-    return refuse(
-        field, f"{shown(pattern)} {article} {what} for {language.name} here; available are {listed(known)}."
+    return invalid(
+        field, f"{quoted(pattern)} {article} {what} for {language.name} here; available are {joined(known)}."
     )

@@ -7,10 +7,10 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from chalicelib.answers import Answer
 from chalicelib.api import compile_request
-from chalicelib.api.content_negotiation import Format
-from chalicelib.api.validation import refuse, shown
+from chalicelib.api.content_negotiation import OutputFormat
+from chalicelib.api.responses import ApiResponse
+from chalicelib.api.validation import invalid, quoted
 from chalicelib.catalog import Catalog
 from chalicelib.errors import MatrixNotFound, StoreError
 from chalicelib.ids import is_id, new_id
@@ -27,7 +27,7 @@ _CHUNK = 8
 
 
 class MatrixService:
-    """All use cases of matrices over one store. `offered` gives what was announced, or raises `NotReady`."""
+    """All use cases of matrices over one store. `offered` gives what was registered, or raises `NotReady`."""
 
     def __init__(
         self, store: JobStore, catalog: Catalog, offered: Callable[[], tuple[Environment, ...]]
@@ -41,8 +41,8 @@ class MatrixService:
         body: bytes,
         wait_seconds: float = 0.0,
         after: int | None = None,
-        form: Format = Format.JSON,
-    ) -> Answer:
+        form: OutputFormat = OutputFormat.JSON,
+    ) -> ApiResponse:
         """Accepts a matrix: all of its jobs, or none. Waits as `fetch` does, counted from now."""
         deadline = time.monotonic() + wait_seconds
         client_matrix = plan.parse(body)
@@ -67,43 +67,45 @@ class MatrixService:
                 return self._answer(matrix, remaining_seconds, after, form)
             except StoreError:
                 pass  # the matrix is stored: who heard an error now would submit it again
-        return Answer(matrix.id, self._report(matrix, [Status.QUEUED] * len(jobs)), ended=False)
+        return ApiResponse(matrix.id, self._report(matrix, [Status.QUEUED] * len(jobs)), ended=False)
 
     def fetch(
         self,
         matrix_id: str,
         wait_seconds: float = 0.0,
         after: int | None = None,
-        form: Format = Format.JSON,
-    ) -> Answer:
+        form: OutputFormat = OutputFormat.JSON,
+    ) -> ApiResponse:
         """What there is, once more than `after` cells have ended (None: all), or after `wait_seconds`."""
         return self._answer(self._found(matrix_id), wait_seconds, after, form)
 
-    def cancel(self, matrix_id: str) -> Answer:
+    def cancel(self, matrix_id: str) -> ApiResponse:
         """Cancels every cell that has not ended. The answer is that of `fetch`."""
         matrix = self._found(matrix_id)
         statuses = self._store.wait_all(_job_ids(matrix), 0, 0.0)
         for cell, status in zip(matrix.cells, statuses, strict=True):
             if status is not None and not status.terminal:
                 self._store.cancel(cell.job_id)
-        return self._answer(matrix, 0.0, None, Format.JSON)
+        return self._answer(matrix, 0.0, None, OutputFormat.JSON)
 
     def _found(self, matrix_id: str) -> Matrix:
         matrix = self._store.get_matrix(matrix_id) if is_id(matrix_id) else None
         if matrix is None:
             raise MatrixNotFound(
-                f"There is no matrix {shown(matrix_id)}: its id is wrong, or its time to live is over."
+                f"There is no matrix {quoted(matrix_id)}: its id is wrong, or its time to live is over."
             )
         return matrix
 
-    def _answer(self, matrix: Matrix, wait_seconds: float, after: int | None, form: Format) -> Answer:
+    def _answer(
+        self, matrix: Matrix, wait_seconds: float, after: int | None, form: OutputFormat
+    ) -> ApiResponse:
         size = len(matrix.cells)
         wanted = size if after is None else min(after + 1, size)
         statuses = self._store.wait_all(_job_ids(matrix), wanted, wait_seconds)
         ended = all(status is None or status.terminal for status in statuses)
-        if ended and form is Format.SARIF:
-            return Answer(matrix.id, self._sarif(matrix, statuses), ended=True, form=form)
-        return Answer(matrix.id, self._report(matrix, statuses), ended=ended)
+        if ended and form is OutputFormat.SARIF:
+            return ApiResponse(matrix.id, self._sarif(matrix, statuses), ended=True, form=form)
+        return ApiResponse(matrix.id, self._report(matrix, statuses), ended=ended)
 
     def _report(self, matrix: Matrix, statuses: Sequence[Status | None]) -> dict[str, object]:
         report = Report(matrix, statuses)
@@ -162,6 +164,6 @@ def parse_after(given: Sequence[str]) -> int | None:
     text = given[-1]
     if len(given) == 1 and re.fullmatch(r"[0-9]{1,2}", text) and int(text) < plan.MAX_CELLS:
         return int(text)
-    raise refuse(
-        "after", f"`after` is one number of cells from 0 to {plan.MAX_CELLS - 1}, not {shown(text)}."
+    raise invalid(
+        "after", f"`after` is one number of cells from 0 to {plan.MAX_CELLS - 1}, not {quoted(text)}."
     )

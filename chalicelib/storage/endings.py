@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from chalicelib.api.validation import refuse
+from chalicelib.api.validation import invalid
 from chalicelib.errors import InvalidRequest, QueueFull
 from chalicelib.models import Reason, Result, RunnerInfo, Status, Totals
 
@@ -52,7 +52,7 @@ def never_fits(wanted: int, queue_size: int) -> InvalidRequest:
     message = (
         f"The matrix has {wanted} cells, and here no more than {queue_size} jobs may wait: ask for fewer."
     )
-    return refuse("compilers", message)
+    return invalid("compilers", message)
 
 
 def retry_after_seconds(

@@ -184,7 +184,7 @@ class MemoryStore:
             return None
         return record
 
-    def heartbeat(self, runner: str, claims: Sequence[Claim]) -> frozenset[str]:
+    def renew(self, runner: str, claims: Sequence[Claim]) -> frozenset[str]:
         with self._changed:
             lost = set()
             for claim in claims:
@@ -274,14 +274,14 @@ class MemoryStore:
             age = 0.0 if since is None else max(0.0, self._clock() - since)
             return Counts(by_status, Totals.of(self._totals), oldest_queued_seconds=age)
 
-    def announce(self, runner: RunnerInfo, environments: Sequence[Environment], ttl_seconds: float) -> None:
+    def register(self, runner: RunnerInfo, environments: Sequence[Environment], ttl_seconds: float) -> None:
         with self._changed:
-            self._runners.announce(runner, environments, ttl_seconds)
+            self._runners.register(runner, environments, ttl_seconds)
             self._changed.notify_all()
 
-    def withdraw(self, runner_id: str) -> None:
+    def unregister(self, runner_id: str) -> None:
         with self._changed:
-            self._runners.withdraw(runner_id)
+            self._runners.unregister(runner_id)
 
     def runners(self) -> tuple[RunnerInfo, ...]:
         with self._changed:

@@ -52,7 +52,7 @@ class SweepReport:
     discarded: int = 0
 
     @property
-    def mended(self) -> int:
+    def fixed(self) -> int:
         """Jobs that the sweep had to touch."""
         return self.requeued + self.finished + self.exhausted + self.discarded
 
@@ -69,7 +69,7 @@ class JobStore(Protocol):
       nothing of the job is stored. Once it returned, the job will end, whatever dies.
     - **Order.** Jobs are handed out in order of submission. A job that comes back (its runner
       died or handed it back) goes to the end.
-    - **Claim** gives a job to exactly one runner, for as long as `heartbeat` renews the lease:
+    - **Claim** gives a job to exactly one runner, for as long as `renew` renews the lease:
       at least every `lease` seconds. After that the job comes back and its next claim has a
       higher token. After `max_attempts` claims that were not handed back it ends in `error`.
     - **End.** A job ends once: by `complete`, by `cancel`, or by the sweep when its attempts are
@@ -132,7 +132,7 @@ class JobStore(Protocol):
         """
         ...
 
-    def heartbeat(self, runner: str, claims: Sequence[Claim]) -> frozenset[str]:
+    def renew(self, runner: str, claims: Sequence[Claim]) -> frozenset[str]:
         """Renews the leases of `claims`. Returns the ids that are no longer this runner's."""
         ...
 
@@ -170,22 +170,22 @@ class JobStore(Protocol):
         """Jobs per status and totals, at one moment."""
         ...
 
-    def announce(self, runner: RunnerInfo, environments: Sequence[Environment], ttl_seconds: float) -> None:
+    def register(self, runner: RunnerInfo, environments: Sequence[Environment], ttl_seconds: float) -> None:
         """Says for `ttl_seconds` that a runner lives and what it offers."""
         ...
 
-    def withdraw(self, runner_id: str) -> None:
-        """Takes a runner's announcement back (its environments stay known)."""
+    def unregister(self, runner_id: str) -> None:
+        """Takes a runner's registration back (its environments stay known)."""
         ...
 
     def runners(self) -> tuple[RunnerInfo, ...]:
-        """The runners whose announcement has not run out, by id."""
+        """The runners whose registration has not run out, by id."""
         ...
 
     def environments(self) -> tuple[Environment, ...]:
         """What the living runners offer, without doubles, by language and id.
 
-        When no runner lives: what was announced last, so that jobs can be accepted
+        When no runner lives: what was registered last, so that jobs can be accepted
         for runners that are about to start.
         """
         ...

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from chalicelib.catalog import Catalog, Compiler
+from chalicelib.catalog import Catalog, CompilerEntry
 from chalicelib.models import Environment
 from runner.sandbox.base import Limits, Sandbox
 from runner.toolchains.model import Toolchains
@@ -166,7 +166,7 @@ def check_record(
         raise RecordUnfit(f"these are not the files that were tested: {', '.join(changed)}")
 
 
-def _entry(catalog: Catalog, passed: _Passed) -> Compiler:
+def _entry(catalog: Catalog, passed: _Passed) -> CompilerEntry:
     """The catalogue's entry that a compiler was found by, made for its version."""
     environment = passed.environment
     language = catalog.language(environment.language)

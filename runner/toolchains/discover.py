@@ -6,7 +6,7 @@ does, or when nothing matches a pattern (over ``language/id``). What passed is r
 
 A start takes the record's word when it fits, and then lets the newest compiler of each family compile its
 good program, since hosts differ in what they can start. A family that fails is tested in full, and without a
-record that fits all of them are: nothing is announced that has not passed.
+record that fits all of them are: nothing is registered that has not passed.
 """
 
 import logging

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from chalicelib.catalog import Compiler
+from chalicelib.catalog import CompilerEntry
 from chalicelib.models import Environment
 
 _ARCHITECTURES = {"amd64": "x86_64", "aarch64": "arm64", "armv7l": "arm"}
@@ -18,7 +18,7 @@ _SYSTEMS = {"darwin": "macos", "win32": "windows"}
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """A compiler of the catalogue that is not announced. `installed` says that it is there but failed."""
+    """A compiler of the catalogue that is not registered. `installed` says that it is there but failed."""
 
     language: str
     compiler: str
@@ -33,17 +33,17 @@ class Toolchains:
     environments: tuple[Environment, ...]
     unavailable: tuple[Unavailable, ...] = ()
     # The catalogue's entry behind each environment, by language and id: made for the version found.
-    entries: Mapping[tuple[str, str], Compiler] = field(default_factory=dict)
+    entries: Mapping[tuple[str, str], CompilerEntry] = field(default_factory=dict)
 
     def environment(self, language: str, compiler: str) -> Environment | None:
-        """The announced environment of that compiler of that language."""
+        """The registered environment of that compiler of that language."""
         for environment in self.environments:
             if (environment.language, environment.id) == (language, compiler):
                 return environment
         return None
 
-    def entry(self, environment: Environment) -> Compiler:
-        """The catalogue's entry behind an announced environment."""
+    def entry(self, environment: Environment) -> CompilerEntry:
+        """The catalogue's entry behind a registered environment."""
         return self.entries[environment.language, environment.id]
 
 

@@ -4,7 +4,7 @@ Each is asked for its version and then put to its self-test, in the sandbox that
 the jobs: a good program must compile and a bad one be rejected with an error at the
 expected line. The bad one is compiled in the newest standard that the catalogue claims, so a
 wrong claim shows here, not as a wrong verdict. A target besides the host's own is offered when the
-good program passes every offered stage for it. What fails is not announced; the reason is
+good program passes every offered stage for it. What fails is not registered; the reason is
 kept for the log. Nothing here is specific to a language.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from chalicelib.catalog import Catalog, Compiler, Family, Language, version_key
+from chalicelib.catalog import Catalog, CompilerEntry, Family, Language, version_key
 from chalicelib.models import Environment, Severity, Stage, Verdict
 from runner.diagnostics import parse
 from runner.sandbox.base import Limits, Sandbox, SandboxError, SandboxResult
@@ -56,7 +56,7 @@ def probe_toolchains(
     are in, if they are in one. `families`, where given, are the only ones that are tried.
     """
 
-    def probe(language: Language, compiler: Compiler) -> "_Found | Unavailable":
+    def probe(language: Language, compiler: CompilerEntry) -> "_Found | Unavailable":
         if find_executable(compiler.executable) is None:
             reason = f"{compiler.executable} is not on the PATH."
             return Unavailable(language.id, compiler.id, reason, installed=False)
@@ -93,7 +93,7 @@ def probe_toolchains(
 
 
 def prove(
-    catalog: Catalog, sandbox: Sandbox, limits: Limits, environment: Environment, entry: Compiler
+    catalog: Catalog, sandbox: Sandbox, limits: Limits, environment: Environment, entry: CompilerEntry
 ) -> str:
     """Why the good program does not compile with a compiler that has passed before; empty when it does."""
     language = catalog.language(environment.language)
@@ -108,10 +108,10 @@ def prove(
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A compiler that passed: what is announced, and its entry of the catalogue, made for its version."""
+    """A compiler that passed: what is registered, and its entry of the catalogue, made for its version."""
 
     environment: Environment
-    entry: Compiler
+    entry: CompilerEntry
 
 
 class _Probe:
@@ -123,7 +123,7 @@ class _Probe:
         sandbox: Sandbox,
         limits: Limits,
         language: Language,
-        compiler: Compiler,
+        compiler: CompilerEntry,
         image: str = "",
         wanted: Sequence[str] = (),
     ) -> None:

@@ -32,13 +32,13 @@ def test_cancelling_a_queued_job_ends_it(store: JobStore) -> None:
 
 
 def test_cancelling_a_running_job_takes_it_from_its_runner(store: JobStore) -> None:
-    """The runner learns it from its next heartbeat, and its late result is refused."""
+    """The runner learns it from its next renewal, and its late result is refused."""
     job = make_job()
     store.submit(job)
     claim = claim_one(store)
-    assert store.heartbeat("runner-a", [claim]) == frozenset()
+    assert store.renew("runner-a", [claim]) == frozenset()
     assert store.cancel(job.id) is Status.CANCELLED
-    assert store.heartbeat("runner-a", [claim]) == {job.id}
+    assert store.renew("runner-a", [claim]) == {job.id}
     assert not store.complete(claim, make_result(job.id))
     result = store.get_result(job.id)
     assert result is not None and result.reason is Reason.CANCELLED
@@ -94,7 +94,7 @@ def test_a_job_handed_back_is_served_at_once_and_its_attempt_does_not_count(stor
     assert (second.job.id, second.attempts) == (job.id, 1)
     assert second.token > first.token
     assert not store.complete(first, make_result(job.id))
-    assert store.heartbeat("runner-a", [first]) == {job.id}
+    assert store.renew("runner-a", [first]) == {job.id}
     assert store.complete(second, make_result(job.id, stdout="second"))
     result = store.get_result(job.id)
     assert result is not None and result.stdout == "second"
@@ -109,7 +109,7 @@ def test_a_silent_runners_job_comes_back_and_its_late_result_is_refused(stores: 
     sweep_until(store, lambda: status_of(store, job) is Status.QUEUED)
     second = claim_one(store, "runner-b")
     assert (second.job.id, second.attempts) == (job.id, 2)
-    assert store.heartbeat("runner-a", [first]) == {job.id}
+    assert store.renew("runner-a", [first]) == {job.id}
     assert not store.complete(first, make_result(job.id, stdout="late"))
     assert store.complete(second, make_result(job.id, stdout="second"))
     assert not store.complete(first, make_result(job.id, stdout="late"))
@@ -126,7 +126,7 @@ def test_a_renewed_lease_is_kept(stores: MakeStore) -> None:
     claim = claim_one(store)
     end = time.monotonic() + 3 * LEASE_SECONDS
     while time.monotonic() < end:
-        assert store.heartbeat("runner-a", [claim]) == frozenset()
+        assert store.renew("runner-a", [claim]) == frozenset()
         store.sweep()
         time.sleep(LEASE_SECONDS / 10)
     assert store.complete(claim, make_result(job.id))

@@ -244,29 +244,29 @@ def test_jobs_and_results_expire(stores: MakeStore) -> None:
     assert nothing_to_claim(store)
 
 
-def test_runners_and_environments_are_known_while_announced(store: JobStore) -> None:
-    """An announcement is seen until it runs out; what was offered last is remembered."""
+def test_runners_and_environments_are_known_while_registered(store: JobStore) -> None:
+    """An registration is seen until it runs out; what was offered last is remembered."""
     gcc, clang = make_environment(), make_environment(id="clang-16", family="clang")
     first, second = make_runner(), make_runner()
     assert store.environments() == ()
-    store.announce(first, [gcc], 30)
-    store.announce(second, [clang, gcc], 30)
+    store.register(first, [gcc], 30)
+    store.register(second, [clang, gcc], 30)
     assert store.runners() == (first, second)
     assert store.environments() == (clang, gcc)
-    store.announce(second, [clang, gcc], 0.2)
+    store.register(second, [clang, gcc], 0.2)
     sweep_until(store, lambda: store.runners() == (first,))
     assert store.environments() == (gcc,)
-    store.withdraw(first.id)
+    store.unregister(first.id)
     assert store.runners() == ()
     assert gcc in store.environments()
 
 
-def test_a_newer_announcement_replaces_the_older(store: JobStore) -> None:
+def test_a_newer_registration_replaces_the_older(store: JobStore) -> None:
     """A runner's latest word counts, once."""
     runner = make_runner()
-    store.announce(runner, [make_environment()], 30)
+    store.register(runner, [make_environment()], 30)
     busier = runner.model_copy(update={"active_workers": 4})
-    store.announce(busier, [make_environment()], 30)
+    store.register(busier, [make_environment()], 30)
     assert store.runners() == (busier,)
 
 

@@ -262,7 +262,7 @@ def test_ctrl_c_lets_a_runner_finish_or_hand_back_its_job(
     runner = stack.enter_context(ReadmeRunner(command, copy, tmp_path, REDIS_ADDR=clean_redis.address))
     store = RedisStore(make_settings(redis_enabled=True, redis_addr=clean_redis.address))
     stack.callback(store.close)
-    runner.wait_for(lambda: bool(store.environments()), "an announcement")
+    runner.wait_for(lambda: bool(store.environments()), "a registration")
     compiler = next(each for each in store.environments() if (each.language, each.family) == ("cpp", "gcc"))
     job = make_job(
         request=make_request(slow_cpp(3), compiler=compiler.id, standard=compiler.default_standard)

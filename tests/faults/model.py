@@ -87,11 +87,11 @@ class Machine(RuleBasedStateMachine):
         assert claim.attempts == job.attempts
 
     @rule(job_id=jobs)
-    def heartbeat(self, job_id: str) -> None:
+    def renew(self, job_id: str) -> None:
         """A valid claim is renewed."""
         job = self.expected.get(job_id)
         if job and job.claim:
-            assert self.store.heartbeat("runner", [job.claim]) == frozenset()
+            assert self.store.renew("runner", [job.claim]) == frozenset()
 
     @rule(job_id=jobs, verdict=st.sampled_from([Verdict.COMPILES, Verdict.REJECTED]))
     def complete(self, job_id: str, verdict: Verdict) -> None:
@@ -161,7 +161,7 @@ class Machine(RuleBasedStateMachine):
             return  # a job that expired under its runner is nobody's business: either answer will do
         if job.status in (Status.COMPLETED, Status.FAILED):
             return  # may be the very claim that ended it: repeating that is allowed, see the contract
-        assert self.store.heartbeat("runner", [claim]) == {claim.job.id}
+        assert self.store.renew("runner", [claim]) == {claim.job.id}
         assert not self.store.release(claim)
         assert not self.store.complete(claim, make_result(claim.job.id, stdout="late"))
 

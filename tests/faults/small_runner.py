@@ -28,7 +28,7 @@ from chalicelib.storage.redis.scripts import Argument, Script
 from chalicelib.storage.redis.store import RedisStore
 from runner import worker
 from runner.bootstrap import build_runner, limits_of, open_sandbox
-from runner.executor import Compiler
+from runner.executor import JobExecutor
 from runner.toolchains.probe import probe_toolchains
 
 
@@ -79,7 +79,7 @@ class FailingStore(RedisStore):
         return delivery
 
 
-class FailingCompiler(Compiler):
+class FailingCompiler(JobExecutor):
     """The real compiler, which is fatal for some sources, or for its runner in the middle of a compile."""
 
     def compile(

@@ -106,12 +106,12 @@ def try_claim(setting: Setting) -> None:
     ended_once(setting, job.id, Status.COMPLETED)
 
 
-def try_heartbeat(setting: Setting) -> None:
+def try_renew(setting: Setting) -> None:
     """Heartbeat, cut: the lease is kept."""
     job = make_job()
     setting.straight.submit(job)
     claim = claimed(setting.straight)
-    assert again_until_done(lambda: setting.cut.heartbeat("runner", [claim])) == frozenset()
+    assert again_until_done(lambda: setting.cut.renew("runner", [claim])) == frozenset()
     assert setting.straight.complete(claim, make_result(job.id))
     ended_once(setting, job.id, Status.COMPLETED)
 
@@ -146,7 +146,7 @@ def try_release(setting: Setting) -> None:
 OPERATIONS = {
     "submit": try_submit,
     "claim": try_claim,
-    "heartbeat": try_heartbeat,
+    "renew": try_renew,
     "complete": try_complete,
     "cancel": try_cancel,
     "release": try_release,

@@ -44,7 +44,7 @@ def test_without_memory_submit_is_refused_and_running_jobs_still_end(
     server = start_redis(maxmemory="12mb", policy="noeviction")
     redis: Any = server.admin
     store = RedisStore(make_settings(redis_enabled=True, redis_addr=server.address))
-    store.announce(make_runner(), [make_environment()], 600)
+    store.register(make_runner(), [make_environment()], 600)
     running, waiting, cancelled = make_job(), make_job(), make_job()
     with ApiProcess(server.environment()) as api:
         for job in (running, waiting, cancelled):

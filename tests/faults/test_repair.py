@@ -78,7 +78,7 @@ def test_every_job_ends_after_the_loss_of(clean_redis: RedisServer, store: Redis
         store.submit(job)
     dead, alive = claimed(store), claimed(store)
     LOSSES[loss](redis)
-    store.heartbeat("first runner", [alive])
+    store.renew("first runner", [alive])
 
     def all_ended() -> bool:
         # Clients ask for their jobs; that is one of the ways in which a loss is noticed.
@@ -90,13 +90,13 @@ def test_every_job_ends_after_the_loss_of(clean_redis: RedisServer, store: Redis
         result = store.get_result(job.id)
         assert result is not None
         assert result.compiled
-    assert store.heartbeat("first runner", [dead]) == {dead.job.id}
+    assert store.renew("first runner", [dead]) == {dead.job.id}
 
 
 def test_a_living_runner_keeps_its_job_when_the_stream_is_lost(
     clean_redis: RedisServer, store: RedisStore
 ) -> None:
-    """The owner's next heartbeats make the entry again; nobody else gets the job."""
+    """The owner's next renewals make the entry again; nobody else gets the job."""
     redis: Any = clean_redis.admin
     job = make_job()
     store.submit(job)
@@ -104,7 +104,7 @@ def test_a_living_runner_keeps_its_job_when_the_stream_is_lost(
     redis.delete("job:stream")
     end = time.monotonic() + 3 * LEASE_SECONDS
     while time.monotonic() < end:
-        assert store.heartbeat("first runner", [claim]) == frozenset()
+        assert store.renew("first runner", [claim]) == frozenset()
         store.sweep()
         assert store.claim("another", 0.02) is None
     assert store.complete(claim, make_result(job.id))

@@ -1,4 +1,4 @@
-"""Any order of submit, claim, heartbeat, complete, hand back, cancel, crash, recover and expire.
+"""Any order of submit, claim, renewal, complete, hand back, cancel, crash, recover and expire.
 
 Hypothesis drives a store and its model (model.py) side by side. After every step each living id is in
 exactly one status, the one that the model says; what a store answers is what the model expects.

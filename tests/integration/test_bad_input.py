@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.api import announce, contents, error_of
+from tests.support.api import contents, error_of, register
 from tests.support.bad_input import CASES, GOOD, TABLES
 from tests.support.processes import HOST, ApiProcess
 from tests.support.servers import RedisServer
@@ -26,7 +26,7 @@ REFUSED_WITHIN_SECONDS = 10.0
 def api(redis_server: RedisServer) -> Iterator[ApiProcess]:
     """One API over an empty Redis in which a runner offers gcc-12 and clang-16."""
     redis_server.admin.flushall()
-    announce(redis_server)
+    register(redis_server)
     with ApiProcess(redis_server.environment()) as process:
         yield process
 
@@ -35,7 +35,7 @@ def api(redis_server: RedisServer) -> Iterator[ApiProcess]:
 def nothing_stored(api: ApiProcess, redis_server: RedisServer) -> Iterator[None]:
     """Redis holds exactly the same after the test as before it; and the API says nothing of a traceback."""
     before, said = contents(redis_server), len(api.log())
-    assert before, "the announcement is there"
+    assert before, "the registration is there"
     yield
     assert contents(redis_server) == before
     assert "Traceback" not in api.log()[said:]

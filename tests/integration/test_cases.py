@@ -97,7 +97,7 @@ def test_there_are_cases_for_every_language_and_for_every_compiler_here() -> Non
 
 # Two hundred compilations: a busy machine takes several times what a quiet one does.
 @pytest.mark.timeout(600)
-def test_every_announced_standard_is_one_that_the_compiler_takes() -> None:
+def test_every_registered_standard_is_one_that_the_compiler_takes() -> None:
     """A plain program compiles in each standard of each compiler: no standard is only claimed."""
     real = real_compilers()
 

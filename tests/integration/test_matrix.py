@@ -31,7 +31,7 @@ int main() { return twice(0); }
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[ApiProcess]:
-    """The API as `make run` starts it, once its compilers are announced.
+    """The API as `make run` starts it, once its compilers are registered.
 
     Where none ever is, the machine has no sandbox or no compiler, and the log says what.
     """

@@ -89,7 +89,7 @@ def test_a_redis_that_hangs_is_answered_for_within_five_seconds(start_redis: typ
     """Redis accepts connections and says nothing (SIGSTOP): 503 in time, also on a pooled connection."""
     server = start_redis()
     store = RedisStore(make_settings(redis_enabled=True, redis_addr=server.address))
-    store.announce(make_runner(), [make_environment()], 60)
+    store.register(make_runner(), [make_environment()], 60)
     with ApiProcess(server.environment()) as api:
         assert api.call("GET", "/ready").status == 200
         server.pause()

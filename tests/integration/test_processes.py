@@ -25,7 +25,7 @@ def test_an_api_that_is_killed_starts_again_on_its_port(clean_redis: RedisServer
 
 
 def test_a_runner_is_ready_when_the_helper_returns(clean_redis: RedisServer) -> None:
-    """The runner has announced itself, SIGTERM ends it with code 0, and its second life is awaited anew."""
+    """The runner has registered, SIGTERM ends it with code 0, and its second life is awaited anew."""
     with RunnerProcess(clean_redis.environment() | {"MAX_WORKERS": "1"}) as runner:
         assert runner.stop() == 0
         runner.start()

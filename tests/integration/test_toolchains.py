@@ -76,11 +76,11 @@ newest_standard = "c++23"
 _KILLED = ("sh", "-c", "kill -9 $$")
 
 
-def test_every_installed_compiler_of_the_catalogue_is_announced() -> None:
+def test_every_installed_compiler_of_the_catalogue_is_registered() -> None:
     """What jobs can call passes its self-test; what is missing has a reason, and probing is quick."""
     real = real_compilers()
     print(f"probed {len(real.toolchains.environments)} compilers in {real.probe_seconds:.2f} s")
-    announced = {(language, entry.executable) for (language, _), entry in real.toolchains.entries.items()}
+    registered = {(language, entry.executable) for (language, _), entry in real.toolchains.entries.items()}
     installed = {
         (language.id, compiler.executable)
         for language in real.catalog.languages
@@ -93,7 +93,7 @@ def test_every_installed_compiler_of_the_catalogue_is_announced() -> None:
     # Releases before 1.70 look for themselves in /proc, which jobs do not have.
     excused = {key for key, reason in failed.items() if key[0] == "rust" and "/proc" in reason}
     assert set(failed) == excused, failed
-    assert announced == {each for each in installed if each[0] not in {language for language, _ in excused}}
+    assert registered == {each for each in installed if each[0] not in {language for language, _ in excused}}
     assert all(each.reason for each in real.toolchains.unavailable)
     assert real.probe_seconds < _PROBE_SECONDS
 
@@ -114,7 +114,7 @@ def test_an_environment_says_what_the_compiler_itself_says() -> None:
         assert environment.default_standard in environment.standards
 
 
-def test_a_compiler_that_accepts_everything_is_not_announced() -> None:
+def test_a_compiler_that_accepts_everything_is_not_registered() -> None:
     """Without the bad program's rejection a compiler is not trusted."""
     real = real_compilers()
     catalog = parse_catalog({"cpp.toml": _only(_GCC_12)}, catalog_texts().families)
@@ -125,7 +125,7 @@ def test_a_compiler_that_accepts_everything_is_not_announced() -> None:
     assert "bad program" in toolchains.unavailable[0].reason
 
 
-def test_a_compiler_that_accepts_nothing_is_not_announced() -> None:
+def test_a_compiler_that_accepts_nothing_is_not_registered() -> None:
     """Without the good program's success a compiler is not trusted."""
     real = real_compilers()
     catalog = parse_catalog({"cpp.toml": _only(_GCC_12)}, catalog_texts().families)
@@ -136,7 +136,7 @@ def test_a_compiler_that_accepts_nothing_is_not_announced() -> None:
 
 
 def test_a_standard_that_the_compiler_does_not_know_is_found_out() -> None:
-    """A catalogue that claims a standard too many costs an announcement, not a user's verdict."""
+    """A catalogue that claims a standard too many costs a registration, not a user's verdict."""
     real = real_compilers()
     claimed = _GCC_12.replace('newest_standard = "c++23"', 'newest_standard = "c++26"')
     catalog = parse_catalog({"cpp.toml": _only(claimed)}, catalog_texts().families)
@@ -146,7 +146,7 @@ def test_a_standard_that_the_compiler_does_not_know_is_found_out() -> None:
 
 
 def test_a_new_version_is_one_entry() -> None:
-    """An entry under a new id for an installed executable is announced with no change of code."""
+    """An entry under a new id for an installed executable is registered with no change of code."""
     real = real_compilers()
     catalog = parse_catalog(
         {"cpp.toml": _only(_GCC_12.replace('"gcc-12"', '"gcc-99"', 1))}, catalog_texts().families
@@ -195,7 +195,7 @@ requires = "/usr/no/such/headers"
         compile_request.resolve(asked, catalog, toolchains.environments)
 
 
-def test_a_compiler_that_only_says_its_version_is_not_announced() -> None:
+def test_a_compiler_that_only_says_its_version_is_not_registered() -> None:
     """A program that answers --version and always succeeds is found out by the bad program alone."""
     real = real_compilers()
     catalog = parse_catalog({"cpp.toml": _only(_GCC_12)}, catalog_texts().families)
@@ -206,7 +206,7 @@ def test_a_compiler_that_only_says_its_version_is_not_announced() -> None:
 
 
 def test_a_compiler_that_was_killed_once_in_its_self_test_is_tried_again() -> None:
-    """A bad moment of the host costs no stage: they are announced for as long as the runner lives."""
+    """A bad moment of the host costs no stage: they are registered for as long as the runner lives."""
     real = real_compilers()
     catalog = parse_catalog({"cpp.toml": _only(_GCC_12)}, catalog_texts().families)
     toolchains = probe_toolchains(catalog, _Rewriting(real.sandbox, {"-x": _KILLED}, times=1), real.limits)
@@ -214,7 +214,7 @@ def test_a_compiler_that_was_killed_once_in_its_self_test_is_tried_again() -> No
     assert environment.stages == (Stage.SYNTAX, Stage.COMPILE, Stage.LINK)
 
 
-def test_a_compiler_whose_self_test_is_always_killed_is_not_announced_without_a_stage() -> None:
+def test_a_compiler_whose_self_test_is_always_killed_is_not_registered_without_a_stage() -> None:
     """What says nothing about the compiler does not pass for a missing linker: the reason is told instead."""
     real = real_compilers()
     catalog = parse_catalog({"cpp.toml": _only(_GCC_12)}, catalog_texts().families)

@@ -6,7 +6,7 @@ Without the targets besides this machine's own, each of which costs a probe.
 from functools import cache
 from pathlib import Path
 
-from chalicelib.catalog import Catalog, Compiler, load_catalog
+from chalicelib.catalog import Catalog, CompilerEntry, load_catalog
 from runner.sandbox.base import Sandbox
 from runner.sandbox.host_paths import COMPILERS, find_compiler
 from runner.sandbox.limits import default_limits
@@ -22,7 +22,7 @@ _ONLY_IN_THE_IMAGE = ("rust",)
 _probed: dict[tuple[int, str, str], Toolchains] = {}
 
 
-def newest_here(language: str, family: str = "*") -> Compiler | None:
+def newest_here(language: str, family: str = "*") -> CompilerEntry | None:
     """The last of the catalogue's compilers of a language, or of one family of it, that this host has."""
     found = load_catalog().language(language)
     assert found is not None, language

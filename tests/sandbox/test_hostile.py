@@ -22,7 +22,7 @@ from chalicelib.api.compile_request import parse, resolve
 from chalicelib.catalog import Catalog, check_file_names, load_catalog
 from chalicelib.errors import RequestError
 from chalicelib.models import CompileRequest, Reason, Result, Verdict
-from runner.executor import Compiler
+from runner.executor import JobExecutor
 from runner.sandbox.base import Sandbox, SandboxError, SandboxResult
 from runner.sanitize import clean_text
 from runner.toolchains.model import Toolchains
@@ -149,7 +149,7 @@ def test_a_hostile_job_gets_its_verdict_and_nothing_else(
         request = case.request(compiler, environment.default_standard, hidden.paths)
         if case.encoding != "utf-8":
             return _around_the_request(sandbox, case, request, environment.family)
-        return Compiler(sandbox, load_catalog(), toolchains, case.limits_of()).compile(case.id, request)
+        return JobExecutor(sandbox, load_catalog(), toolchains, case.limits_of()).compile(case.id, request)
 
     compilers = [pick(compiler) for compiler in case.compilers]
     before = Leftovers.look()
@@ -219,7 +219,7 @@ def test_a_dangerous_option_is_refused_by_the_api_and_by_the_runner(
         case = Case(id=entry.id, claim="", verdict=Verdict.COMPILES, files={"main.c": "int x;\n"})
         request = case.request(compiler, environment.default_standard, {})
         request = request.model_copy(update={"options": tuple(options), "stage": entry.stage})
-        result = Compiler(_NeverRun(), catalog, toolchains, LIMITS).compile(entry.id, request)
+        result = JobExecutor(_NeverRun(), catalog, toolchains, LIMITS).compile(entry.id, request)
         assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, Reason.INFRASTRUCTURE)
         assert "cannot be compiled as it was stored" in result.error
 
@@ -277,7 +277,7 @@ def test_a_hostile_file_name_is_refused_by_the_api_and_by_the_runner(
     assert environment is not None
     case = Case(id="name", claim="", verdict=Verdict.COMPILES, files={"main.c": "int x;\n", name: "int y;\n"})
     request = case.request(environment.id, environment.default_standard, {})
-    result = Compiler(_NeverRun(), load_catalog(), toolchains, LIMITS).compile("name", request)
+    result = JobExecutor(_NeverRun(), load_catalog(), toolchains, LIMITS).compile("name", request)
     assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, Reason.INFRASTRUCTURE)
 
 

@@ -2,7 +2,7 @@
 
 As test_false_verdicts.py does for gcc and clang: a program that compiles is compiled under one limit after
 the other, from so tight that nothing works to so wide that it is never met. Everything goes through the
-runner's own `Compiler`, since what counts as a compiler's error is the family's affair.
+runner's own `JobExecutor`, since what counts as a compiler's error is the family's affair.
 
 A language that the catalogue gains needs an entry in `_SWEEPS`; what its compiler says then belongs into
 the file of its family.
@@ -18,7 +18,7 @@ import pytest
 
 from chalicelib.catalog import load_catalog
 from chalicelib.models import CompileRequest, Reason, Result, Stage, Verdict
-from runner.executor import Compiler
+from runner.executor import JobExecutor
 from runner.sandbox.base import Sandbox
 from runner.sandbox.limits import MIB, OPEN_FILES, default_limits
 from runner.toolchains.model import native_target
@@ -115,7 +115,7 @@ def _compile(sandbox: Sandbox, sweep: _Sweep, stage: Stage, source: str = "", **
         options=(),
     )
     limits = replace(default_limits(), **changes)
-    return Compiler(sandbox, load_catalog(), toolchains, limits).compile("limited", request)
+    return JobExecutor(sandbox, load_catalog(), toolchains, limits).compile("limited", request)
 
 
 def _check(

@@ -14,7 +14,7 @@ from chalicelib.api.receipt import receipt
 from chalicelib.catalog import Catalog, load_catalog
 from chalicelib.catalog.loader import catalog_texts, parse_catalog
 from chalicelib.models import CompileRequest, Result, Stage, Verdict
-from runner.executor import Compiler
+from runner.executor import JobExecutor
 from runner.sandbox.base import SandboxUnavailable
 from runner.sandbox.docker.sandbox import Docker
 from runner.sandbox.limits import default_limits
@@ -79,7 +79,7 @@ def _compile(catalog: Catalog, sandbox: Docker, found: Toolchains, compiler: str
         stage=Stage.LINK,
         options=(),
     )
-    jobs = Compiler(sandbox, catalog, found, _LIMITS, sandboxes=sandboxes_by_image(sandbox))
+    jobs = JobExecutor(sandbox, catalog, found, _LIMITS, sandboxes=sandboxes_by_image(sandbox))
     return jobs.compile("a-job", request)
 
 

@@ -120,7 +120,7 @@ _FULL = """
 import os
 from chalicelib.catalog import load_catalog
 from chalicelib.models import CompileRequest
-from runner.executor import Compiler
+from runner.executor import JobExecutor
 from runner.toolchains.probe import probe_toolchains
 from runner.sandbox.limits import default_limits
 from runner.sandbox.setpriv.sandbox import Setpriv
@@ -129,7 +129,8 @@ architecture, system = native_target().split("-")
 sandbox = Setpriv()
 sandbox.probe()
 catalog, limits = load_catalog(), default_limits()
-compiler = Compiler(sandbox, catalog, probe_toolchains(catalog, sandbox, limits, wanted=["c/gcc-14"]), limits)
+toolchains = probe_toolchains(catalog, sandbox, limits, wanted=["c/gcc-14"])
+compiler = JobExecutor(sandbox, catalog, toolchains, limits)
 request = CompileRequest(
     files={"main.c": "int x;"}, main="main.c", language="c", compiler="gcc-14", standard="c17",
     architecture=architecture, os=system,

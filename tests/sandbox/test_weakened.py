@@ -54,7 +54,7 @@ def test_a_weakened_sandbox_is_told_at_the_start_and_by_the_api(engine: Engine, 
             # Seconds: one compiler is tried, and busy machines take several times as long.
             wait_until(
                 lambda: bool(answer()["environments"]),
-                "the announcement",
+                "the registration",
                 timeout_seconds=120,
                 every_seconds=0.5,
             )

@@ -13,7 +13,7 @@ import sys
 from chalicelib.api import compile_request
 from chalicelib.catalog import Catalog, parse_catalog
 from chalicelib.catalog.loader import catalog_texts
-from runner.executor import Compiler
+from runner.executor import JobExecutor
 from runner.sandbox import choose_sandbox
 from runner.sandbox.host_paths import find_compiler
 from runner.sandbox.limits import default_limits
@@ -41,7 +41,7 @@ def main(name: str, like: str) -> None:
     toolchains = probe_toolchains(
         catalog, sandbox, limits, find_executable=find_compiler, wanted=(name, f"c/{like}")
     )
-    compiler = Compiler(sandbox, catalog, toolchains, limits)
+    compiler = JobExecutor(sandbox, catalog, toolchains, limits)
     results = {}
     for which, source in _PROGRAMS.items():
         # No compiler is asked for: the newest one is taken.

@@ -13,8 +13,8 @@ from tests.support.factories import make_environment, make_runner, make_settings
 from tests.support.processes import Reply
 from tests.support.servers import RedisServer
 
-# Longer than any test run: what is announced stays.
-_ANNOUNCEMENT_SECONDS = 3600.0
+# Longer than any test run: what is registered stays.
+_REGISTRATION_SECONDS = 3600.0
 
 OFFERED = (
     make_environment(),
@@ -33,10 +33,10 @@ def open_store(server: RedisServer) -> Iterator[RedisStore]:
         store.close()
 
 
-def announce(server: RedisServer, environments: tuple[Environment, ...] = OFFERED) -> None:
+def register(server: RedisServer, environments: tuple[Environment, ...] = OFFERED) -> None:
     """Lets the server offer compilers, as a runner would, for the rest of the test run."""
     with open_store(server) as store:
-        store.announce(make_runner(), environments, _ANNOUNCEMENT_SECONDS)
+        store.register(make_runner(), environments, _REGISTRATION_SECONDS)
 
 
 def contents(server: RedisServer) -> dict[bytes, bytes]:

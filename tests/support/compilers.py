@@ -15,7 +15,7 @@ from typing import NoReturn
 import pytest
 
 from chalicelib.catalog import Catalog, load_catalog
-from runner.executor import Compiler
+from runner.executor import JobExecutor
 from runner.sandbox import choose_sandbox
 from runner.sandbox.base import Limits, Sandbox, SandboxUnavailable
 from runner.sandbox.host_paths import find_compiler
@@ -35,7 +35,7 @@ class RealCompilers:
     sandbox: Sandbox
     limits: Limits
     toolchains: Toolchains
-    compiler: Compiler
+    compiler: JobExecutor
     probe_seconds: float
     architecture: str
     os: str
@@ -62,7 +62,7 @@ def _probed() -> RealCompilers:
     )
     seconds = time.monotonic() - started
     architecture, system = native_target().split("-")
-    compiler = Compiler(sandbox, catalog, toolchains, limits)
+    compiler = JobExecutor(sandbox, catalog, toolchains, limits)
     return RealCompilers(catalog, sandbox, limits, toolchains, compiler, seconds, architecture, system)
 
 

@@ -50,7 +50,7 @@ def make_result(job_id: str, **changes: Any) -> Result:
 
 
 def make_environment(**changes: Any) -> Environment:
-    """gcc-12 for C++, as a runner would announce it."""
+    """gcc-12 for C++, as a runner would register it."""
     values: dict[str, Any] = {
         "id": "gcc-12",
         "language": "cpp",

@@ -14,15 +14,15 @@ from tests.support.factories import make_runner, make_settings
 
 
 def make_store(offered: Sequence[Environment], **variables: object) -> MemoryStore:
-    """A store in which one runner has announced `offered`; `variables` are settings."""
+    """A store in which one runner has registered `offered`; `variables` are settings."""
     store = MemoryStore(make_settings(**variables))
-    store.announce(make_runner(), offered, ttl_seconds=60)
+    store.register(make_runner(), offered, ttl_seconds=60)
     return store
 
 
 def make_service(store: MemoryStore, *, patience_seconds: float = 0.0) -> CompileService:
-    """The service; it waits `patience_seconds` for the first announcement of all."""
-    return CompileService(store, load_catalog(), announcement_patience_seconds=patience_seconds)
+    """The service; it waits `patience_seconds` for the first registration of all."""
+    return CompileService(store, load_catalog(), registration_patience_seconds=patience_seconds)
 
 
 def body_of(**fields: Any) -> bytes:

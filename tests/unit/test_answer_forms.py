@@ -18,10 +18,10 @@ SARIF = "application/sarif+json"
 
 @pytest.fixture
 def store() -> Iterator[MemoryStore]:
-    """The store behind the handlers, in which a runner has announced gcc-12."""
+    """The store behind the handlers, in which a runner has registered gcc-12."""
     settings = make_settings()
     made = MemoryStore(settings)
-    made.announce(make_runner(), [make_environment()], ttl_seconds=60)
+    made.register(make_runner(), [make_environment()], ttl_seconds=60)
     before = dict(app._held)
     app.use(Application(settings, made, CompileService(made, load_catalog())))
     yield made

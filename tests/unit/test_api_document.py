@@ -133,7 +133,7 @@ def test_the_api_page_has_every_format() -> None:
     """With its Content-Type."""
     rows = table("docs/api.md", "format", "Content-Type")
     shown = {row[0].strip("`"): row[1].strip("`") for row in rows}
-    assert shown == {form.value: form.media_type for form in content_negotiation.Format}
+    assert shown == {form.value: form.media_type for form in content_negotiation.OutputFormat}
 
 
 def test_the_api_page_has_every_field_of_an_expectation_and_a_fix() -> None:

@@ -56,7 +56,7 @@ def test_the_oldest_job_s_age_is_in_seconds() -> None:
 
 
 def test_the_line_is_one_publication_with_every_figure() -> None:
-    """Each announced metric has its value at the top level, beside the one dimension."""
+    """Each registered metric has its value at the top level, beside the one dimension."""
     text = embedded(_counts(3, 1, 2.5), 2, stage="prod", now_seconds=1_700_000_000.25)
     assert "\n" not in text
     line = json.loads(text)

@@ -149,7 +149,7 @@ def test_the_picture_shows_the_steps_of_a_job_in_their_order() -> None:
     store.submit(job)
     claim = store.claim("runner", 0.01) or store.claim("runner", 0.01)
     assert claim is not None
-    store.heartbeat("runner", [claim])
+    store.renew("runner", [claim])
     assert store.complete(claim, make_result(job.id))
     shown = [name.removesuffix(".lua") for name in re.findall(r"\w+\.lua|XREADGROUP", _picture())]
     assert shown == client.steps

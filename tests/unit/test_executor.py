@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.catalog import load_catalog
 from chalicelib.models import Reason, Result, Status, Verdict
-from runner.executor import Compiler
+from runner.executor import JobExecutor
 from runner.sandbox.base import LimitHit, Limits, SandboxError, SandboxResult
 from runner.sandbox.limits import default_limits
 from runner.toolchains.model import Toolchains
@@ -62,7 +62,7 @@ def _compile(sandbox: _Sandbox, *, cancel: threading.Event | None = None, **chan
     entry = language.compiler("gcc-12") if language else None
     assert entry is not None
     toolchains = Toolchains((make_environment(),), entries={("cpp", "gcc-12"): entry})
-    compiler = Compiler(sandbox, load_catalog(), toolchains, default_limits())
+    compiler = JobExecutor(sandbox, load_catalog(), toolchains, default_limits())
     return compiler.compile("job-1", make_request(**changes), attempts=2, cancel=cancel)
 
 
@@ -167,7 +167,7 @@ def test_a_failure_on_our_side_is_a_result_without_a_verdict(failure: Exception)
     ],
 )
 def test_a_request_that_this_runner_cannot_take_never_reaches_the_sandbox(changes: dict[str, Any]) -> None:
-    """What is not announced or not allowed is infrastructure, whoever stored it."""
+    """What is not registered or not allowed is infrastructure, whoever stored it."""
     sandbox = _sandbox()
     result = _compile(sandbox, **changes)
     assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, Reason.INFRASTRUCTURE)

@@ -265,15 +265,15 @@ _patterns = st.text(alphabet="gc+-*?[]!0123456789nu/x_ ", max_size=70)
 )
 @settings(deadline=None, max_examples=300)
 def test_any_patterns_give_possible_cells_or_a_refusal(fields: dict[str, Any]) -> None:
-    """Every cell is one that its compiler announced, none comes twice, and nothing else is raised."""
+    """Every cell is one that its compiler registered, none comes twice, and nothing else is raised."""
     try:
         made = _plan(**fields)
     except RequestError:
         return
-    announced = {each.id: each for each in OFFERED if each.language == "cpp"}
+    registered = {each.id: each for each in OFFERED if each.language == "cpp"}
     seen = set()
     for request in made.requests:
-        environment = announced[request.compiler]
+        environment = registered[request.compiler]
         assert request.standard in environment.standards
         assert f"{request.architecture}-{request.os}" in environment.targets
         seen.add((request.compiler, request.standard, request.architecture, request.os))

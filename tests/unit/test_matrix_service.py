@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.api.content_negotiation import Format
+from chalicelib.api.content_negotiation import OutputFormat
 from chalicelib.errors import InvalidRequest, MatrixNotFound, NotReady, QueueFull, StoreUnavailable
 from chalicelib.matrix.service import parse_after
 from chalicelib.models import Diagnostic, Job, Reason, Result, Severity, Status, Verdict
@@ -29,7 +29,7 @@ def _body(**fields: Any) -> bytes:
 
 @pytest.fixture
 def store() -> MemoryStore:
-    """A store in which one runner has announced `OFFERED`."""
+    """A store in which one runner has registered `OFFERED`."""
     return make_store(OFFERED)
 
 
@@ -192,7 +192,7 @@ class _LostWhileWaiting(MemoryStore):
 def test_a_matrix_is_accepted_even_if_the_store_is_lost_while_waiting() -> None:
     """It is stored: who heard an error now would submit it again."""
     store = _LostWhileWaiting(make_settings())
-    store.announce(make_runner(), OFFERED, ttl_seconds=60)
+    store.register(make_runner(), OFFERED, ttl_seconds=60)
     answer = make_service(store).matrices.submit(_body(), wait_seconds=5)
     assert not answer.ended
     assert store.get_matrix(answer.id) is not None
@@ -215,8 +215,8 @@ def test_a_matrix_in_sarif_has_a_run_for_each_compiler(
 ) -> None:
     """An invocation for each cell; what several cells of a compiler say is one result, in code points."""
     runner(_needs_17)
-    answer = service.matrices.submit(_body(standards="all"), wait_seconds=10, form=Format.SARIF)
-    assert (answer.form, answer.ended) == (Format.SARIF, True)
+    answer = service.matrices.submit(_body(standards="all"), wait_seconds=10, form=OutputFormat.SARIF)
+    assert (answer.form, answer.ended) == (OutputFormat.SARIF, True)
     runs = answer.body["runs"]
     assert [run["tool"]["driver"]["name"] for run in runs] == ["gcc-11", "gcc-12"]
     for run in runs:
@@ -226,15 +226,15 @@ def test_a_matrix_in_sarif_has_a_run_for_each_compiler(
         assert (result["occurrenceCount"], result["properties"]) == (2, {"invocations": [0, 1]})
         region = result["locations"][0]["physicalLocation"]["region"]
         assert region == {"startLine": 1, "startColumn": 6}  # byte 7 is behind the two bytes of é
-    assert service.matrices.fetch(answer.id, form=Format.SARIF).body == answer.body
+    assert service.matrices.fetch(answer.id, form=OutputFormat.SARIF).body == answer.body
 
 
 def test_a_matrix_that_has_not_ended_has_no_sarif_yet(store: MemoryStore, service: CompileService) -> None:
     """It is told as JSON until then; so is a job."""
-    answer = service.matrices.submit(_body(), form=Format.SARIF)
-    assert (answer.form, answer.ended) == (Format.JSON, False)
-    job = service.submit(_body(), form=Format.SARIF)
-    assert (job.form, job.ended) == (Format.JSON, False)
+    answer = service.matrices.submit(_body(), form=OutputFormat.SARIF)
+    assert (answer.form, answer.ended) == (OutputFormat.JSON, False)
+    job = service.submit(_body(), form=OutputFormat.SARIF)
+    assert (job.form, job.ended) == (OutputFormat.JSON, False)
 
 
 def test_a_cell_without_a_verdict_is_a_notification_in_sarif(
@@ -242,7 +242,7 @@ def test_a_cell_without_a_verdict_is_a_notification_in_sarif(
 ) -> None:
     """Its invocation did not succeed, and says why."""
     runner(lambda job: Result.inconclusive(job.id, Reason.TIMEOUT, "It took too long."))
-    answer = service.matrices.submit(_body(compilers=["gcc-12"]), wait_seconds=10, form=Format.SARIF)
+    answer = service.matrices.submit(_body(compilers=["gcc-12"]), wait_seconds=10, form=OutputFormat.SARIF)
     [run] = answer.body["runs"]
     [invocation] = run["invocations"]
     assert not invocation["executionSuccessful"]

@@ -1,4 +1,4 @@
-"""What an older release stored or announced can be read: fields that came later have their defaults."""
+"""What an older release stored or registered can be read: fields that came later have their defaults."""
 
 import json
 

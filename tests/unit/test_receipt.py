@@ -44,7 +44,7 @@ def test_the_line_prints_what_the_result_shows() -> None:
     assert (found["argv"], found["reproduce"]) == (list(command), "env LC_ALL=C.UTF-8 rustc main.rs")
 
 
-def test_what_an_older_release_announced_still_has_a_version() -> None:
+def test_what_an_older_release_registered_still_has_a_version() -> None:
     """Family and number stand in for the line that it did not know."""
     found = receipt(make_result("0" * 32, environment=make_environment(), command=("g++-12",)))
     assert found is not None and found["version"] == "gcc 12.2.0"

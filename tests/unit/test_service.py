@@ -34,7 +34,7 @@ OFFERED = (
 
 @pytest.fixture
 def store() -> MemoryStore:
-    """A store in which one runner has announced `OFFERED`."""
+    """A store in which one runner has registered `OFFERED`."""
     return make_store(OFFERED)
 
 
@@ -138,7 +138,7 @@ def test_a_job_is_not_found_after_its_time_to_live() -> None:
     """A job that was there is unknown when REDIS_JOB_TTL_HOURS are over."""
     now = [0.0]
     store = MemoryStore(make_settings(redis_job_ttl_hours=1), clock=lambda: now[0])
-    store.announce(make_runner(), OFFERED, ttl_seconds=60)
+    store.register(make_runner(), OFFERED, ttl_seconds=60)
     service = make_service(store)
     job_id = service.submit(body_of()).id
     now[0] = 3599

@@ -20,7 +20,7 @@ OFFERED = (
 
 @pytest.fixture
 def store() -> MemoryStore:
-    """A store in which one runner has announced `OFFERED`."""
+    """A store in which one runner has registered `OFFERED`."""
     return make_store(OFFERED)
 
 
@@ -30,8 +30,8 @@ def service(store: MemoryStore) -> CompileService:
     return make_service(store)
 
 
-def test_nothing_is_accepted_before_a_runner_announced_its_compilers() -> None:
-    """Without a compiler that was ever announced the answer is: not ready, come back."""
+def test_nothing_is_accepted_before_a_runner_registered_its_compilers() -> None:
+    """Without a compiler that was ever registered the answer is: not ready, come back."""
     store = MemoryStore(make_settings())
     with pytest.raises(NotReady) as caught:
         make_service(store).submit(body_of())
@@ -48,18 +48,18 @@ def test_a_malformed_request_needs_no_runner() -> None:
 
 
 def test_jobs_are_accepted_while_no_runner_lives(store: MemoryStore) -> None:
-    """What was announced last still counts: jobs wait for the next runner."""
+    """What was registered last still counts: jobs wait for the next runner."""
     for info in store.runners():
-        store.withdraw(info.id)
+        store.unregister(info.id)
     assert make_service(store).submit(body_of()).body["status"] == "queued"
 
 
 def test_a_compiler_that_came_later_is_offered(store: MemoryStore) -> None:
-    """A new announcement is seen by a service that asked before, within seconds."""
+    """A new registration is seen by a service that asked before, within seconds."""
     service = make_service(store)
     service.submit(body_of())
     later = make_environment(id="gcc-14", version="14.2.0", version_key=(14, 2, 0))
-    store.announce(make_runner(), (later,), ttl_seconds=60)
+    store.register(make_runner(), (later,), ttl_seconds=60)
     deadline = time.monotonic() + 5
     while True:
         try:
@@ -70,7 +70,7 @@ def test_a_compiler_that_came_later_is_offered(store: MemoryStore) -> None:
             time.sleep(0.2)
 
 
-def test_environments_are_told_as_announced(service: CompileService) -> None:
+def test_environments_are_told_as_registered(service: CompileService) -> None:
     """Each compiler with what it can, and each runner with how it locks compilers in."""
     body = service.environments()
     offered = [(item["language"], item["id"]) for item in body["environments"]]
@@ -81,7 +81,7 @@ def test_environments_are_told_as_announced(service: CompileService) -> None:
 
 def test_statistics_have_the_fields_of_the_contract(store: MemoryStore, service: CompileService) -> None:
     """The names that users of the service know are all there, and count over all runners."""
-    store.announce(make_runner(max_workers=3, active_workers=2), OFFERED, ttl_seconds=60)
+    store.register(make_runner(max_workers=3, active_workers=2), OFFERED, ttl_seconds=60)
     for verdict in (Verdict.COMPILES, Verdict.REJECTED):
         service.submit(body_of())
         claim = store.claim("runner", 0)
@@ -112,6 +112,6 @@ def test_ready_means_that_a_runner_lives(store: MemoryStore, service: CompileSer
     """Ready with a runner; not ready when the last one left, with when to ask again."""
     assert service.ready() == {"status": "ready", "runners": 1}
     for info in store.runners():
-        store.withdraw(info.id)
+        store.unregister(info.id)
     with pytest.raises(NotReady):
         service.ready()

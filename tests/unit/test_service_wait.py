@@ -19,7 +19,7 @@ OFFERED = (make_environment(),)
 
 @pytest.fixture
 def store() -> MemoryStore:
-    """A store in which one runner has announced `OFFERED`."""
+    """A store in which one runner has registered `OFFERED`."""
     return make_store(OFFERED)
 
 
@@ -93,11 +93,11 @@ def test_the_status_follows_the_verdict(
     assert (answer.body["status"], answer.body["verdict"]) == (status, result["verdict"].value)
 
 
-def test_the_wait_for_a_first_announcement_is_part_of_the_wait() -> None:
+def test_the_wait_for_a_first_registration_is_part_of_the_wait() -> None:
     """A wait of 1 s is 1 s, also when the first half of it was spent on a runner that started late."""
     store = MemoryStore(make_settings())
     service = make_service(store, patience_seconds=5)
-    timer = threading.Timer(0.5, lambda: store.announce(make_runner(), OFFERED, ttl_seconds=60))
+    timer = threading.Timer(0.5, lambda: store.register(make_runner(), OFFERED, ttl_seconds=60))
     timer.start()
     started = time.monotonic()
     answer = service.submit(body_of(), wait_seconds=1.0)
@@ -116,7 +116,7 @@ class _LeavesAfterSubmit(MemoryStore):
 def test_a_job_that_was_stored_is_told_as_accepted_although_the_store_left() -> None:
     """An error would make the client submit it again; it gets the id instead, and asks later."""
     store = _LeavesAfterSubmit(make_settings())
-    store.announce(make_runner(), OFFERED, ttl_seconds=60)
+    store.register(make_runner(), OFFERED, ttl_seconds=60)
     answer = make_service(store).submit(body_of(), wait_seconds=5)
     assert answer.body == {"job_id": answer.id, "status": "queued"}
     assert store.get(answer.id) is not None

@@ -137,11 +137,11 @@ def status_of(store: MemoryStore, job_id: str) -> Status:
     return job.status
 
 
-def test_it_announces_itself_and_withdraws() -> None:
+def test_it_registers_itself_and_withdraws() -> None:
     """A runner is known while it runs, with what it offers, and gone when it stopped."""
     store = MemoryStore(make_settings())
     with running(store, SteeredCompiler()):
-        eventually(lambda: len(store.runners()) == 1, "the announcement")
+        eventually(lambda: len(store.runners()) == 1, "the registration")
         assert store.environments() == (make_environment(),)
     assert store.runners() == ()
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 # A busy runner of one core: compiles a second, at the model's mean of 0.49 processor seconds.
 COMPILES_PER_RUNNER_SECOND = 2.0
 # Commands in Redis for one compile (submit, claim, complete, wait, read), and of a runner besides: a claim
-# each second, a heartbeat each 0.4 s, an announcement and a sweep each 5 s.
+# each second, a renewal each 0.4 s, a registration and a sweep each 5 s.
 COMMANDS_PER_COMPILE, COMMANDS_PER_RUNNER_SECOND = 30.0, 4.0
 # The coordination keys are in one slot, so one shard does all scripts. 30,000 units a second is what AWS
 # gives a slot of a serverless cache; for nodes it is assumed, on the safe side, that a script does the work
 # of a few commands.
 SLOT_COMMANDS_SECOND = {"serverless": 30_000.0, "cache.t4g.small": 20_000.0, "cache.m7g.large": 60_000.0}
-# Connections of a runner: what it uses at once (claim, heartbeat, one per worker twice), and of a function.
+# Connections of a runner: what it uses at once (claim, renewal, one per worker twice), and of a function.
 CONNECTIONS_PER_RUNNER, CONNECTIONS_PER_FUNCTION = 4.0, 2.0
 REDIS_CONNECTIONS = 65_000.0
 # A function waits while its job compiles: calls in flight are compiles a second times seconds each.

@@ -60,16 +60,16 @@ class CoordinationKeys:
 
     @property
     def runners(self) -> str:
-        """Sorted set: runner ids by the time at which their announcement runs out."""
+        """Sorted set: runner ids by the time at which their registration runs out."""
         return f"{self.prefix}runners"
 
     @property
     def environments(self) -> str:
-        """Hash: digest → JSON list of environments, as runners announced them."""
+        """Hash: digest → JSON list of environments, as runners registered them."""
         return f"{self.prefix}environments"
 
     def runner(self, runner_id: str) -> str:
-        """Hash with a TTL: a runner's announcement."""
+        """Hash with a TTL: a runner's registration."""
         return f"{self.prefix}runner:{runner_id}"
 
     def index(self, status: Status) -> str:

@@ -1,6 +1,6 @@
 """What runners say of themselves in Redis: who lives, and which compilers they offer.
 
-`runner:<id>` has a TTL and is renewed with every announcement; the list of compilers is some
+`runner:<id>` has a TTL and is renewed with every registration; the list of compilers is some
 10 KiB and the same for all runners of a release, so it is kept once, by its digest.
 """
 
@@ -14,13 +14,13 @@ from chalicelib.storage.redis.connection import translated
 from chalicelib.storage.redis.scripts import Argument
 
 
-class Announcements:
+class RunnerRegistry:
     """The runners' part of the Redis store; see `JobStore` for what each method promises."""
 
     def __init__(self, link: RedisLink) -> None:
         self._link = link
 
-    def announce(self, runner: RunnerInfo, environments: Sequence[Environment], ttl_seconds: float) -> None:
+    def register(self, runner: RunnerInfo, environments: Sequence[Environment], ttl_seconds: float) -> None:
         """Says for `ttl_seconds` that a runner lives and what it offers."""
         listing = json.dumps([item.model_dump(mode="json") for item in environments], separators=(",", ":"))
         digest = hashlib.sha256(listing.encode()).hexdigest()
@@ -29,8 +29,8 @@ class Announcements:
             if self._run(runner.id, round(ttl_seconds * 1000), information, digest, listed):
                 return
 
-    def withdraw(self, runner_id: str) -> None:
-        """Takes an announcement back."""
+    def unregister(self, runner_id: str) -> None:
+        """Takes a registration back."""
         self._run(runner_id, 0, "", "", "")
 
     def _run(self, runner_id: str, ttl_ms: int, information: str, digest: str, listed: str) -> bool:
@@ -38,7 +38,7 @@ class Announcements:
         script_keys = [names.runners, names.runner(runner_id), names.environments]
         arguments: list[Argument] = [runner_id, ttl_ms, information, digest, listed, self._link.ttl_ms]
         with translated(self._link.settings):
-            return bool(self._link.scripts.announce(self._link.client, script_keys, arguments))
+            return bool(self._link.scripts.register(self._link.client, script_keys, arguments))
 
     def _living(self) -> list[tuple[str, str]]:
         """(information, digest of environments) of each living runner, by id."""

@@ -55,4 +55,4 @@ class Scripts:
         self.counts = Script(prelude + _read("counts.lua"))
         self.record = Script(_read("record.lua"))
         self.result = Script(_read("result.lua"))
-        self.announce = Script(_read("announce.lua"))
+        self.register = Script(_read("register.lua"))

@@ -6,13 +6,13 @@ the hash `job:live` hold what must change together, in one slot, by the scripts 
 
     submit    record, then enqueue (set + stream)
     claim     XREADGROUP delivers an id; `claim` moves it to processing; `record` says so
-    heartbeat `renew` resets the idle time of the pending entry: that is the lease
+    renewal `renew` resets the idle time of the pending entry: that is the lease
     complete  `seal` (who wins) → `result` → `finish` (the move) → `record` (wakes waiting clients)
     cancel    the same four steps, from the API
     sweep     `recover` requeues what is idle for longer than the lease
 
 The parts: `link.py` (client, keys, scripts), `records.py` (single hashes), `admission.py` (into the queue),
-`finisher.py` (ends and repair), `announcements.py` (runners); this module is the queue, and the whole.
+`finisher.py` (ends and repair), `registrations.py` (runners); this module is the queue, and the whole.
 
 What it must never do: KEYS, SCAN or MULTI; a script over two slots; a wait without bound.
 """
@@ -37,7 +37,7 @@ from chalicelib.storage.redis.connection import LONGEST_BLOCK_SECONDS, translate
 from chalicelib.storage.redis.jobs import Records
 from chalicelib.storage.redis.lifecycle import Finisher
 from chalicelib.storage.redis.listener import Listener
-from chalicelib.storage.redis.runner_registry import Announcements
+from chalicelib.storage.redis.runner_registry import RunnerRegistry
 
 # Polling is the fallback for a lost pub/sub message: rare, so a second is soon enough.
 POLL_SECONDS = 1.0
@@ -52,7 +52,7 @@ class RedisStore:
         self._records = Records(self._link)
         self._finisher = Finisher(self._link, self._records)
         self._admission = Admission(self._link, self._records, self._finisher)
-        self._announcements = Announcements(self._link)
+        self._registrations = RunnerRegistry(self._link)
         self._keys, self._scripts = self._link.keys, self._link.scripts
         self._coordinate = self._link.coordinate
 
@@ -173,7 +173,7 @@ class RedisStore:
             return None
         return Claim(job=job, token=token, attempts=attempts, runner=runner)
 
-    def heartbeat(self, runner: str, claims: Sequence[Claim]) -> frozenset[str]:
+    def renew(self, runner: str, claims: Sequence[Claim]) -> frozenset[str]:
         if not claims:
             return frozenset()
         pairs = flattened((claim.job.id, claim.token) for claim in claims)
@@ -214,11 +214,11 @@ class RedisStore:
 
     def sweep(self) -> SweepReport:
         # Without a runner nobody else says that they are still wanted, and jobs are refused without them.
-        self._announcements.keep_environments()
+        self._registrations.keep_environments()
         report = self._finisher.sweep()
         if report is None:
             return SweepReport()
-        self._announcements.forget_old_environments()
+        self._registrations.forget_old_environments()
         return report
 
     # -- waiting
@@ -275,14 +275,14 @@ class RedisStore:
             oldest_queued_seconds=int(age_ms) / 1000,
         )
 
-    def announce(self, runner: RunnerInfo, environments: Sequence[Environment], ttl_seconds: float) -> None:
-        self._announcements.announce(runner, environments, ttl_seconds)
+    def register(self, runner: RunnerInfo, environments: Sequence[Environment], ttl_seconds: float) -> None:
+        self._registrations.register(runner, environments, ttl_seconds)
 
-    def withdraw(self, runner_id: str) -> None:
-        self._announcements.withdraw(runner_id)
+    def unregister(self, runner_id: str) -> None:
+        self._registrations.unregister(runner_id)
 
     def runners(self) -> tuple[RunnerInfo, ...]:
-        return self._announcements.runners()
+        return self._registrations.runners()
 
     def environments(self) -> tuple[Environment, ...]:
-        return self._announcements.environments()
+        return self._registrations.environments()

@@ -1,4 +1,4 @@
--- announce.lua: a runner says that it is there and what it offers; or, with ttl 0, that it leaves.
+-- register.lua: a runner says that it is there and what it offers; or, with ttl 0, that it leaves.
 -- KEYS[1] runners (sorted set: runner, ms since the epoch at which its word runs out)  KEYS[2] runner:<id> (hash)
 -- KEYS[3] environments (hash: digest, JSON list of environments)
 -- ARGV: runner id, ttl in ms, information (JSON), digest, environments (JSON, or "": known by digest),
