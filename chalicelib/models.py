@@ -1,15 +1,15 @@
 """The wire format: requests, jobs, results, diagnostics and environments.
 
 What crosses a boundary (HTTP, Redis, runner) is one of these models, and JSON is their
-only encoding. Whether a language or compiler exists is not known here: the catalogue
-decides that in `service.py`. To add a field, give it a
-default, so that jobs stored by an older release can still be read.
+only encoding. Whether a language or compiler exists is not known here: `api/compile_request.py`
+checks that against the catalogue. To add a field, give it a default, so that jobs stored by an
+older release can still be read.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -77,7 +77,7 @@ def utc_now() -> datetime:
 class Model(BaseModel):
     """Base of all stored models: immutable, and tolerant of fields that a newer release wrote.
 
-    What a client sends is held to exact names in `bodies.py` instead.
+    What a client sends is checked strictly instead, in `api/json_body.py`.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -110,6 +110,22 @@ class Diagnostic(Model):
     end_column: int | None = None
     fixes: tuple[Fix, ...] = ()
     children: tuple["Diagnostic", ...] = ()
+
+
+class Target(NamedTuple):
+    """What a compiler produces code for; written as ``<architecture>-<os>``, such as ``x86_64-linux``."""
+
+    architecture: str
+    os: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Target":
+        """The target that `str` wrote. The operating system is what follows the first hyphen."""
+        architecture, _, system = text.partition("-")
+        return cls(architecture, system)
+
+    def __str__(self) -> str:
+        return f"{self.architecture}-{self.os}"
 
 
 class Environment(Model):
@@ -153,7 +169,7 @@ class Expectation(Model):
 class CompileRequest(Model):
     """A request in canonical form: aliases resolved, source decoded, defaults filled in.
 
-    Made by `requests.resolve` from what a client sent; the runner reads this
+    Made by `compile_request.resolve` from what a client sent; the runner reads this
     form only. `files` maps relative POSIX paths to text; `main` is one of its keys.
     """
 
@@ -168,6 +184,11 @@ class CompileRequest(Model):
     options: tuple[str, ...] = ()
     cache: bool = True
     expect: Expectation | None = None
+
+    @property
+    def target(self) -> Target:
+        """The requested architecture and operating system as one value."""
+        return Target(self.architecture, self.os)
 
 
 class Job(Model):
