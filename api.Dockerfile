@@ -15,7 +15,7 @@ RUN set -eu; \
     python3 -m venv /opt/venv; \
     install() { \
         /opt/venv/bin/pip install -q --no-cache-dir --disable-pip-version-check --only-binary :all: \
-            -r /tmp/python/requirements-local.txt "$@"; \
+            --require-hashes -r /tmp/python/requirements-local.txt "$@"; \
     }; \
     PIP_NO_INDEX=1 PIP_FIND_LINKS=/tmp/python install 2>/dev/null || install
 WORKDIR /app

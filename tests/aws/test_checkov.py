@@ -5,7 +5,6 @@ looks twice: also at copies whose defaults are the other choices.
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from infra.stage import ROOT, STACKS, TEMPLATES
+from tests.support.requirements import missing
 
 PROGRAM = ROOT / ".setup" / "checkov" / "bin" / "checkov"
 # Every choice that decides whether a resource is there, and another value than its default.
@@ -32,10 +32,7 @@ pytestmark = pytest.mark.timeout(200)  # it starts slowly, on a machine that doe
 def checkov(folder: Path) -> dict[str, Any]:
     """Its report on a folder of templates; it asks nobody on the network."""
     if not PROGRAM.exists():
-        missing = "checkov is not installed: run bin/setup test"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
+        missing("checkov is not installed: run bin/setup test-all")
     run = subprocess.run(
         [PROGRAM, "--framework", "cloudformation", "-d", folder, "--skip-download", "-o", "json"],
         capture_output=True,

@@ -16,9 +16,10 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from tests.support.engine import API, RUNNER, Engine, missing
+from tests.support.engine import API, RUNNER, Engine
 from tests.support.processes import Caller
-from tests.support.servers.tools import ROOT, free_port
+from tests.support.requirements import ROOT, missing
+from tests.support.servers.tools import free_port
 
 # What a page calls the program; an older one has a name of its own.
 PROGRAM = "docker compose "
@@ -43,7 +44,9 @@ _READY_SECONDS = 120
 def compose_program() -> list[str]:
     """The program that runs compose files here."""
     program = next((each for each in _PROGRAMS if _runs([*each, "version"])), None)
-    return program or missing("neither docker compose nor docker-compose is installed: run bin/setup test")
+    return program or missing(
+        "neither docker compose nor docker-compose is installed: run bin/setup test-all"
+    )
 
 
 def _runs(command: Sequence[str]) -> bool:

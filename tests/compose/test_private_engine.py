@@ -10,9 +10,9 @@ from typing import Any
 import docker
 import pytest
 
-from tests.support.engine import missing
 from tests.support.engine_daemon import EngineDaemon, program, start_daemon
 from tests.support.namespaces import network_of
+from tests.support.requirements import missing
 from tests.support.servers import wait_until
 
 pytestmark = pytest.mark.engine
@@ -23,7 +23,7 @@ def daemon() -> Iterator[EngineDaemon]:
     """One of this test's own, beside whatever engine runs."""
     dockerd = program()
     if dockerd is None:
-        missing("no dockerd: run bin/setup test")
+        missing("no dockerd: run bin/setup test-all")
     if os.geteuid() != 0:
         missing("starting an engine takes root")
     with start_daemon(dockerd) as daemon:

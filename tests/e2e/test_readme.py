@@ -23,8 +23,8 @@ from tests.support.clone import make_clone
 from tests.support.factories import make_job, make_request, make_settings, slow_cpp
 from tests.support.process_group import FamilyProcess, command_line
 from tests.support.processes import HOST, RunnerProcess
-from tests.support.servers import RedisServer, free_port, require
-from tests.support.servers.tools import ROOT
+from tests.support.requirements import ROOT, require
+from tests.support.servers import RedisServer, free_port
 
 PORT = "8000"  # the one that README.md uses throughout
 

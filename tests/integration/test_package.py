@@ -18,8 +18,8 @@ import pytest
 
 from tests.support.compilers import real_compilers
 from tests.support.processes import RunnerProcess
-from tests.support.servers import RedisServer, require
-from tests.support.servers.tools import ROOT
+from tests.support.requirements import ROOT, require
+from tests.support.servers import RedisServer
 
 # What the package must hold of our own besides Python: data that is read at run time.
 DATA_SUFFIXES = {".toml", ".lua", ".html"}

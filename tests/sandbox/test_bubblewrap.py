@@ -18,7 +18,8 @@ import pytest
 from runner.sandbox.base import LimitHit, SandboxError, SandboxUnavailable
 from runner.sandbox.bubblewrap.sandbox import Bubblewrap
 from runner.workspace import Workspace
-from tests.sandbox.support import TIGHT, let_everybody_in, missing, parent_of, processes_named
+from tests.sandbox.support import TIGHT, let_everybody_in, parent_of, processes_named
+from tests.support.requirements import missing
 
 NOBODY = 65_534
 

@@ -33,7 +33,8 @@ from tests.sandbox.hostile.leftovers import Leftovers
 from tests.sandbox.hostile.options import Option, load_options
 from tests.sandbox.hostile.programs import VERSIONS, program
 from tests.sandbox.hostile.secrets import Secrets
-from tests.sandbox.support import judge, missing
+from tests.sandbox.support import judge
+from tests.support.requirements import missing
 
 # What acts on a terminal or on a reader. Written down once more, so that `output.py` is not its own judge.
 _ACTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")

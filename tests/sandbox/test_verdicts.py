@@ -11,8 +11,9 @@ from chalicelib.models import Reason, Verdict
 from runner.sandbox.base import Sandbox, SandboxResult
 from runner.sandbox.limits import MIB
 from runner.sandbox.supervisor import limit_of_signal
-from tests.sandbox.support import compile_in, judge, missing
+from tests.sandbox.support import compile_in, judge
 from tests.support.compilers import installed
+from tests.support.requirements import missing
 
 _HEAVY = '#include <regex>\nint main() { std::regex r("a+"); return 0; }\n'
 _MANY = (

@@ -11,12 +11,12 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]  # it brings no types, and two calls need none
-import pytest
 
 from chalicelib.sarif.document import document
+from tests.support.requirements import missing
 
 FOLDER = Path(__file__).parent
 _PACKAGE = FOLDER / "node_modules/@microsoft/sarif-multitool-linux"
@@ -29,7 +29,7 @@ _PATIENCE_SECONDS = 100
 def _schema_validator() -> Any:
     path = _PACKAGE / "sarif-2.1.0.json"
     if not path.exists():
-        _missing("the SARIF schema is not there: run `npm ci` in tests/sarif")
+        missing("the SARIF schema is not there: run `npm ci` in tests/sarif")
     schema = json.loads(path.read_text(encoding="utf-8-sig"))
     # With formats: `uri`, `uri-reference` and `date-time` are where a log can be wrong and look right.
     return jsonschema.Draft202012Validator(
@@ -48,7 +48,7 @@ def errors_by_tool(runs: Sequence[Mapping[str, Any]], folder: Path) -> list[str]
     They are put into one log, which is written to `folder`: each log would take another second.
     """
     if platform.machine() != "x86_64" or not (_PACKAGE / _PROGRAM).exists():
-        _missing("the SARIF validator is not there: run `npm ci` in tests/sarif, on x86_64")
+        missing("the SARIF validator is not there: run `npm ci` in tests/sarif, on x86_64")
     program = folder / _PROGRAM
     program.symlink_to(_PACKAGE / _PROGRAM)
     program.chmod(0o755)  # its package sets this by a script, which need not run
@@ -66,9 +66,3 @@ def errors_by_tool(runs: Sequence[Mapping[str, Any]], folder: Path) -> list[str]
     )
     assert "1 files scanned" in run.stdout, run.stdout + run.stderr
     return [line.partition(": error ")[2] for line in run.stdout.splitlines() if ": error " in line]
-
-
-def _missing(what: str) -> NoReturn:
-    if os.environ.get("CI") == "true":
-        pytest.fail(what)
-    pytest.skip(what)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.servers.tools import ROOT, require
+from tests.support.requirements import ROOT, require
 
 
 def make_clone(folder: Path, git_folder: Path) -> Path:

@@ -10,9 +10,6 @@ import shutil
 import time
 from dataclasses import dataclass
 from functools import cache
-from typing import NoReturn
-
-import pytest
 
 from chalicelib.catalog import Catalog, load_catalog
 from runner.executor import JobExecutor
@@ -22,6 +19,7 @@ from runner.sandbox.host_paths import find_compiler
 from runner.sandbox.limits import default_limits
 from runner.toolchains.model import Toolchains, native_target
 from runner.toolchains.probe import probe_toolchains
+from tests.support.requirements import missing
 
 # Fewer of them inside of a container, where some tests are about some compilers (tests/support/engine.py).
 _WANTED = os.environ.get("TEST_COMPILERS", "*")
@@ -70,10 +68,10 @@ def real_compilers() -> RealCompilers:
     """The compilers of this machine; skips or fails the test that asks where there are none."""
     sandbox = _sandbox()
     if isinstance(sandbox, SandboxUnavailable):
-        _missing(f"no sandbox works here: {sandbox}")
+        missing(f"no sandbox works here: {sandbox}")
     found = _probed()
     if not found.toolchains.environments:
-        _missing(f"no compiler passed its self-test: {found.toolchains.unavailable}")
+        missing(f"no compiler passed its self-test: {found.toolchains.unavailable}")
     return found
 
 
@@ -91,9 +89,3 @@ def installed(family: str, language: str = "cpp") -> list[str]:
         ),
         key=lambda name: [int(number) for number in re.findall(r"\d+", name)],
     )
-
-
-def _missing(what: str) -> NoReturn:
-    if os.environ.get("CI") == "true":
-        pytest.fail(what)
-    pytest.skip(what)

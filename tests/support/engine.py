@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 import docker
 import pytest
@@ -27,7 +27,7 @@ from docker.errors import APIError, DockerException, ImageNotFound
 from runner.sandbox.docker.engine import close_responses
 from tests.support.engine_daemon import EngineDaemon, answers, program, start_daemon
 from tests.support.namespaces import network_of
-from tests.support.servers.tools import ROOT
+from tests.support.requirements import ROOT, missing
 
 BASE = "debian:trixie-slim"
 REDIS = "redis:7-alpine"
@@ -41,7 +41,8 @@ _PYTHON = f"will-it-compile-runner-python:{_TAG}"
 _TESTS_DOCKERFILE = f"""
 FROM {_PYTHON} AS tools
 COPY .setup/test-wheels /tmp/wheels
-RUN PIP_FIND_LINKS=/tmp/wheels /opt/venv/bin/pip install -q --no-index pytest pytest-timeout cryptography
+RUN PIP_FIND_LINKS=/tmp/wheels /opt/venv/bin/pip install -q --no-index --require-hashes \\
+    -r /tmp/wheels/requirements-image-tests.txt
 FROM {RUNNER}
 COPY --from=tools /opt/venv /opt/venv
 """
@@ -75,13 +76,6 @@ FARGATE: dict[str, Any] = {
 }
 
 
-def missing(what: str) -> NoReturn:
-    """A missing engine is a failure where CI=true and a skip elsewhere."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(what)
-    pytest.skip(what)
-
-
 @dataclass(frozen=True, slots=True)
 class Task:
     """A running container of RUNNER, and the file that stands for the network of it and its Redis."""
@@ -108,7 +102,7 @@ class Engine:
         """Make RUNNER and TESTS; seconds when the engine has them already. Needs `bin/setup test`."""
         wheels = ROOT / ".setup" / "test-wheels"
         if not wheels.is_dir():
-            missing(f"{wheels} is missing: run bin/setup test")
+            missing(f"{wheels} is missing: run bin/setup test-all")
         with self.client() as client:
             _provide_base(client)
             _build(client, RUNNER, "runner/Dockerfile")
@@ -225,7 +219,7 @@ def start_engine() -> Iterator[Engine]:
         return
     dockerd = program()
     if dockerd is None:
-        missing("no container engine: run bin/setup test")
+        missing("no container engine: run bin/setup test-all")
     if os.geteuid() != 0:
         missing("no container engine answers, and starting one takes root")
     with start_daemon(dockerd) as daemon:
@@ -260,7 +254,7 @@ def _provide_base(client: "docker.DockerClient") -> None:
     if _has_or_pulls(client, BASE):
         return
     if not shutil.which("mmdebstrap"):
-        missing(f"{BASE} cannot be pulled, and mmdebstrap is not installed: run bin/setup test")
+        missing(f"{BASE} cannot be pulled, and mmdebstrap is not installed: run bin/setup test-all")
     with tempfile.TemporaryDirectory(prefix="engine-base-") as folder:
         archive = f"{folder}/base.tar"
         command = [

@@ -10,7 +10,7 @@ from tests.support.servers.process import ManagedProcess, ProcessError
 from tests.support.servers.redis_server import RedisServer
 from tests.support.servers.sentinel import SentinelGroup
 from tests.support.servers.tls import Certificates, make_certificates
-from tests.support.servers.tools import free_port, require, wait_until
+from tests.support.servers.tools import free_port, wait_until
 
 __all__ = [
     "Certificates",
@@ -21,6 +21,5 @@ __all__ = [
     "SentinelGroup",
     "free_port",
     "make_certificates",
-    "require",
     "wait_until",
 ]

@@ -1,36 +1,15 @@
-"""Small things that every server needs: the program itself, a free port, waiting with a deadline."""
+"""Small things that every server needs: a free port, and waiting with a deadline."""
 
-import os
 import random
-import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
-
-import pytest
-
-ROOT = Path(__file__).resolve().parents[3]
-
-# Where `bin/setup` puts programs that the system does not offer under the name we need.
-OWN_BIN = ROOT / ".setup" / "bin"
 
 # Below 32768, where Linux begins to hand out ports to outgoing connections: a server that is down for a while
 # would otherwise find its port taken, or a client that retries would connect to itself. And below 22000, so
 # that a cluster node's bus, which is at port + 10000, stays below it too and meets no other server.
 _PORTS = range(12_000, 22_000)
 _BUS_OFFSET = 10_000
-
-
-def require(tool: str) -> str:
-    """The path of a program. Without it the test fails where CI=true, and is skipped on a laptop."""
-    path = shutil.which(tool) or shutil.which(tool, path=str(OWN_BIN))
-    if path is not None:
-        return path
-    missing = f"{tool} is not installed: run bin/setup test"
-    if os.environ.get("CI") == "true":
-        pytest.fail(missing)
-    pytest.skip(missing)
 
 
 def free_port() -> int:
