@@ -19,6 +19,7 @@ from tests.differential.corpus import Sample, languages, samples
 from tests.differential.counting import COUNTERS, Message
 from tests.support.compilers import RealCompilers, real_compilers
 from tests.support.native_run import run_bare, same_names
+from tests.support.tiers import in_tier
 
 # As many as the smallest machine that runs these tests has cores.
 _THREADS = 2
@@ -115,7 +116,7 @@ def _compare(
 
 def _score(real: RealCompilers, environment: Environment, corpus: Sequence[Sample], parent: Path) -> _Score:
     score = _Score()
-    every = _EVERY.get(environment.family, 1)
+    every = _EVERY.get(environment.family, 1) * in_tier(fast=10, full=1)
     chosen = corpus[::every]
     with ThreadPoolExecutor(_THREADS) as pool:
         answers = list(pool.map(lambda sample: _compare(real, environment, sample, parent), chosen))

@@ -95,8 +95,7 @@ class ReadmeProcess(FamilyProcess):
         }
         super().__init__(
             command,
-            # As a terminal starts it; who runs tests in the background ignores Ctrl-C, and passes that on.
-            ["env", "--default-signal=INT", "bash", "-c", command],
+            ["bash", "-c", command],
             log_path=log_folder / f"{time.monotonic_ns()}.log",
             env=environment | settings,
             cwd=copy,

@@ -5,7 +5,6 @@ the bare compiler's.
 """
 
 import json
-import os
 import subprocess
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from chalicelib.models import CompileRequest, Environment, Verdict
 from tests.support.case_files import Offer, Run, body_of, case_folders, problems_of, read_case, runs_of
 from tests.support.compilers import RealCompilers, real_compilers
 from tests.support.native_run import bare_command, bare_environment, run_bare, same_names
+from tests.support.tiers import in_tier
 
 # As many as the smallest machine that runs these tests has cores.
 _THREADS = 2
@@ -53,14 +53,12 @@ def test_the_service_answers_a_case_as_expected_and_as_the_bare_compiler_does(
     runs = list(runs_of(case, folder.parent.name, offers_of(real)))
     if not runs:
         # None of its compilers is here; that each compiler here has its cases is the next test's claim.
-        print(f"nothing here compiles this case: {case.compilers} {case.standards} {case.targets}")
-        if os.environ.get("CI") != "true":
-            pytest.skip("no compiler of this machine is one that the case names")
+        pytest.skip(f"nothing here compiles it: {case.compilers} {case.standards} {case.targets}")
 
     def check(run: Run) -> list[str]:
         result = real.compiler.compile(folder.name, _request(folder, run, real))
         problems = problems_of(case, run, result.model_dump(mode="json"))
-        if result.verdict is Verdict.INCONCLUSIVE:
+        if result.verdict is Verdict.INCONCLUSIVE or in_tier(fast=True, full=False):
             return problems
         bare = run_bare(result, case.files, tmp_path)
         if bare.exit_code != result.exit_code:

@@ -10,10 +10,13 @@ from chalicelib.storage.redis.store import RedisStore
 from tests.support.factories import make_settings, slow_cpp
 from tests.support.processes import ApiProcess, RunnerProcess
 from tests.support.servers import RedisServer
+from tests.support.tiers import in_tier
 
 # `syntax` is the cheapest stage: these tests are about the queue, not the compiler.
 GOOD = {"source_code": "int f(void) { return 0; }", "language": "c", "stage": "syntax"}
 DEADLINE_SECONDS = 120.0
+# So many that both runners get some.
+JOBS = in_tier(fast=40, full=200)
 
 
 def submit(api: ApiProcess, number: int) -> str:
@@ -43,12 +46,12 @@ def test_two_apis_and_two_runners_share_two_hundred_jobs(clean_redis: RedisServe
         apis = [stack.enter_context(ApiProcess(settings)) for _ in range(2)]
         started = time.monotonic()
         with ThreadPoolExecutor(20) as pool:
-            job_ids = list(pool.map(lambda number: submit(apis[number % 2], number), range(200)))
+            job_ids = list(pool.map(lambda number: submit(apis[number % 2], number), range(JOBS)))
         apis[0].stop()
         apis[0].start()
         wait_for_all(store, job_ids)
-        print(f"\n200 jobs, 2 runners with 2 workers each: {time.monotonic() - started:.1f} s")
-        assert len(set(job_ids)) == 200
+        print(f"\n{JOBS} jobs, 2 runners with 2 workers each: {time.monotonic() - started:.1f} s")
+        assert len(set(job_ids)) == JOBS
         claimers = set()
         for job_id in job_ids:
             reply = apis[0].call("GET", f"/api/v1/compile/{job_id}")
@@ -59,9 +62,9 @@ def test_two_apis_and_two_runners_share_two_hundred_jobs(clean_redis: RedisServe
             claimers.add(job.runner)
         assert len(claimers) == len(runners)
         counts = store.counts()
-        assert counts.totals.processed == 200
-        assert counts.by_status == {**dict.fromkeys(Status, 0), Status.COMPLETED: 200}
-        assert apis[1].call("GET", "/api/v1/workers/stats").json()["total_processed"] == 200
+        assert counts.totals.processed == JOBS
+        assert counts.by_status == {**dict.fromkeys(Status, 0), Status.COMPLETED: JOBS}
+        assert apis[1].call("GET", "/api/v1/workers/stats").json()["total_processed"] == JOBS
 
 
 def test_one_worker_does_jobs_in_order_of_submission(clean_redis: RedisServer) -> None:

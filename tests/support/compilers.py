@@ -19,10 +19,11 @@ from runner.sandbox.host_paths import find_compiler
 from runner.sandbox.limits import default_limits
 from runner.toolchains.model import Toolchains, native_target
 from runner.toolchains.probe import probe_toolchains
+from tests.support import tiers
 from tests.support.requirements import missing
 
 # Fewer of them inside of a container, where some tests are about some compilers (tests/support/engine.py).
-_WANTED = os.environ.get("TEST_COMPILERS", "*")
+_CHOSEN = os.environ.get("TEST_COMPILERS", "*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,26 @@ def _probed() -> RealCompilers:
     limits = default_limits()
     started = time.monotonic()
     toolchains = probe_toolchains(
-        catalog, sandbox, limits, find_executable=find_compiler, wanted=_WANTED.split(",")
+        catalog, sandbox, limits, find_executable=find_compiler, wanted=_compilers(catalog)
     )
     seconds = time.monotonic() - started
     architecture, system = native_target().split("-")
     compiler = JobExecutor(sandbox, catalog, toolchains, limits)
     return RealCompilers(catalog, sandbox, limits, toolchains, compiler, seconds, architecture, system)
+
+
+def _compilers(catalog: Catalog) -> list[str]:
+    """What to probe, as the setting COMPILERS names it: in the fast tier the ends of each family."""
+    if _CHOSEN != "*" or tiers.tier() != tiers.FAST:
+        return _CHOSEN.split(",")
+    return [
+        f"{language.id}/{entry.id}"
+        for language in catalog.languages
+        for entry in tiers.ends(
+            [entry for entry in language.compilers if find_compiler(entry.executable)],
+            key=lambda entry: entry.family,
+        )
+    ]
 
 
 def real_compilers() -> RealCompilers:
