@@ -41,7 +41,7 @@ def summary(items: list[pytest.Item]) -> dict[str, Any]:
 
 
 def kinds(items: Iterable[pytest.Item]) -> list[str]:
-    """Folders, and the values of parameters that stand for a sandbox, a store, a compiler, a limit or a step."""
+    """Folders, and parameters that stand for a sandbox, a store, a compiler, a limit or a step."""
     seen = set()
     for item in items:
         seen.add(f"folder {item.nodeid.split('/')[1]}")
