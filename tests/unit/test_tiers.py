@@ -138,9 +138,18 @@ def test_what_a_test_starts_can_be_interrupted_even_from_a_background_shell(tmp_
     """A shell starts background jobs with SIGINT ignored; pytest gives its children the default back."""
     (tmp_path / "test_it.py").write_text(_INTERRUPTED)
     (tmp_path / "conftest.py").write_text("from tests.conftest import pytest_configure\n")
-    pytest_command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path]
+    pytest_command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(tmp_path),
+    ]
     ran = subprocess.run(
-        ["bash", "-c", 'trap "" INT; exec "$@"', "bash", *pytest_command, tmp_path],
+        ["bash", "-c", 'trap "" INT; exec "$@"', "bash", *pytest_command, str(tmp_path)],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
