@@ -27,11 +27,11 @@ class Program:
     source: str
 
     def command(self, works: Callable[[str], bool]) -> list[str] | None:
-        """The command with the first compiler that works; None when there is none."""
-        found = next(filter(works, self.compilers), None)
-        if found is None:
+        """The command with the first compiler that works; None when none does."""
+        compiler = next(filter(works, self.compilers), None)
+        if compiler is None:
             return None
-        return [found] if found == "true" else [found, "-c", self.name]
+        return [compiler] if compiler == "true" else [compiler, "-c", self.name]
 
 
 PROGRAMS = (
@@ -63,8 +63,8 @@ def seconds(argv: Sequence[str], program: Program) -> float:
 
 
 if __name__ == "__main__":
-    wanted = PROGRAMS[int(sys.argv[1])]
-    found = wanted.command(is_here)
-    if found is None:
-        sys.exit(f"none of {', '.join(wanted.compilers)} is here")
-    sys.stdout.write(f"{seconds(found, wanted)}\n")
+    chosen = PROGRAMS[int(sys.argv[1])]
+    argv = chosen.command(is_here)
+    if argv is None:
+        sys.exit(f"none of {', '.join(chosen.compilers)} is installed")
+    sys.stdout.write(f"{seconds(argv, chosen)}\n")

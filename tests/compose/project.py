@@ -1,7 +1,7 @@
 """docker-compose.yml as a project of its own on a real engine, started as its users start it.
 
-It sees the settings that the test gives and nothing of this checkout's `.env`. Its name says whose it
-is, so that what a killed run has left can be told from what another one uses.
+It sees the settings of the test and nothing of this checkout's `.env`. Its name contains the process
+id, so that what a killed run left can be told from what another run uses.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from tests.support.processes import Caller
 from tests.support.requirements import ROOT, missing
 from tests.support.servers.tools import free_port
 
-# What a page calls the program; an older one has a name of its own.
+# How the documents call the program; an older version has another name.
 PROGRAM = "docker compose "
 
 PROJECT_LABEL = "com.docker.compose.project"
@@ -31,8 +31,8 @@ Reach = Callable[[], "contextlib.AbstractContextManager[object]"]
 # In the order of preference. The last is where Debian has it, without the program that it is a part of.
 _PROGRAMS = (["docker", "compose"], ["docker-compose"], ["/usr/libexec/docker/cli-plugins/docker-compose"])
 
-# What docker-compose.yml takes besides settings: the images that tests/support/engine.py has built. With the
-# same builder as there, a build finds every layer.
+# What docker-compose.yml takes in addition to settings: the images that tests/support/engine.py has
+# built. With the same builder as there, a build finds every layer.
 _IMAGES = {"API_IMAGE": API, "RUNNER_IMAGE": RUNNER, "DOCKER_BUILDKIT": "0"}
 
 # For one command: it waits until Redis is well, and sends the sources of two images to the engine.
@@ -112,7 +112,7 @@ class Project(Caller):
         }
 
     def run(self, command: str) -> str:
-        """A command as a page shows it, in this project; what it printed. It must succeed."""
+        """Runs a command as the documents show it, in this project; returns its output. It must succeed."""
         assert command.startswith(PROGRAM), command
         environment = {
             "PATH": os.environ["PATH"],
@@ -136,7 +136,7 @@ class Project(Caller):
         return ran.stdout
 
     def wait_for_runners(self, number: int = 1) -> None:
-        """Until as many runners have said that they live."""
+        """Until this many runners have registered."""
         deadline = time.monotonic() + _READY_SECONDS
         while not (self.answers() and self.statistics().get("runners") == number):
             assert time.monotonic() < deadline, self.run(f"{PROGRAM}logs --tail 30")
@@ -145,8 +145,8 @@ class Project(Caller):
     def statistics(self) -> dict[str, Any]:
         """What the API says of all runners; empty while it has no Redis."""
         reply = self.call("GET", "/api/v1/workers/stats")
-        found: dict[str, Any] = reply.json() if reply.status == 200 else {}
-        return found
+        statistics: dict[str, Any] = reply.json() if reply.status == 200 else {}
+        return statistics
 
     def submit(self, body: object) -> str:
         """The id of a job that was accepted."""
@@ -155,7 +155,7 @@ class Project(Caller):
         return str(reply.json()["job_id"])
 
     def answer(self, job_id: str) -> dict[str, Any]:
-        """What the API knows of a job."""
+        """The answer of the API about a job."""
         reply = self.call("GET", f"/api/v1/compile/{job_id}")
         assert reply.status == 200, (reply.status, reply.body)
         answer: dict[str, Any] = reply.json()
@@ -169,10 +169,10 @@ class Project(Caller):
             return int(ran.exit_code), ran.output.decode(errors="replace")
 
     def facts(self, service: str) -> list[dict[str, Any]]:
-        """What the engine knows of each container of a service, also of one that has stopped."""
+        """What the engine reports about each container of a service, stopped ones included."""
         with self._engine.client() as client:
-            found = client.containers.list(all=True, filters={"label": self._labels(service)})
-            return [container.attrs for container in found]
+            containers = client.containers.list(all=True, filters={"label": self._labels(service)})
+            return [container.attrs for container in containers]
 
     def left(self) -> list[str]:
         """Every container, network and volume of the project, by its name."""

@@ -1,4 +1,4 @@
-"""docker-compose.yml: the service on one host, while its parts are killed, and gone when it is told to.
+"""docker-compose.yml: the service on one host, while its parts are killed, and after `down`.
 
 The commands are those of docs/deploy.md. The tests share one project and stand in the order of its life.
 """
@@ -25,7 +25,7 @@ LOGS = "docker compose logs runner"
 DOWN = "docker compose down"
 WIPE = "docker compose down -v"
 
-# Not told on the page: what a test does to the project.
+# Not in the documents: what a test does to the project.
 KILL = "docker compose kill "
 
 # Long enough for a busy machine to renew in time, short enough to wait for in a test.
@@ -48,7 +48,7 @@ for address in sys.argv[1:]:
 
 @pytest.fixture(scope="module")
 def no_settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of settings in which there is none."""
+    """An empty file of settings."""
     path = tmp_path_factory.mktemp("compose") / "no-settings"
     path.touch()
     return path
@@ -137,9 +137,9 @@ def test_a_runner_reaches_redis_and_nothing_else(project: Project) -> None:
     """From a runner's container neither the API answers, nor the host, nor another network of the engine."""
 
     def reached(service: str, *addresses: str) -> list[str]:
-        status, said = project.execute(service, ["python", "-c", _REACH, *addresses])
-        assert status == 0, said
-        return said.splitlines()
+        status, output = project.execute(service, ["python", "-c", _REACH, *addresses])
+        assert status == 0, output
+        return output.splitlines()
 
     api, runner = project.addresses("api"), project.addresses("runner")
     assert set(runner) == {"runners"}
@@ -235,8 +235,8 @@ def test_a_password_in_the_settings_is_the_one_of_redis(project: Project) -> Non
     project.settings["REDIS_PASSWORD"] = "s3cret"
     project.run(UP)
     project.wait_for_runners()
-    status, said = project.execute("redis", ["env", "-u", "REDISCLI_AUTH", "redis-cli", "ping"])
-    assert "NOAUTH" in said, (status, said)
+    status, output = project.execute("redis", ["env", "-u", "REDISCLI_AUTH", "redis-cli", "ping"])
+    assert "NOAUTH" in output, (status, output)
     _assert_all_compiled(project, [kept, *_submit(project, 2, SHORT)])
 
 

@@ -1,6 +1,6 @@
-"""README.md as a reader follows it: every command is run, in a copy of the project, and answers as shown.
+"""README.md as a reader follows it: its commands are run in a copy of the project, and answer as it shows.
 
-One more command in README.md belongs into `KINDS`, with a test, or into `NOT_RUN`, with the reason.
+One more command in README.md needs an entry in `KINDS` and a test, or an entry in `NOT_RUN` with the reason.
 """
 
 import http.client
@@ -21,7 +21,7 @@ from chalicelib.models import Status
 from chalicelib.storage.redis.store import RedisStore
 from tests.support.clone import make_clone
 from tests.support.factories import make_job, make_request, make_settings, slow_cpp
-from tests.support.process_group import FamilyProcess, command_line
+from tests.support.process_group import ProcessGroup, command_line
 from tests.support.processes import HOST, RunnerProcess
 from tests.support.requirements import ROOT, require
 from tests.support.servers import RedisServer, free_port
@@ -35,24 +35,25 @@ KINDS: dict[str, Callable[[str], bool]] = {
     "runner": lambda command: command.endswith(" .venv/bin/python -m runner"),
 }
 NOT_RUN = {
-    "make test": "these tests are a part of it",
-    "docker compose up -d --build": "tests/compose runs it, with a container engine",
-    "docker build -f runner/Dockerfile -t will-it-compile-runner .": "so does tests/sandbox/test_image.py",
+    "make test": "these tests are a part of it; a test below runs a small part",
+    # With a container engine:
+    "docker compose up -d --build": "tests/compose runs it",
+    "docker build -f runner/Dockerfile -t will-it-compile-runner .": "tests/sandbox/test_image.py runs it",
 }
 
-# What differs from run to run or from compiler to compiler, in the answers that README.md shows.
+# What differs between runs or compilers, in the answers that README.md shows.
 VOLATILE = {"job_id", "duration", "stderr", "message", "column"}
 
-# All compilers of a busy machine are tested before a runner is ready; the packages of a server are imported.
-READY_SECONDS = 60.0
-# The runner's grace for running jobs is 8 s, then it ends them and hands them back.
-STOP_SECONDS = 20.0
+# Before a runner is ready it has tested all compilers. It takes 15 s on a quiet machine with all of them.
+READY_SECONDS = 200.0
+# The runner waits 8 s for running jobs, then it ends and releases them.
+STOP_SECONDS = 60.0
 
 
 def blocks() -> list[tuple[str, str]]:
     """Every fenced block of README.md as (language, text)."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    return [(str(language), str(text)) for language, text in found]
+    matches = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    return [(str(language), str(text)) for language, text in matches]
 
 
 def commands(kind: str | None = None) -> list[str]:
@@ -79,7 +80,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clone(tmp_path_factory.mktemp("clone") / "will-it-compile", tmp_path_factory.mktemp("git"))
 
 
-class ReadmeProcess(FamilyProcess):
+class ReadmeProcess(ProcessGroup):
     """A command of README.md that runs until it is ended."""
 
     ready_timeout_seconds = READY_SECONDS
@@ -90,7 +91,7 @@ class ReadmeProcess(FamilyProcess):
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
             "PYTHONUNBUFFERED": "1",
-            # Should anything be missing, then set-up fails here, and does not install into what is shared.
+            # If anything were missing, set-up must fail here and not install into what is shared.
             "PIP_NO_INDEX": "1",
         }
         super().__init__(
@@ -108,11 +109,11 @@ class ReadmeServer(ReadmeProcess):
     def __init__(self, command: str, copy: Path, log_folder: Path, **settings: str) -> None:
         """As ReadmeProcess."""
         self.port = free_port()
-        given = f"{command} PORT={PORT}" if KINDS["serve"](command) else command
-        super().__init__(given.replace(PORT, str(self.port)), copy, log_folder, **settings)
+        with_port = f"{command} PORT={PORT}" if KINDS["serve"](command) else command
+        super().__init__(with_port.replace(PORT, str(self.port)), copy, log_folder, **settings)
 
     def status(self, path: str) -> int:
-        """The status code of a GET; 0 when nobody answers."""
+        """The status code of a GET; 0 without an answer."""
         connection = http.client.HTTPConnection(HOST, self.port, timeout=10)
         try:
             connection.request("GET", path)
@@ -137,7 +138,7 @@ class ReadmeServer(ReadmeProcess):
             ["bash", "-c", command.replace(f":{PORT}/", f":{self.port}/")],
             env={"PATH": os.environ["PATH"]},
             capture_output=True,
-            timeout=40,
+            timeout=READY_SECONDS,
             check=True,
         )
         return json.loads(ran.stdout)
@@ -156,6 +157,11 @@ def stack() -> Iterator[ExitStack]:
     """Ends what a test started."""
     with ExitStack() as stack:
         yield stack
+
+
+def _compiles(process: ProcessGroup) -> bool:
+    """A compiler of C++ runs below this process."""
+    return any("/cc1plus " in command_line(pid) for pid, _ in process.remember_descendants())
 
 
 def assert_as_shown(shown: Any, answer: Any) -> None:
@@ -181,15 +187,15 @@ def assert_as_shown(shown: Any, answer: Any) -> None:
 
 
 def test_every_command_is_run_or_has_a_reason_not_to_be() -> None:
-    """Each shell command of README.md is of one kind that is run below, or in NOT_RUN; no block hides one."""
+    """Each shell command of README.md is of one kind that is run below, or is in NOT_RUN."""
     assert {language for language, _ in blocks()} <= {"sh", "json", "mermaid"}
     kinds = {
         command: [kind for kind, is_one in KINDS.items() if is_one(command)]
         for command in commands()
         if command not in NOT_RUN
     }
-    assert {command for command, found in kinds.items() if len(found) != 1} == set()
-    assert {kind for found in kinds.values() for kind in found} == set(KINDS)
+    assert {command for command, its_kinds in kinds.items() if len(its_kinds) != 1} == set()
+    assert {kind for its_kinds in kinds.values() for kind in its_kinds} == set(KINDS)
     assert set(NOT_RUN) <= set(commands())
 
 
@@ -199,7 +205,7 @@ def test_the_answers_come_in_the_form_that_is_shown() -> None:
 
 
 def test_make_run_answers_the_curls_and_ends_on_sigterm(copy: Path, tmp_path: Path, stack: ExitStack) -> None:
-    """`make run` in a clone answers each curl as shown; SIGTERM ends it, and a running compiler with it."""
+    """`make run` in a clone answers each curl as shown; SIGTERM ends it and a running compiler."""
     [command] = commands("serve")
     server = stack.enter_context(ReadmeServer(command, copy, tmp_path))
     assert "Serving on" in server.log()
@@ -211,9 +217,7 @@ def test_make_run_answers_the_curls_and_ends_on_sigterm(copy: Path, tmp_path: Pa
     slow = json.dumps({"source_code": slow_cpp(60), "language": "cpp", "compiler": "gcc", "stage": "syntax"})
     submitted = re.sub(r"-d '.*'", lambda _: f"-d '{slow}'", first).replace("?wait=20", "")
     assert server.run_curl(submitted)["status"] in ("queued", "processing")
-    server.wait_for(
-        lambda: any("/cc1plus " in command_line(pid) for pid, _ in server.remember_family()), "a compiler"
-    )
+    server.wait_for(lambda: _compiles(server), "a compiler")
     server.stop(STOP_SECONDS)
     server.assert_nothing_is_left()
     assert server.status("/health") == 0
@@ -224,7 +228,7 @@ def test_make_run_ends_on_ctrl_c(copy: Path, tmp_path: Path, stack: ExitStack) -
     """Ctrl-C reaches the whole foreground group: nothing is left, even while compilers are being tested."""
     [command] = commands("serve")
     server = stack.enter_context(ReadmeServer(command, copy, tmp_path))
-    server.remember_family()
+    server.remember_descendants()
     os.killpg(server.pid, signal.SIGINT)
     server.wait(STOP_SECONDS)
     server.assert_nothing_is_left()
@@ -246,30 +250,30 @@ def test_the_commands_with_a_redis_work_together(
         index = f"job:index:status:{answer['status']}"
         assert clean_redis.admin.smembers(index) == {answer["job_id"]}
     for process in (api, runner):
-        process.remember_family()
+        process.remember_descendants()
         process.stop(STOP_SECONDS)
         process.assert_nothing_is_left()
     assert clean_redis.admin.zcard("runners") == 0
     assert "Traceback" not in runner.log() + api.log()
 
 
-def test_ctrl_c_lets_a_runner_finish_or_hand_back_its_job(
+def test_ctrl_c_lets_a_runner_complete_or_release_its_job(
     copy: Path, tmp_path: Path, stack: ExitStack, clean_redis: RedisServer
 ) -> None:
-    """Ctrl-C reaches all that the runner started, and yet its job ends with a verdict, or is queued again."""
+    """Ctrl-C reaches all that the runner started; its job still ends with a verdict, or is queued again."""
     [command] = commands("runner")
     runner = stack.enter_context(ReadmeRunner(command, copy, tmp_path, REDIS_ADDR=clean_redis.address))
     store = RedisStore(make_settings(redis_enabled=True, redis_addr=clean_redis.address))
     stack.callback(store.close)
     runner.wait_for(lambda: bool(store.environments()), "a registration")
-    compiler = next(each for each in store.environments() if (each.language, each.family) == ("cpp", "gcc"))
+    compiler = next(
+        entry for entry in store.environments() if (entry.language, entry.family) == ("cpp", "gcc")
+    )
     job = make_job(
         request=make_request(slow_cpp(3), compiler=compiler.id, standard=compiler.default_standard)
     )
     store.submit(job)
-    runner.wait_for(
-        lambda: any("/cc1plus " in command_line(pid) for pid, _ in runner.remember_family()), "a compiler"
-    )
+    runner.wait_for(lambda: _compiles(runner), "a compiler")
     os.killpg(runner.pid, signal.SIGINT)
     assert runner.wait(STOP_SECONDS) == 0
     runner.assert_nothing_is_left()
@@ -281,8 +285,24 @@ def test_ctrl_c_lets_a_runner_finish_or_hand_back_its_job(
     )
 
 
+def test_make_test_sets_up_and_runs_what_it_is_asked(copy: Path) -> None:
+    """`make test` in a clone checks style and types, and runs the tests that ARGS names."""
+    ran = subprocess.run(
+        ["make", "test", "ARGS=-q -p no:cacheprovider tests/unit/test_sanitize.py"],
+        cwd=copy,
+        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PIP_NO_INDEX": "1"},
+        capture_output=True,
+        text=True,
+        timeout=READY_SECONDS,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "no issues found" in ran.stdout
+    assert re.search(r"^\d+ passed", ran.stdout, re.MULTILINE), ran.stdout
+
+
 def test_the_check_of_a_runner_ends_by_itself(copy: Path, clean_redis: RedisServer) -> None:
-    """`--check` after the runner's command, which the text tells, exits 0 and leaves no runner behind."""
+    """`--check` after the runner's command, as the text says, exits 0 and leaves no runner behind."""
     [command] = commands("runner")
     assert "`--check`" in (ROOT / "README.md").read_text()
     environment = {"PATH": os.environ["PATH"], "REDIS_ADDR": clean_redis.address}

@@ -21,7 +21,7 @@ from tests.support.processes import RunnerProcess
 from tests.support.requirements import ROOT, require
 from tests.support.servers import RedisServer
 
-# What the package must hold of our own besides Python: data that is read at run time.
+# What of ours the package must contain in addition to Python: data that is read at run time.
 DATA_SUFFIXES = {".toml", ".lua", ".html"}
 # Lambda takes 50 MB as an upload and 250 MB unpacked; ours is a small part, and should stay so.
 LARGEST_ZIP_BYTES = 10_000_000
@@ -80,13 +80,13 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
 
 def test_the_zip_holds_all_of_our_own_files(package: Package) -> None:
     """app.py and every file of chalicelib, with the data that it reads; no cache beside them."""
-    wanted = {
+    ours = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "chalicelib").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert {Path(name).suffix for name in wanted} >= DATA_SUFFIXES
-    assert {name for name in package.names if name.startswith("chalicelib/")} == wanted
+    assert {Path(name).suffix for name in ours} >= DATA_SUFFIXES
+    assert {name for name in package.names if name.startswith("chalicelib/")} == ours
     assert "app.py" in package.names
 
 

@@ -1,4 +1,4 @@
-"""The servers that the other tests rely on do what their names say: a test is worth what its server is."""
+"""The servers that the other tests rely on do what their names say: a test is only as good as its server."""
 
 import os
 import subprocess
@@ -65,8 +65,8 @@ def test_a_paused_server_is_silent_and_a_resumed_one_answers(start_redis: Start)
     assert client.ping()
 
 
-def test_a_server_with_a_password_refuses_who_does_not_know_it(start_redis: Start) -> None:
-    """Without the password there is no PING; with it there is."""
+def test_a_server_with_a_password_answers_only_with_it(start_redis: Start) -> None:
+    """PING needs the password."""
     server = start_redis(password="s3cret")
     assert server.admin.ping()
     with pytest.raises(RedisError, match=r"(?i)authenticat"):

@@ -1,7 +1,7 @@
 """A copy of the project as a fresh clone would have it, set up already: for tests of what users type.
 
-It holds the files that git would take, and an environment `.venv` that shares its packages with the one that
-runs these tests, so that `bin/setup` finds nothing to do: from nothing it takes minutes.
+It has the files that git would take, and a `.venv` that shares its packages with the one that runs
+these tests, so that `bin/setup` has nothing to do: from nothing it would take minutes.
 """
 
 import os
@@ -26,7 +26,7 @@ def make_clone(folder: Path, git_folder: Path) -> Path:
 
 
 def project_files(git_folder: Path) -> list[str]:
-    """What git would take, tracked or about to be, also where the checkout is no git repository."""
+    """The files that git would take, tracked or not, also where the checkout is not a git repository."""
     git = ["git", f"--git-dir={git_folder}", f"--work-tree={ROOT}"]
     environment = {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     listing = b""
@@ -39,7 +39,7 @@ def project_files(git_folder: Path) -> list[str]:
 def share_environment(target: Path) -> None:
     """A virtual environment at `target` with programs of its own and the packages of ours.
 
-    Not a link to ours: whatever set-up does to this one, ours stays as it is.
+    Not a link to ours, so that set-up cannot change ours through it.
     """
     source = Path(sys.prefix)
     assert (source / "pyvenv.cfg").is_file(), (
@@ -60,7 +60,7 @@ def share_environment(target: Path) -> None:
             (target / name).symlink_to((source / name).resolve())
     for stamp in source.glob(".*.stamp"):
         shutil.copy2(stamp, target / stamp.name)
-    # It tells in which folder an environment was made, and ours need not tell it in our words.
+    # It says in which folder an environment was made; the words of the original need not be those of `venv`.
     configuration = (source / "pyvenv.cfg").read_text()
     lines = [line for line in configuration.splitlines() if not line.startswith("command")]
     (target / "pyvenv.cfg").write_text("\n".join([*lines, f"command = python3 -m venv {target}", ""]))

@@ -84,10 +84,10 @@ def real_compilers() -> RealCompilers:
     sandbox = _sandbox()
     if isinstance(sandbox, SandboxUnavailable):
         missing(f"no sandbox works here: {sandbox}")
-    found = _probed()
-    if not found.toolchains.environments:
-        missing(f"no compiler passed its self-test: {found.toolchains.unavailable}")
-    return found
+    real = _probed()
+    if not real.toolchains.environments:
+        missing(f"no compiler passed its self-test: {real.toolchains.unavailable}")
+    return real
 
 
 def installed(family: str, language: str = "cpp") -> list[str]:

@@ -1,9 +1,9 @@
 """Our own programs as a user starts them: the API under `chalice local`, and `python -m runner`.
 
-They see an environment that holds what the test gives and nothing else, so that no setting of the machine
-leaks in, nor one of a developer's own `.env`; that of another `root` is read, as for users. Their output is
-in a log file, which every failure shows. To start one more kind of program: a subclass of `ManagedProcess`
-with its own `is_ready`.
+They see the environment that the test passes and nothing else: no setting of this machine, and none of
+the developer's own `.env` (a `.env` in another `root` is read, as for users). Their output is in a log
+file, which every failure shows. One more kind of program: a subclass of `ManagedProcess` with its own
+`is_ready`.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ class Reply:
     body: bytes
 
     def json(self) -> Any:
-        """The body as JSON; an `AssertionError` that shows it if it is none."""
+        """The body as JSON; an `AssertionError` that shows it when it is something else."""
         try:
             return json.loads(self.body)
         except ValueError:
@@ -43,7 +43,7 @@ class Reply:
 
 
 class Caller:
-    """Asks an API on this host; a subclass says on which `port`."""
+    """Sends requests to an API on this host; a subclass has the `port`."""
 
     port: int
 
@@ -65,15 +65,15 @@ class Caller:
         The default timeout is longer than the longest `?wait=` (25 s), so that it is the API that ends it.
         """
         payload = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        wanted = {"Content-Type": "application/json"} if payload is not None else {}
+        defaults = {"Content-Type": "application/json"} if payload is not None else {}
         connection = http.client.HTTPConnection(HOST, self.port, timeout=timeout_seconds)
         try:
             with self.reach():
                 connection.connect()
-            connection.request(method, path, payload, wanted | dict(headers or {}))
-            answer = connection.getresponse()
-            found = {name.lower(): value for name, value in answer.getheaders()}
-            return Reply(answer.status, found, answer.read())
+            connection.request(method, path, payload, defaults | dict(headers or {}))
+            response = connection.getresponse()
+            names = {name.lower(): value for name, value in response.getheaders()}
+            return Reply(response.status, names, response.read())
         finally:
             connection.close()
 
@@ -123,9 +123,9 @@ class ApiProcess(Caller, ManagedProcess):
 
 
 class RunnerProcess(ManagedProcess):
-    """`python -m runner`, ready when its log says so; `run_runner` is for one that must refuse to start."""
+    """`python -m runner`, ready when its log says so; `run_runner` is for one that must not start."""
 
-    # In the line that the runner logs when its workers claim jobs.
+    # A part of the line that the runner logs once its workers claim jobs.
     READY = ": ready, "
 
     def __init__(
@@ -143,12 +143,12 @@ class RunnerProcess(ManagedProcess):
         )
 
     def start(self) -> None:
-        """Starts it, also again; ready lines of former lives do not count."""
+        """Starts it, also again; ready lines of earlier starts do not count."""
         self._seen = len(self.log())
         super().start()
 
     def is_ready(self) -> bool:
-        """The log of this life holds the ready line."""
+        """The log since this start contains the ready line."""
         return self.READY in self.log()[self._seen :]
 
     def close(self) -> None:
@@ -161,7 +161,7 @@ class RunnerProcess(ManagedProcess):
 def run_runner(
     env: Mapping[str, str] | None = None, *, root: Path = ROOT, timeout_seconds: float = 20.0
 ) -> "subprocess.CompletedProcess[str]":
-    """Runs `python -m runner` until it ends by itself, which it must: its exit code, stdout and stderr."""
+    """Runs `python -m runner` until it ends by itself, as it must: its exit code, stdout and stderr."""
     return subprocess.run(
         [sys.executable, "-m", "runner"],
         env=_environment(env, root),
@@ -174,16 +174,19 @@ def run_runner(
 
 
 def _beside_python(program: str) -> str:
-    """The program of the environment that runs the tests, not of the PATH."""
+    """The program of the virtual environment that runs the tests, not the one on the PATH."""
     return str(Path(sys.executable).with_name(program))
 
 
 def _environment(settings: Mapping[str, str] | None, root: Path) -> dict[str, str]:
     # PATH for the compilers and bubblewrap; PYTHONUNBUFFERED so that the log has a line when it is written.
     own = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+    if cache := os.environ.get("PYTHONPYCACHEPREFIX"):
+        own["PYTHONPYCACHEPREFIX"] = cache  # bin/run-tests sets it: a start takes half the time
     if root == ROOT:
         # A blank variable counts as not set, and still hides the same one of a `.env` file.
         own |= {variable.name: "" for variable in variables()}
-    # Trying all languages takes half a minute at every start; a test that wants them says so.
+    # Testing the compilers of all languages takes half a minute at every start; a test that needs them
+    # says so.
     own["COMPILERS"] = "gcc-*,clang-*"
     return own | dict(settings or {})

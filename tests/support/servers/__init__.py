@@ -1,8 +1,8 @@
 """Real Redis servers for tests, as context managers: one, a Sentinel group, a cluster, with TLS or without.
 
-Each runs on loopback, on free ports, in its own temporary folder, and is ended by its process id when the
-`with` block ends, however it ends. Nothing here touches a server that it did not start. One more kind of
-server: a module here that builds on `process.ManagedProcess`.
+Each runs on loopback, on free ports, in a temporary folder of its own, and is ended by its process id
+when the `with` block ends, also by an exception. Nothing here touches a server that it did not start.
+One more kind of server: a module here with a subclass of `process.ManagedProcess`.
 """
 
 from tests.support.servers.cluster import RedisCluster

@@ -39,18 +39,18 @@ class RedisCluster:
 
     def client(self, **options: Any) -> redis.RedisCluster:
         """A cluster client that answers in text; closed with the cluster."""
-        wanted: dict[str, Any] = {"decode_responses": True, "socket_timeout": 5.0} | options
+        defaults: dict[str, Any] = {"decode_responses": True, "socket_timeout": 5.0}
         start = [ClusterNode(HOST, node.port) for node in self.nodes]
-        client = redis.RedisCluster(startup_nodes=start, **wanted)
+        client = redis.RedisCluster(startup_nodes=start, **(defaults | options))
         self._stack.callback(client.close)
         return client
 
     def node_for(self, key: str) -> RedisServer:
         """The master that holds `key` now, to be killed or looked into."""
-        found = self.client().get_node_from_key(key)
-        if found is None:
+        holder = self.client().get_node_from_key(key)
+        if holder is None:
             raise LookupError(f"no node holds the slot of {key!r}")
-        return next(node for node in self.nodes if node.port == found.port)
+        return next(node for node in self.nodes if node.port == holder.port)
 
     def wait_for_failover_of(self, former: RedisServer, *, timeout_seconds: float = 30.0) -> None:
         """Until every living node knows that `former` has failed, and who serves its slots instead."""

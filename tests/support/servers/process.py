@@ -1,7 +1,7 @@
 """A process that a test starts, watches and ends, always by its own process id.
 
 A subclass says how it is started (`argv`, `env`, `cwd`) and when it is ready. All that it prints goes to one
-log file, which `log()` reads and which every error shows, so that a failed test tells what the process said.
+log file, which `log()` reads and every error shows, so that a failed test has the output of the process.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-# What of a log an error shows: enough for a traceback, not for an hour of lines.
+# How much of a log an error shows: enough for a traceback, not for an hour of lines.
 _SHOWN_CHARACTERS = 4_000
 
 
@@ -41,10 +41,10 @@ class ManagedProcess:
         self._cwd = cwd
         self._process: subprocess.Popen[bytes] | None = None
 
-    # To be overridden.
+    # For subclasses to override.
 
     def is_ready(self) -> bool:
-        """Asked again and again after the start; a subclass probes what its users will use."""
+        """Called repeatedly after the start; a subclass checks what its users will use."""
         return True
 
     ready_timeout_seconds = 20.0
@@ -69,7 +69,7 @@ class ManagedProcess:
         self.wait_for(self.is_ready, "ready", timeout_seconds=self.ready_timeout_seconds)
 
     def stop(self, timeout_seconds: float = 10.0) -> int:
-        """SIGTERM; returns the exit code, or raises `ProcessError` if it is still there at the deadline."""
+        """SIGTERM; returns the exit code, or raises `ProcessError` if it still runs at the deadline."""
         self.signal(signal.SIGTERM)
         return self.wait(timeout_seconds)
 
@@ -82,7 +82,7 @@ class ManagedProcess:
             raise ProcessError(self._report(f"did not end within {timeout_seconds:g} s")) from None
 
     def kill(self) -> None:
-        """SIGKILL, as a crash or an out-of-memory killer would; gone when this returns."""
+        """SIGKILL, as in a crash or from an out-of-memory killer; it has ended when this returns."""
         process = self._started()
         process.kill()
         process.wait()
@@ -107,7 +107,7 @@ class ManagedProcess:
             self._process.kill()  # SIGKILL ends a stopped process too; a no-op once it has been waited for
             self._process.wait()
 
-    # What is known about it.
+    # Its state.
 
     @property
     def pid(self) -> int:
@@ -141,7 +141,7 @@ class ManagedProcess:
             time.sleep(0.02)
 
     def wait_for_log(self, text: str, *, timeout_seconds: float = 20.0) -> None:
-        """Until `text` stands in the log; `ProcessError` when it cannot come any more."""
+        """Until the log contains `text`; `ProcessError` when the process has ended, or at the deadline."""
         self.wait_for(lambda: text in self.log(), f"log says {text!r}", timeout_seconds=timeout_seconds)
 
     def _started(self) -> "subprocess.Popen[bytes]":

@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that cuts connections at a chosen byte, to see what a half-sent command does."""
+"""A TCP proxy on loopback that cuts connections at a chosen byte: what does half a command do?"""
 
 import socket
 import threading
@@ -13,9 +13,9 @@ CHUNK_BYTES = 65536
 
 
 class CuttingProxy:
-    """Forwards to a port. `arm` makes it cut after so many more bytes of one direction, so many times.
+    """Forwards to a port. `arm` makes it cut connections after a number of bytes in one direction.
 
-    What is beyond the cut is not forwarded, so a command can arrive half, or its answer be lost whole.
+    Nothing beyond the cut is forwarded, so half a command can arrive, or its whole answer be lost.
     `passed` counts the bytes of each direction since the last `arm`.
     """
 
@@ -37,13 +37,13 @@ class CuttingProxy:
             self.passed = {"request": 0, "answer": 0}
 
     def disarm(self) -> int:
-        """Forwards everything again; returns the cuts that were not made."""
+        """Forwards everything again; returns how many cuts did not happen."""
         with self._lock:
             left, self._cuts = self._cuts, 0
             return left
 
     def _allowed(self, direction: str, size: int) -> tuple[int, bool]:
-        """How many bytes of a chunk may pass, and whether the connection is to be cut behind them."""
+        """How many bytes of a chunk may pass, and whether the connection is cut after them."""
         with self._lock:
             if not self._cuts or direction != self._direction:
                 self.passed[direction] += size

@@ -1,4 +1,4 @@
-"""One redis-server, in the shape a test asks for."""
+"""One redis-server, configured as a test needs it."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ class RedisServer(ManagedProcess):
     """A private redis-server on a loopback port of its own. Restarts keep the port and the data folder.
 
     Without `appendonly` it keeps nothing over a restart. `users` are lines of an ACL file, without the word
-    `user`: `"app on >secret ~* &* +@all"`. `config` is any further directive: `{"timeout": "5"}`.
+    `user`: `"app on >secret ~* &* +@all"`. `config` has further directives: `{"timeout": "5"}`.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class RedisServer(ManagedProcess):
         config: Mapping[str, str] | None = None,
         sentinel: bool = False,
     ) -> None:
-        """`maxmemory` as Redis writes it (`"8mb"`), `policy` its maxmemory-policy (`"allkeys-lru"`)."""
+        """`maxmemory` as in redis.conf (`"8mb"`); `policy` is maxmemory-policy (`"allkeys-lru"`)."""
         program = require("redis-server")
         # Held, not entered: the folder lives as long as this object, over stops and starts.
         self._folder = tempfile.TemporaryDirectory(prefix="redis-test-")
@@ -91,33 +91,33 @@ class RedisServer(ManagedProcess):
 
     def environment(self) -> dict[str, str]:
         """The settings with which the API and a runner use this server."""
-        found = {"REDIS_ENABLED": "true", "REDIS_ADDR": self.address}
+        settings = {"REDIS_ENABLED": "true", "REDIS_ADDR": self.address}
         if self.password is not None:
-            found["REDIS_PASSWORD"] = self.password
+            settings["REDIS_PASSWORD"] = self.password
         if self.certificates is not None:
-            found |= {"REDIS_TLS": "true", "REDIS_TLS_CA_FILE": str(self.certificates.ca_file)}
-        return found
+            settings |= {"REDIS_TLS": "true", "REDIS_TLS_CA_FILE": str(self.certificates.ca_file)}
+        return settings
 
     def client(self, **options: Any) -> redis.Redis:
         """A client that answers in text, never retries, and is closed with the server.
 
         `options` are those of `redis.Redis` and win over ours: `client(username="app", password="secret")`.
         """
-        wanted: dict[str, Any] = {
+        defaults: dict[str, Any] = {
             "host": HOST,
             "port": self.port,
             "password": self.password,
             "decode_responses": True,
-            # A test that waits longer than 5 s for loopback waits for nothing; a retry would only hide it.
+            # A server on loopback that has not answered after 5 s never will; a retry would only hide it.
             "socket_timeout": 5.0,
             "socket_connect_timeout": 1.0,
             "retry": Retry(NoBackoff(), 0),
         }
         if self.certificates is not None:
-            wanted |= {"ssl": True, "ssl_ca_certs": str(self.certificates.ca_file)}
-        made = redis.Redis(**(wanted | options))
-        self._clients.append(made)
-        return made
+            defaults |= {"ssl": True, "ssl_ca_certs": str(self.certificates.ca_file)}
+        client = redis.Redis(**(defaults | options))
+        self._clients.append(client)
+        return client
 
     @property
     def admin(self) -> redis.Redis:
@@ -129,11 +129,11 @@ class RedisServer(ManagedProcess):
     def replicas_online(self) -> int:
         """How many replicas get every write at once. (Their own `link up` comes a moment earlier.)"""
         known = self.admin.info("replication")
-        found = (known.get(f"slave{number}") for number in range(known["connected_slaves"]))
-        return sum(replica is not None and replica["state"] == "online" for replica in found)
+        replicas = (known.get(f"slave{number}") for number in range(known["connected_slaves"]))
+        return sum(replica is not None and replica["state"] == "online" for replica in replicas)
 
     def is_ready(self) -> bool:
-        """It answers PING, or refuses us by name, which is an answer too."""
+        """It answers PING, or asks for a password, which is an answer too."""
         with self.client() as client:
             try:
                 return bool(client.ping())

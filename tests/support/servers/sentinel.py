@@ -29,23 +29,23 @@ class SentinelGroup:
 
     def environment(self) -> dict[str, str]:
         """The settings with which the API and a runner use this group."""
-        found = {
+        settings = {
             "REDIS_ENABLED": "true",
             "REDIS_MODE": "sentinel",
             "REDIS_ADDR": ",".join(sentinel.address for sentinel in self.sentinels),
             "REDIS_SENTINEL_MASTER": self.master_name,
         }
         if self.password is not None:
-            found["REDIS_PASSWORD"] = self.password
-        return found
+            settings["REDIS_PASSWORD"] = self.password
+        return settings
 
     def client(self, **options: Any) -> redis.Redis:
         """A client that finds the master through the sentinels, again after each failover."""
         finder = Sentinel([(HOST, sentinel.port) for sentinel in self.sentinels], socket_timeout=1.0)
-        for asked in finder.sentinels:
-            self._stack.callback(asked.close)
-        wanted = {"password": self.password, "decode_responses": True, "socket_timeout": 5.0} | options
-        client: redis.Redis = finder.master_for(self.master_name, **wanted)
+        for sentinel in finder.sentinels:
+            self._stack.callback(sentinel.close)
+        defaults = {"password": self.password, "decode_responses": True, "socket_timeout": 5.0}
+        client: redis.Redis = finder.master_for(self.master_name, **(defaults | options))
         self._stack.callback(client.close)
         return client
 
@@ -60,7 +60,7 @@ class SentinelGroup:
     def wait_for_master_other_than(
         self, former: RedisServer, *, timeout_seconds: float = 20.0
     ) -> RedisServer:
-        """Until all living sentinels agree on another master, and that one takes writes."""
+        """Until all living sentinels agree on another master, and it accepts writes."""
 
         def agreed() -> bool:
             votes = {self._master_port(sentinel) for sentinel in self.sentinels if sentinel.running}
@@ -71,10 +71,10 @@ class SentinelGroup:
 
     def _master_port(self, sentinel: RedisServer) -> int | None:
         try:
-            found = sentinel.admin.sentinel_get_master_addr_by_name(self.master_name)
+            address = sentinel.admin.sentinel_get_master_addr_by_name(self.master_name)
         except (RedisError, OSError):
             return None
-        return int(found[1]) if isinstance(found, tuple) else None
+        return int(address[1]) if isinstance(address, tuple) else None
 
     @staticmethod
     def _takes_writes(server: RedisServer) -> bool:

@@ -51,18 +51,18 @@ def make_certificates(folder: Path) -> Certificates:
         .sign(authority_key, hashes.SHA256())
     )
 
-    made = Certificates(folder / "ca.pem", folder / "server.pem", folder / "server.key")
-    made.ca_file.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
-    made.certificate_file.write_bytes(server.public_bytes(serialization.Encoding.PEM))
-    made.key_file.touch(mode=0o600)
-    made.key_file.write_bytes(
+    certificates = Certificates(folder / "ca.pem", folder / "server.pem", folder / "server.key")
+    certificates.ca_file.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
+    certificates.certificate_file.write_bytes(server.public_bytes(serialization.Encoding.PEM))
+    certificates.key_file.touch(mode=0o600)
+    certificates.key_file.write_bytes(
         server_key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
     )
-    return made
+    return certificates
 
 
 def _name(common_name: str) -> x509.Name:

@@ -13,7 +13,7 @@ _BUS_OFFSET = 10_000
 
 
 def free_port() -> int:
-    """A TCP port on which nothing listens, nor on that port + 10000, and which was not given out before."""
+    """A TCP port that nothing listens on (nor on the port + 10000), another one each time."""
     return next(_free_ports)
 
 
