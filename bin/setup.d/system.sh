@@ -39,6 +39,7 @@ need_test_programs() {
     need bwrap bubblewrap
     need git git
     need curl curl
+    need shellcheck shellcheck
     need_libseccomp
     if ! have redis-cli || { ! has_redis_server && ! have redis-check-rdb; }; then PACKAGES+=(redis-tools); fi
 }

@@ -95,12 +95,8 @@ def installed(family: str, language: str = "cpp") -> list[str]:
 
     Nothing is run, so that a test can be parametrized with it.
     """
-    [found] = [item for item in load_catalog().languages if item.id == language]
+    [entries] = [each.compilers for each in load_catalog().languages if each.id == language]
     return sorted(
-        (
-            each.executable
-            for each in found.compilers
-            if each.family == family and shutil.which(each.executable)
-        ),
+        (entry.executable for entry in entries if entry.family == family and shutil.which(entry.executable)),
         key=lambda name: [int(number) for number in re.findall(r"\d+", name)],
     )

@@ -7,13 +7,15 @@ import ast
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from chalicelib.settings import variables
 from tests.support.clone import project_files
-from tests.support.requirements import ROOT
+from tests.support.requirements import ROOT, require
 
 # From here on somebody should ask whether a file is still about one noun.
 ALARM_LINES = 600
@@ -137,12 +139,19 @@ SCRIPTS = sorted(
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_the_scripts_can_be_run(name: str) -> None:
-    """A script is executable, is good bash, and notices errors and unset variables."""
+    """A script is executable, stops at errors and unset variables, and passes shellcheck."""
     path = ROOT / name
     assert os.access(path, os.X_OK)
     # bin/run-tests goes on after a failed part, so that every part has its summary.
     assert "set -uo pipefail" in path.read_text() or "set -euo pipefail" in path.read_text()
-    subprocess.run(["bash", "-n", path], check=True, timeout=10)
+    ran = subprocess.run(
+        [require("shellcheck"), "--external-sources", path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout
 
 
 def test_make_help_lists_every_command() -> None:
@@ -155,3 +164,27 @@ def test_make_help_lists_every_command() -> None:
     lines = re.findall(r"^make ([a-z-]+) .*\((.+)\)$", printed, re.MULTILINE)
     assert {name for name, _ in lines} == targets
     assert [name for name, seconds in lines if not re.search(r"second|minute|hour", seconds)] == []
+
+
+def test_every_hook_runs_what_is_here() -> None:
+    """The pre-commit hooks download nothing: each is a program of .venv or one that set-up installs."""
+    [repository] = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repository["repo"] == "local"
+    for hook in repository["hooks"]:
+        program, *arguments = hook["entry"].split()
+        assert hook["language"] == "system"
+        if program.startswith(".venv/bin/"):
+            assert Path(sys.executable).with_name(Path(program).name).exists()
+        else:
+            require(program)
+        assert [name for name in arguments if name.startswith("tests/") and not (ROOT / name).exists()] == []
+
+
+def test_the_workflow_runs_the_two_commands_of_the_readme_on_every_python() -> None:
+    """Each push runs `make run` and `make test`, from the oldest Python that set-up takes on."""
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())
+    job = workflow["jobs"]["fast"]
+    assert [step["name"] for step in job["steps"] if "name" in step] == ["make run", "make test"]
+    oldest = re.search(r"sys\.version_info < \(3, (\d+)\)", (ROOT / "bin/setup.d/python.sh").read_text())
+    assert oldest is not None
+    assert job["strategy"]["matrix"]["python"][0] == f"3.{oldest[1]}"
