@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from infra.stage import ROOT, STACKS, TEMPLATES
-from tests.support.requirements import missing
+from tests.support.skipping import missing
 
 PROGRAM = ROOT / ".setup" / "checkov" / "bin" / "checkov"
 # Every choice that decides whether a resource is there, and another value than its default.

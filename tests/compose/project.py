@@ -18,8 +18,8 @@ from typing import Any
 
 from tests.support.engine import API, RUNNER, Engine
 from tests.support.processes import Caller
-from tests.support.requirements import ROOT, missing
-from tests.support.servers.tools import free_port
+from tests.support.servers.tools import ROOT, free_port
+from tests.support.skipping import missing
 
 # How the documents call the program; an older version has another name.
 PROGRAM = "docker compose "

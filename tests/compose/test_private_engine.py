@@ -12,8 +12,8 @@ import pytest
 
 from tests.support.engine_daemon import EngineDaemon, program, start_daemon
 from tests.support.namespaces import network_of
-from tests.support.requirements import missing
 from tests.support.servers import wait_until
+from tests.support.skipping import missing
 
 pytestmark = pytest.mark.engine
 

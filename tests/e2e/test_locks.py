@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.clone import make_clone
-from tests.support.requirements import ROOT, missing
+from tests.support.servers.tools import ROOT
+from tests.support.skipping import missing
 
 # Resolving six groups takes 10 s where the index answers quickly.
 _LOCK_SECONDS = 200

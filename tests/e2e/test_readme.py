@@ -21,10 +21,11 @@ from chalicelib.models import Status
 from chalicelib.storage.redis.store import RedisStore
 from tests.support.clone import make_clone
 from tests.support.factories import make_job, make_request, make_settings, slow_cpp
-from tests.support.process_group import ProcessGroup, command_line
+from tests.support.process_group import FamilyProcess, command_line
 from tests.support.processes import HOST, RunnerProcess
-from tests.support.requirements import ROOT, require
 from tests.support.servers import RedisServer, free_port
+from tests.support.servers.tools import ROOT
+from tests.support.skipping import require
 
 PORT = "8000"  # the one that README.md uses throughout
 
@@ -80,7 +81,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clone(tmp_path_factory.mktemp("clone") / "will-it-compile", tmp_path_factory.mktemp("git"))
 
 
-class ReadmeProcess(ProcessGroup):
+class ReadmeProcess(FamilyProcess):
     """A command of README.md that runs until it is ended."""
 
     ready_timeout_seconds = READY_SECONDS
@@ -159,9 +160,9 @@ def stack() -> Iterator[ExitStack]:
         yield stack
 
 
-def _compiles(process: ProcessGroup) -> bool:
+def _compiles(process: FamilyProcess) -> bool:
     """A compiler of C++ runs below this process."""
-    return any("/cc1plus " in command_line(pid) for pid, _ in process.remember_descendants())
+    return any("/cc1plus " in command_line(pid) for pid, _ in process.remember_family())
 
 
 def assert_as_shown(shown: Any, answer: Any) -> None:
@@ -228,7 +229,7 @@ def test_make_run_ends_on_ctrl_c(copy: Path, tmp_path: Path, stack: ExitStack) -
     """Ctrl-C reaches the whole foreground group: nothing is left, even while compilers are being tested."""
     [command] = commands("serve")
     server = stack.enter_context(ReadmeServer(command, copy, tmp_path))
-    server.remember_descendants()
+    server.remember_family()
     os.killpg(server.pid, signal.SIGINT)
     server.wait(STOP_SECONDS)
     server.assert_nothing_is_left()
@@ -250,7 +251,7 @@ def test_the_commands_with_a_redis_work_together(
         index = f"job:index:status:{answer['status']}"
         assert clean_redis.admin.smembers(index) == {answer["job_id"]}
     for process in (api, runner):
-        process.remember_descendants()
+        process.remember_family()
         process.stop(STOP_SECONDS)
         process.assert_nothing_is_left()
     assert clean_redis.admin.zcard("runners") == 0

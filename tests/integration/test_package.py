@@ -18,8 +18,9 @@ import pytest
 
 from tests.support.compilers import real_compilers
 from tests.support.processes import RunnerProcess
-from tests.support.requirements import ROOT, require
 from tests.support.servers import RedisServer
+from tests.support.servers.tools import ROOT
+from tests.support.skipping import require
 
 # What of ours the package must contain in addition to Python: data that is read at run time.
 DATA_SUFFIXES = {".toml", ".lua", ".html"}

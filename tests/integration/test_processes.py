@@ -4,8 +4,8 @@ import signal
 from pathlib import Path
 
 from tests.support.processes import ApiProcess, RunnerProcess, run_runner
-from tests.support.requirements import ROOT
 from tests.support.servers import RedisServer
+from tests.support.servers.tools import ROOT
 
 
 def test_the_api_answers_and_ends_on_sigterm() -> None:

@@ -13,8 +13,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, OutOfMemoryError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from tests.support.requirements import require
 from tests.support.servers import ProcessError, RedisCluster, RedisServer, SentinelGroup, wait_until
+from tests.support.skipping import require
 
 Start = Callable[..., RedisServer]
 
@@ -164,7 +164,7 @@ def _read(client: redis.Redis) -> object:
 def test_a_missing_tool_fails_in_ci_and_skips_on_a_laptop(tmp_path: Path, ci: str, outcome: str) -> None:
     """`require` of a program that does not exist: CI=true makes it a failure, anything else a skip."""
     (tmp_path / "test_it.py").write_text(
-        "from tests.support.requirements import require\n\n\n"
+        "from tests.support.skipping import require\n\n\n"
         "def test_it() -> None:\n    require('no-such-program')\n"
     )
     root = Path(__file__).resolve().parents[2]

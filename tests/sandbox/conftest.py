@@ -23,9 +23,8 @@ from runner.sandbox.docker.sandbox import Docker
 from runner.sandbox.setpriv.sandbox import Setpriv
 from runner.workspace import Workspace
 from tests.sandbox.hostile.secrets import Secrets, hide
-from tests.sandbox.support import TIGHT, Run, build_probe
+from tests.sandbox.support import TIGHT, Run, build_probe, missing
 from tests.support.engine import RUNNER, Engine
-from tests.support.requirements import missing
 
 PROBE_SOURCE = Path(__file__).parent / "probes" / "probe.c"
 

@@ -12,7 +12,7 @@ from runner.sandbox.host_paths import COMPILERS, find_compiler
 from runner.sandbox.limits import default_limits
 from runner.toolchains.model import Toolchains, native_target
 from runner.toolchains.probe import probe_toolchains
-from tests.support.requirements import missing
+from tests.sandbox.support import missing
 
 LANGUAGES = ("fortran", "go", "java", "python", "rust", "typescript", "zig")
 

@@ -18,8 +18,7 @@ import pytest
 from runner.sandbox.base import LimitHit, SandboxError, SandboxUnavailable
 from runner.sandbox.bubblewrap.sandbox import Bubblewrap
 from runner.workspace import Workspace
-from tests.sandbox.support import TIGHT, let_everybody_in, parent_of, processes_named
-from tests.support.requirements import missing
+from tests.sandbox.support import TIGHT, let_everybody_in, missing, parent_of, processes_named
 
 NOBODY = 65_534
 

@@ -33,9 +33,7 @@ from tests.sandbox.hostile.leftovers import Leftovers
 from tests.sandbox.hostile.options import Option, load_options
 from tests.sandbox.hostile.programs import VERSIONS, program
 from tests.sandbox.hostile.secrets import Secrets
-from tests.sandbox.support import judge
-from tests.support.requirements import missing
-from tests.support.tiers import in_tier
+from tests.sandbox.support import judge, missing
 
 # What acts on a terminal or on a reader. Written down once more, so that `output.py` is not its own judge.
 _ACTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -153,7 +151,7 @@ def test_a_hostile_job_gets_its_verdict_and_nothing_else(
             return _around_the_request(sandbox, case, request, environment.family)
         return JobExecutor(sandbox, load_catalog(), toolchains, case.limits_of()).compile(case.id, request)
 
-    compilers = [pick(compiler) for compiler in in_tier(fast=case.compilers[:1], full=case.compilers)]
+    compilers = [pick(compiler) for compiler in case.compilers]
     before = Leftovers.look()
     results = _in_pairs(compile_with, compilers)
     left = Leftovers.look().since(before)
@@ -252,7 +250,7 @@ def test_a_dangerous_option_that_is_forced_upon_a_compiler_gains_nothing(
             options = [_put_in(option, hidden) for option in entry.options]
             return sandbox.run([first, *options, *rest], workspace, LIMITS)
 
-    compilers = [pick(compiler) for compiler in in_tier(fast=entry.compilers[:1], full=entry.compilers)]
+    compilers = [pick(compiler) for compiler in entry.compilers]
     before = Leftovers.look()
     results = _in_pairs(force, compilers)
     left = Leftovers.look().since(before)

@@ -12,7 +12,7 @@ from tests.sandbox import test_hostile
 from tests.sandbox.hostile.corpus import Case, load_corpus
 from tests.sandbox.hostile.secrets import Secrets
 from tests.sandbox.language_tools import LANGUAGES, expected_here, languages_here, probed
-from tests.support.requirements import missing
+from tests.sandbox.support import missing
 
 _CORPUS = load_corpus(others=True)
 

@@ -26,7 +26,7 @@ from tests.support.case_files import Run, body_of, case_folders, problems_of, re
 from tests.support.engine import RUNNER, Engine
 from tests.support.namespaces import network_at
 from tests.support.processes import ApiProcess
-from tests.support.requirements import ROOT
+from tests.support.servers.tools import ROOT
 
 # What the image must offer: a compiler in two languages counts twice.
 _LANGUAGES = 9

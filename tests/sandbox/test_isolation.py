@@ -14,7 +14,7 @@ import pytest
 
 from runner.sandbox.base import Sandbox
 from tests.sandbox.support import Run, let_everybody_in
-from tests.support.requirements import ROOT
+from tests.support.servers.tools import ROOT
 
 
 def _answers(probe: Path, *words: str) -> bool:

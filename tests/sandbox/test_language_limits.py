@@ -23,7 +23,7 @@ from runner.sandbox.base import Sandbox
 from runner.sandbox.limits import MIB, OPEN_FILES, default_limits
 from runner.toolchains.model import native_target
 from tests.sandbox.language_tools import LANGUAGES, expected_here, newest_here, probed
-from tests.support.requirements import missing
+from tests.sandbox.support import missing
 
 # What a limit may be called besides its own name. A thread that cannot be made is told in the same words
 # for want of memory and of threads, and a program that is refused memory may just as well crash.

@@ -16,8 +16,8 @@ import pytest
 
 from runner.sandbox import choose_sandbox
 from runner.sandbox.base import SandboxUnavailable
+from tests.sandbox.support import missing
 from tests.support.processes import ApiProcess
-from tests.support.requirements import missing
 
 _CLIENTS = 64
 # A client on a busy machine may wait for all the others: 64 jobs of 1 to 2 s of CPU on two cores.

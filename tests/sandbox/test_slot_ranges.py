@@ -5,7 +5,7 @@ import itertools
 import subprocess
 
 from runner.sandbox.uid_pool import pool
-from tests.support.requirements import missing
+from tests.sandbox.support import missing
 
 # More than the hundred ranges that fit into the ids of ordinary accounts.
 _NAMESPACES = 120

@@ -16,7 +16,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]  # it brings no types, and two calls need none
 
 from chalicelib.sarif.document import document
-from tests.support.requirements import missing
+from tests.support.skipping import missing
 
 FOLDER = Path(__file__).parent
 _PACKAGE = FOLDER / "node_modules/@microsoft/sarif-multitool-linux"

@@ -10,7 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.requirements import ROOT, require
+from tests.support.servers.tools import ROOT
+from tests.support.skipping import require
 
 
 def make_clone(folder: Path, git_folder: Path) -> Path:

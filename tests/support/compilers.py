@@ -20,7 +20,7 @@ from runner.sandbox.limits import default_limits
 from runner.toolchains.model import Toolchains, native_target
 from runner.toolchains.probe import probe_toolchains
 from tests.support import tiers
-from tests.support.requirements import missing
+from tests.support.skipping import missing
 
 # Fewer of them inside of a container, where some tests are about some compilers (tests/support/engine.py).
 _CHOSEN = os.environ.get("TEST_COMPILERS", "*")

@@ -5,7 +5,7 @@ A table is found by the first two columns of its head, so these must be unique o
 
 import re
 
-from tests.support.requirements import ROOT
+from tests.support.servers.tools import ROOT
 
 DOCUMENTS = (
     "README.md",

@@ -28,8 +28,8 @@ from docker.errors import DockerException
 
 from runner.sandbox.docker.engine import check_reachable
 from tests.support.namespaces import raise_loopback
-from tests.support.requirements import ROOT
 from tests.support.servers.process import ManagedProcess, ProcessError
+from tests.support.servers.tools import ROOT
 
 _DATA = ROOT / ".setup" / "engine"
 

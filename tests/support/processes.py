@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.settings import variables
-from tests.support.requirements import ROOT
 from tests.support.servers.process import ManagedProcess
-from tests.support.servers.tools import free_port
+from tests.support.servers.tools import ROOT, free_port
 
 HOST = "127.0.0.1"
 

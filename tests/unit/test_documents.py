@@ -32,7 +32,7 @@ from tests.support.factories import (
     make_result,
     make_settings,
 )
-from tests.support.requirements import ROOT
+from tests.support.servers.tools import ROOT
 
 LAYOUT_PARTS = ("chalicelib", "runner", "infra")
 

@@ -10,7 +10,7 @@ import pytest
 
 from runner.bootstrap import health_sign
 from runner.health import STALE_SECONDS, Sign, trouble
-from tests.support.requirements import ROOT
+from tests.support.servers.tools import ROOT
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.support.requirements import ROOT
+from tests.support.servers.tools import ROOT
 
 # Group of pyproject.toml → the file that it is locked in.
 LOCKS = {

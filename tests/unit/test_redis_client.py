@@ -10,7 +10,7 @@ from chalicelib.errors import StoreError, StoreFull, StoreRefused, StoreUnavaila
 from chalicelib.storage.redis.connection import explain
 from tests.support.documents import quoted, table
 from tests.support.factories import make_settings
-from tests.support.requirements import ROOT
+from tests.support.servers.tools import ROOT
 
 CASES: list[tuple[BaseException, type[StoreError], str]] = [
     (theirs.ConnectionError("Error 111 connecting: Connection refused."), StoreUnavailable, "refused"),

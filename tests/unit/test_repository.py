@@ -15,7 +15,8 @@ import yaml
 
 from chalicelib.settings import variables
 from tests.support.clone import project_files
-from tests.support.requirements import ROOT, require
+from tests.support.servers.tools import ROOT
+from tests.support.skipping import require
 
 # From here on somebody should ask whether a file is still about one noun.
 ALARM_LINES = 600

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runner.toolchains.build_record import SOURCES, digest, sources
 from tests.support.documents import table
-from tests.support.requirements import ROOT
+from tests.support.servers.tools import ROOT
 
 
 def test_the_hash_is_that_of_everything_a_test_depends_on(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.requirements import ROOT
 from tests.support.servers import free_port
+from tests.support.servers.tools import ROOT
 
 SECRET = "correct-horse-battery"
 

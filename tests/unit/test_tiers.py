@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.requirements import ROOT
+from tests.support.servers.tools import ROOT
 from tests.support.tiers import ALL, FAST, RULES, VARIABLE, fast_tier, parameter
 
 # Collecting takes 10 s of a processor; a busy machine has less than one.

@@ -3,7 +3,7 @@
 from runner.sandbox.base import Sandbox, SandboxError
 from runner.sandbox.limits import default_limits
 from runner.workspace import Workspace
-from tests.support.requirements import missing
+from tests.sandbox.support import missing
 
 # In this order: what differs most from the newest, which every other test uses, comes first.
 VERSIONS = {"gcc": (12, 14, 13, 11), "g++": (12, 14, 13, 11), "clang": (16, 19, 18), "clang++": (16, 19, 18)}

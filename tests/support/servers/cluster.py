@@ -10,10 +10,10 @@ import redis
 from redis.cluster import ClusterNode
 from redis.exceptions import RedisError
 
-from tests.support.requirements import require
 from tests.support.servers.process import ProcessError
 from tests.support.servers.redis_server import HOST, RedisServer
 from tests.support.servers.tools import wait_until
+from tests.support.skipping import require
 
 # How long a node may be silent before the others vote it out: short enough to wait for, long enough for two
 # busy cores.

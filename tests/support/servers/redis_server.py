@@ -10,10 +10,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
 from redis.retry import Retry
 
-from tests.support.requirements import require
 from tests.support.servers.process import ManagedProcess
 from tests.support.servers.tls import Certificates, make_certificates
 from tests.support.servers.tools import free_port
+from tests.support.skipping import require
 
 HOST = "127.0.0.1"
 

@@ -4,6 +4,9 @@ import random
 import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
 
 # Below 32768, where Linux begins to hand out ports to outgoing connections: a server that is down for a while
 # would otherwise find its port taken, or a client that retries would connect to itself. And below 22000, so

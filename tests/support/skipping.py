@@ -11,20 +11,13 @@ from typing import NoReturn
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-
 # Where `bin/setup` puts programs that the system does not offer under the name we need.
-OWN_BIN = ROOT / ".setup" / "bin"
-
-
-def in_ci() -> bool:
-    """CI=true."""
-    return os.environ.get("CI") == "true"
+OWN_BIN = Path(__file__).resolve().parents[2] / ".setup" / "bin"
 
 
 def missing(what: str) -> NoReturn:
     """Ends the test because of `what`, which says what is missing and how to get it."""
-    if in_ci():
+    if os.environ.get("CI") == "true":
         pytest.fail(what)
     pytest.skip(what)
 
