@@ -11,11 +11,10 @@ from chalicelib.catalog.loader import catalog_texts
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import Stage
 from runner.sandbox.base import Limits, Sandbox, SandboxResult
-from runner.sandbox.host_paths import find_compiler
 from runner.toolchains.model import native_target
 from runner.toolchains.probe import probe_toolchains
 from runner.workspace import Workspace
-from tests.support.compilers import real_compilers
+from tests.support.compilers import compilers_here, real_compilers
 
 # Measured: 30 s for 23 compilers and their targets on two idle cores, 60 s on busy ones. This is for a much
 # busier machine and still finds a probe that waits for something.
@@ -84,8 +83,7 @@ def test_every_installed_compiler_of_the_catalogue_is_registered() -> None:
     installed = {
         (language.id, compiler.executable)
         for language in real.catalog.languages
-        for compiler in language.compilers
-        if find_compiler(compiler.executable)
+        for compiler in compilers_here(language)
     }
     failed = {
         (each.language, each.compiler): each.reason for each in real.toolchains.unavailable if each.installed

@@ -4,7 +4,7 @@ from typing import Any
 
 from chalicelib.models import Diagnostic, Severity, Status, Verdict
 from chalicelib.sarif.document import job_document
-from tests.sarif.validator import faults_by_schema
+from tests.sarif.validator import assert_valid
 from tests.support.factories import make_environment, make_job, make_request, make_result
 
 
@@ -26,5 +26,5 @@ def make_log(*diagnostics: Diagnostic, source: str = "int x;\n", **changes: Any)
         "diagnostics": diagnostics,
     }
     log = job_document(job, make_result(job.id, **(values | changes)))
-    assert faults_by_schema(log) == []
+    assert_valid(log)
     return log

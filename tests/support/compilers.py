@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from functools import cache
 
-from chalicelib.catalog import Catalog, load_catalog
+from chalicelib.catalog import Catalog, CompilerEntry, Language, load_catalog
 from runner.executor import JobExecutor
 from runner.sandbox import choose_sandbox
 from runner.sandbox.base import Limits, Sandbox, SandboxUnavailable
@@ -57,7 +57,7 @@ def _probed() -> RealCompilers:
     limits = default_limits()
     started = time.monotonic()
     toolchains = probe_toolchains(
-        catalog, sandbox, limits, find_executable=find_compiler, wanted=_compilers(catalog)
+        catalog, sandbox, limits, find_executable=find_compiler, wanted=_wanted(catalog)
     )
     seconds = time.monotonic() - started
     architecture, system = native_target().split("-")
@@ -65,17 +65,18 @@ def _probed() -> RealCompilers:
     return RealCompilers(catalog, sandbox, limits, toolchains, compiler, seconds, architecture, system)
 
 
-def _compilers(catalog: Catalog) -> list[str]:
-    """What to probe, as the setting COMPILERS names it: in the fast tier the ends of each family."""
-    if _CHOSEN != "*" or tiers.tier() != tiers.FAST:
+def compilers_here(language: Language) -> list[CompilerEntry]:
+    """The installed compilers of a language; in the fast tier the ends of each family."""
+    entries = [entry for entry in language.compilers if find_compiler(entry.executable)]
+    return tiers.ends(entries, key=lambda entry: entry.family)
+
+
+def _wanted(catalog: Catalog) -> list[str]:
+    """What to probe, as the setting COMPILERS names it."""
+    if _CHOSEN != "*":
         return _CHOSEN.split(",")
     return [
-        f"{language.id}/{entry.id}"
-        for language in catalog.languages
-        for entry in tiers.ends(
-            [entry for entry in language.compilers if find_compiler(entry.executable)],
-            key=lambda entry: entry.family,
-        )
+        f"{language.id}/{entry.id}" for language in catalog.languages for entry in compilers_here(language)
     ]
 
 

@@ -158,7 +158,7 @@ class RunnerProcess(ManagedProcess):
 
 
 def run_runner(
-    env: Mapping[str, str] | None = None, *, root: Path = ROOT, timeout_seconds: float = 20.0
+    env: Mapping[str, str] | None = None, *, root: Path = ROOT, timeout_seconds: float = 60.0
 ) -> "subprocess.CompletedProcess[str]":
     """Runs `python -m runner` until it ends by itself, as it must: its exit code, stdout and stderr."""
     return subprocess.run(

@@ -52,7 +52,7 @@ class RedisCluster:
             raise LookupError(f"no node holds the slot of {key!r}")
         return next(node for node in self.nodes if node.port == holder.port)
 
-    def wait_for_failover_of(self, former: RedisServer, *, timeout_seconds: float = 30.0) -> None:
+    def wait_for_failover_of(self, former: RedisServer, *, timeout_seconds: float = 60.0) -> None:
         """Until every living node knows that `former` has failed, and who serves its slots instead."""
         self._wait(
             lambda: all(
@@ -121,7 +121,7 @@ class RedisCluster:
                 and sum(node.replicas_online() for node in self.nodes) == self.masters * self.replicas
             ),
             "a cluster that serves all slots, with replicas that hold their masters' data",
-            30.0,  # seconds; 3 to 5 are usual
+            100.0,  # seconds; 3 to 5 are usual
         )
 
     def __enter__(self) -> Self:

@@ -47,7 +47,9 @@ class ManagedProcess:
         """Called repeatedly after the start; a subclass checks what its users will use."""
         return True
 
-    ready_timeout_seconds = 20.0
+    # A quiet machine needs 3 s for any of our programs; one that does much else has not failed after a
+    # minute.
+    ready_timeout_seconds = 100.0
 
     # The life of the process.
 
@@ -68,12 +70,12 @@ class ManagedProcess:
             )
         self.wait_for(self.is_ready, "ready", timeout_seconds=self.ready_timeout_seconds)
 
-    def stop(self, timeout_seconds: float = 10.0) -> int:
+    def stop(self, timeout_seconds: float = 60.0) -> int:
         """SIGTERM; returns the exit code, or raises `ProcessError` if it still runs at the deadline."""
         self.signal(signal.SIGTERM)
         return self.wait(timeout_seconds)
 
-    def wait(self, timeout_seconds: float = 10.0) -> int:
+    def wait(self, timeout_seconds: float = 60.0) -> int:
         """Returns the exit code of a process that ends by itself; `ProcessError` at the deadline."""
         process = self._started()
         try:
@@ -130,7 +132,7 @@ class ManagedProcess:
         if self.log_path.exists():
             print(self._report("has ended"))
 
-    def wait_for(self, condition: Callable[[], bool], what: str, *, timeout_seconds: float = 20.0) -> None:
+    def wait_for(self, condition: Callable[[], bool], what: str, *, timeout_seconds: float = 60.0) -> None:
         """Until `condition()` is true; `ProcessError` when the process ends first, or at the deadline."""
         deadline = time.monotonic() + timeout_seconds
         while not condition():
@@ -140,7 +142,7 @@ class ManagedProcess:
                 raise ProcessError(self._report(f"not within {timeout_seconds:g} s: {what}"))
             time.sleep(0.02)
 
-    def wait_for_log(self, text: str, *, timeout_seconds: float = 20.0) -> None:
+    def wait_for_log(self, text: str, *, timeout_seconds: float = 60.0) -> None:
         """Until the log contains `text`; `ProcessError` when the process has ended, or at the deadline."""
         self.wait_for(lambda: text in self.log(), f"log says {text!r}", timeout_seconds=timeout_seconds)
 

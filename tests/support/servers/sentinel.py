@@ -58,7 +58,7 @@ class SentinelGroup:
         return next(server for server in self.servers if server.port == elected)
 
     def wait_for_master_other_than(
-        self, former: RedisServer, *, timeout_seconds: float = 20.0
+        self, former: RedisServer, *, timeout_seconds: float = 60.0
     ) -> RedisServer:
         """Until all living sentinels agree on another master, and it accepts writes."""
 

@@ -40,7 +40,7 @@ _free_ports = _search_ports()
 
 
 def wait_until(
-    condition: Callable[[], bool], what: str, *, timeout_seconds: float = 20.0, every_seconds: float = 0.02
+    condition: Callable[[], bool], what: str, *, timeout_seconds: float = 60.0, every_seconds: float = 0.02
 ) -> None:
     """Returns as soon as `condition()` is true; raises `TimeoutError("… {what} …")` at the deadline."""
     deadline = time.monotonic() + timeout_seconds
