@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chalicelib.errors import InvalidRequest, QueueFull
-from chalicelib.ids import new_id
+from chalicelib.models import new_id
 from chalicelib.matrix.model import Cell, Matrix, Omission
 from chalicelib.models import Expectation, Job, Stage, Status, Verdict
 from chalicelib.storage.protocol import JobStore

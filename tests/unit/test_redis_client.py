@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import redis.exceptions as theirs
 
-from chalicelib.errors import StoreError, StoreFull, StoreRefused, StoreUnavailable
+from chalicelib.errors import StoreError, StoreFull, StoreAccessError, StoreUnavailable
 from chalicelib.storage.redis.connection import explain
 from tests.support.documents import quoted, table
 from tests.support.factories import make_settings
@@ -15,24 +15,24 @@ from tests.support.servers.tools import ROOT
 CASES: list[tuple[BaseException, type[StoreError], str]] = [
     (theirs.ConnectionError("Error 111 connecting: Connection refused."), StoreUnavailable, "refused"),
     (theirs.TimeoutError("Timeout reading"), StoreUnavailable, "no answer in time"),
-    (theirs.AuthenticationError("NOAUTH Authentication required."), StoreRefused, "asks for a password"),
-    (theirs.ResponseError("NOAUTH Authentication required."), StoreRefused, "asks for a password"),
-    (theirs.NoPermissionError("no permissions to run"), StoreRefused, "does not let this user do it"),
-    (ssl.SSLError("WRONG_VERSION_NUMBER"), StoreRefused, "does not speak TLS"),
+    (theirs.AuthenticationError("NOAUTH Authentication required."), StoreAccessError, "asks for a password"),
+    (theirs.ResponseError("NOAUTH Authentication required."), StoreAccessError, "asks for a password"),
+    (theirs.NoPermissionError("no permissions to run"), StoreAccessError, "does not let this user do it"),
+    (ssl.SSLError("WRONG_VERSION_NUMBER"), StoreAccessError, "does not speak TLS"),
     (
         theirs.ConnectionError("CERTIFICATE_VERIFY_FAILED"),
-        StoreRefused,
+        StoreAccessError,
         "has a certificate that is not trusted",
     ),
     (theirs.OutOfMemoryError("command not allowed"), StoreFull, "is out of memory"),
     (theirs.BusyLoadingError("LOADING"), StoreUnavailable, "is loading its data"),
     (theirs.ReadOnlyError("READONLY"), StoreUnavailable, "is a read-only replica"),
-    (theirs.MovedError("1234 127.0.0.1:7000"), StoreRefused, "is a node of a cluster"),
-    (theirs.AskError("1234 127.0.0.1:7000"), StoreRefused, "is a node of a cluster"),
-    (theirs.ClusterCrossSlotError("CROSSSLOT"), StoreRefused, "is a node of a cluster"),
+    (theirs.MovedError("1234 127.0.0.1:7000"), StoreAccessError, "is a node of a cluster"),
+    (theirs.AskError("1234 127.0.0.1:7000"), StoreAccessError, "is a node of a cluster"),
+    (theirs.ClusterCrossSlotError("CROSSSLOT"), StoreAccessError, "is a node of a cluster"),
     (
         theirs.RedisClusterException("Cluster mode is not enabled on this node"),
-        StoreRefused,
+        StoreAccessError,
         "is not a cluster",
     ),
     (theirs.RedisClusterException("cannot be connected"), StoreUnavailable, "is not complete"),
