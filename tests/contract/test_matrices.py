@@ -7,9 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chalicelib.errors import InvalidRequest, QueueFull
-from chalicelib.models import new_id
 from chalicelib.matrix.model import Cell, Matrix, Omission
-from chalicelib.models import Expectation, Job, Stage, Status, Verdict
+from chalicelib.models import Expectation, Job, Stage, Status, Verdict, new_id
 from chalicelib.storage.protocol import JobStore
 from tests.contract.support import (
     DEADLINE_SECONDS,

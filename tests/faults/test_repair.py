@@ -12,10 +12,8 @@ import pytest
 from chalice.test import Client
 
 import app
-from chalicelib.bootstrap import Application
-from chalicelib.catalog import load_catalog
+from chalicelib.bootstrap import build_application
 from chalicelib.models import Status
-from chalicelib.service import CompileService
 from chalicelib.storage.protocol import Claim
 from chalicelib.storage.redis.store import RedisStore
 from tests.support.factories import make_job, make_result, make_settings
@@ -174,8 +172,7 @@ def test_the_scheduled_function_mends_when_no_runner_is_up(
     claimed(store)
     time.sleep(LEASE_SECONDS * 1.2)
     settings = make_settings(redis_enabled=True, redis_addr=clean_redis.address)
-    app.use(Application(settings, store, CompileService(store, load_catalog())))
-    with Client(app.app) as client:
+    with app.use(build_application(settings, store)), Client(app.app) as client:
         event = client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [])
         report = client.lambda_.invoke("sweep", event).payload
     assert report == {"requeued": 1, "finished": 0, "exhausted": 0, "discarded": 0}

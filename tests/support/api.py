@@ -1,6 +1,6 @@
-"""What several tests of the API need: a Redis that offers compilers, and the shape of an error.
+"""What several tests of the API need: a Redis with registered compilers, and the fields of an error.
 
-The API runs as a process (`tests.processes`); these helpers look at it from outside and into its Redis.
+The API runs as a process (`tests/support/processes.py`); these helpers check it from outside, and its Redis.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from tests.support.factories import make_environment, make_runner, make_settings
 from tests.support.processes import Reply
 from tests.support.servers import RedisServer
 
-# Longer than any test run: what is registered stays.
+# Longer than any test run, so that registrations stay.
 _REGISTRATION_SECONDS = 3600.0
 
 OFFERED = (
@@ -25,7 +25,7 @@ OFFERED = (
 
 @contextlib.contextmanager
 def open_store(server: RedisServer) -> Iterator[RedisStore]:
-    """Our own store on a test's server."""
+    """A `RedisStore` on the server of a test."""
     store = RedisStore(make_settings(**{name.lower(): value for name, value in server.environment().items()}))
     try:
         yield store
@@ -34,19 +34,19 @@ def open_store(server: RedisServer) -> Iterator[RedisStore]:
 
 
 def register(server: RedisServer, environments: tuple[Environment, ...] = OFFERED) -> None:
-    """Lets the server offer compilers, as a runner would, for the rest of the test run."""
+    """Registers compilers, as a runner would, for the rest of the test run."""
     with open_store(server) as store:
         store.register(make_runner(), environments, _REGISTRATION_SECONDS)
 
 
 def contents(server: RedisServer) -> dict[bytes, bytes]:
-    """Everything that is in Redis: each key with its serialised value."""
+    """Everything in Redis: each key with its serialised value."""
     client = server.client(decode_responses=False)
     return {key: bytes(client.dump(key) or b"") for key in client.scan_iter()}
 
 
 def error_of(reply: Reply) -> dict[str, Any]:
-    """The body of an error, which must have our shape; an `AssertionError` that shows it if it has not."""
+    """The body of an error; an `AssertionError` that shows it when it lacks the fields of our errors."""
     body = reply.json()
     assert reply.headers["content-type"] == "application/json", reply
     assert isinstance(body, dict) and list(body) == ["error", "message", "details"], body

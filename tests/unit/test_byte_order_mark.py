@@ -67,7 +67,7 @@ def test_the_mark_is_no_character_of_a_region() -> None:
     places = Locations({"main.c": f"{_MARK}{line}\n"})
     column = len(line[: line.index("y")].encode()) + 1
     at_y = Diagnostic(severity=Severity.ERROR, message="y", file="main.c", line=1, column=column)
-    location = places.location(at_y)
+    location = places.physical_location(at_y)
     assert location is not None
     assert location["region"] == {"startLine": 1, "startColumn": line.index("y") + 1}
     fix = Fix(file="main.c", line=1, column=column, end_line=1, end_column=column + 1, text="z")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import redis.exceptions as theirs
 
-from chalicelib.errors import StoreError, StoreFull, StoreAccessError, StoreUnavailable
+from chalicelib.errors import StoreAccessError, StoreError, StoreFull, StoreUnavailable
 from chalicelib.storage.redis.connection import explain
 from tests.support.documents import quoted, table
 from tests.support.factories import make_settings
