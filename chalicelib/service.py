@@ -148,4 +148,4 @@ def _check_id(job_id: str) -> str:
 
 
 def _not_found(job_id: str) -> JobNotFound:
-    return JobNotFound(f"There is no job {quoted(job_id)}: the id is wrong, or the job has expired.")
+    return JobNotFound(f"Job {quoted(job_id)} does not exist: the id is wrong, or the job has expired.")

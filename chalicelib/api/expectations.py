@@ -23,7 +23,7 @@ from chalicelib.models import (
 # A test of a header expects a handful; the bound keeps the comparison with 1,000 diagnostics cheap.
 MAX_EXPECTED_DIAGNOSTICS = 32
 
-# Only so many diagnostics are searched for a near miss: the hint is worth no more time.
+# At most this many diagnostics are searched for a near miss: the hint is worth no more time.
 _NEAR_MISS_CANDIDATES = 100
 # Matching only on these is too weak to call a diagnostic a near miss.
 _WEAK_FIELDS = frozenset({"severity", "file"})

@@ -1,7 +1,7 @@
 """The oldest standard from which on a source compiles, for each compiler, target and dialect.
 
 Only standards that were tried count. Where a newer standard rejects what an older one accepts (`register`,
-`auto_ptr`), there is no such minimum, and the result says so instead of naming one.
+`auto_ptr`), the minimum stays open, and the result says why instead of naming one.
 """
 
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ def _boundary(chain: _Chain) -> dict[str, Any]:
     }
     if unknown:
         return entry | {
-            "reason": f"There is no verdict for {', '.join(unknown)}: not ended yet, or inconclusive."
+            "reason": f"A verdict is missing for {', '.join(unknown)}: not ended yet, or inconclusive."
         }
     verdicts = [verdict for _, verdict in chain]
     monotonic = verdicts == [Verdict.REJECTED] * len(rejected) + [Verdict.COMPILES] * len(compiles)

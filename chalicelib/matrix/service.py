@@ -90,7 +90,7 @@ class MatrixService:
         matrix = self._store.get_matrix(matrix_id) if is_id(matrix_id) else None
         if matrix is None:
             raise MatrixNotFound(
-                f"There is no matrix {quoted(matrix_id)}: the id is wrong, or the matrix has expired."
+                f"Matrix {quoted(matrix_id)} does not exist: the id is wrong, or the matrix has expired."
             )
         return matrix
 

@@ -1,6 +1,6 @@
-"""Redis as an operator reads it with redis-cli: the data model, by name, type, field and TTL.
+"""Redis as an operator reads it with redis-cli: the data model by name, type, field and TTL.
 
-These tests know the published names only, and none of our key functions.
+These tests use only the published names, and none of our functions that make keys.
 """
 
 import json
@@ -145,9 +145,7 @@ def test_a_cancelled_id_is_in_the_cancelled_set_alone(clean_redis: RedisServer, 
         assert sets_with(clean_redis, job.id) == ["cancelled"]
 
 
-def test_the_stream_holds_what_waits_and_nothing_that_ended(
-    clean_redis: RedisServer, store: RedisStore
-) -> None:
+def test_the_stream_has_live_jobs_and_no_ended_ones(clean_redis: RedisServer, store: RedisStore) -> None:
     """`job:stream` has one entry for each live job, the group `runners`, and no entry of an ended job."""
     redis: Any = clean_redis.admin
     first, second = make_job(), make_job()
@@ -166,8 +164,8 @@ def test_the_stream_holds_what_waits_and_nothing_that_ended(
     assert redis.hlen("job:live") == 0
 
 
-def test_a_refused_job_leaves_no_trace(clean_redis: RedisServer) -> None:
-    """With a full queue Redis holds the same keys and values after the refusal as before."""
+def test_a_job_for_a_full_queue_stores_nothing(clean_redis: RedisServer) -> None:
+    """Redis has the same keys and values afterwards."""
     redis: Any = clean_redis.admin
     store = RedisStore(make_settings(redis_enabled=True, redis_addr=clean_redis.address, queue_size=2))
     for _ in range(2):
@@ -179,12 +177,12 @@ def test_a_refused_job_leaves_no_trace(clean_redis: RedisServer) -> None:
 
 
 def test_a_status_change_is_published(clean_redis: RedisServer, store: RedisStore) -> None:
-    """`job:events:<id>` tells the new status, as a hint."""
+    """`job:events:<id>` has the new status, as a hint."""
     job = make_job()
     listener = clean_redis.client().pubsub(ignore_subscribe_messages=True)
     listener.subscribe(f"job:events:{job.id}")
     listener.get_message(timeout=1.0)
     store.submit(job)
     store.complete(claim(store), make_result(job.id))
-    heard = [message["data"] for _ in range(4) if (message := listener.get_message(timeout=0.5))]
-    assert heard == ["processing", "completed"]
+    published = [message["data"] for _ in range(4) if (message := listener.get_message(timeout=0.5))]
+    assert published == ["processing", "completed"]

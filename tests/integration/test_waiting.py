@@ -1,4 +1,4 @@
-"""Waiting for a job's end over Redis: woken at once, at little cost, and also when no message comes."""
+"""Waiting in Redis for the end of a job: woken at once, at little cost, and also when no message comes."""
 
 import statistics
 import time
@@ -22,7 +22,7 @@ def open_store(server: RedisServer, **variables: object) -> RedisStore:
 def end_while_waiting(
     waiter: RedisStore, worker: RedisStore, *, meanwhile: Callable[[], object] | None = None
 ) -> float:
-    """Seconds from a job's end to the moment at which its waiting client knows."""
+    """Seconds from the end of a job to the moment when the waiting client knows."""
     job = make_job()
     worker.submit(job)
     claim = worker.claim("runner", 1.0)
@@ -38,15 +38,15 @@ def end_while_waiting(
             meanwhile()
         assert worker.complete(claim, make_result(job.id))
         ended = time.monotonic()
-        found, woken = waiting.result()
-    assert found is not None
-    assert found.status.terminal
+        waited_job, woken = waiting.result()
+    assert waited_job is not None
+    assert waited_job.status.terminal
     return woken - ended
 
 
 @pytest.mark.alone
 def test_a_waiting_client_is_woken_by_the_end_of_its_job(clean_redis: RedisServer) -> None:
-    """Pub/sub wakes it long before it would look by itself (median of 15 printed)."""
+    """Pub/sub wakes it long before it would poll (the median of 15 is printed)."""
     store = open_store(clean_redis)
     seconds = [end_while_waiting(store, store) for _ in range(15)]
     median = statistics.median(seconds)
@@ -61,18 +61,18 @@ def test_a_wait_costs_next_to_nothing(clean_redis: RedisServer) -> None:
     job = make_job()
     store.submit(job)
     redis.config_resetstat()
-    began = time.process_time()
+    started = time.process_time()
     store.wait(job.id, 3.0)
-    processor_seconds = time.process_time() - began
-    # Scripts count their inner commands, too; only what came over the wire is meant.
+    processor_seconds = time.process_time() - started
+    # Redis also counts the commands inside scripts; only those over the wire are meant here.
     calls = {name: stats["calls"] for name, stats in redis.info("commandstats").items()}
     sent = sum(calls.get(f"cmdstat_{name}", 0) for name in ("hgetall", "evalsha", "eval", "subscribe"))
     print(f"\n3 s of waiting: {sent} commands, {processor_seconds * 1000:.0f} ms of processor time")
     assert sent <= 2 * (3 / POLL_SECONDS + 3) + 2
 
 
-def test_a_dropped_subscriber_still_gets_its_answer(clean_redis: RedisServer) -> None:
-    """The server cuts its subscribers, as managed ones do when they lag: the answer comes all the same."""
+def test_a_dropped_subscriber_still_learns_of_the_end(clean_redis: RedisServer) -> None:
+    """The server drops its subscribers, as managed ones do when they are slow: polling replaces messages."""
     store = open_store(clean_redis)
     redis: Any = clean_redis.admin
     seconds = end_while_waiting(
@@ -81,8 +81,8 @@ def test_a_dropped_subscriber_still_gets_its_answer(clean_redis: RedisServer) ->
     assert seconds < 2 * POLL_SECONDS + 1
 
 
-def test_without_the_right_to_subscribe_polling_does_it(start_redis: Callable[..., RedisServer]) -> None:
-    """A user without channels never hears a message, and knows the end one poll interval later at most."""
+def test_without_the_right_to_subscribe_the_client_polls(start_redis: Callable[..., RedisServer]) -> None:
+    """A user without channels gets no message, and learns of the end at most one poll interval later."""
     server = start_redis(
         password="admin",
         users=["deaf on >pw ~* resetchannels -@all +@read +@write +@connection +@scripting +time"],

@@ -81,7 +81,7 @@ def test_redis_is_allowed_on_lambda(tmp_path: Path) -> None:
 def test_the_settings_choose_the_store() -> None:
     """Memory by default, Redis when it is enabled; neither connects before it is used."""
     assert isinstance(bootstrap.build_store(make_settings()), MemoryStore)
-    # There is no Redis on port 9 (discard): building the store must not notice.
+    # Redis is not on port 9 (discard), and building the store must not notice.
     unreachable = bootstrap.build_store(make_settings(redis_enabled=True, redis_addr="127.0.0.1:9"))
     assert isinstance(unreachable, RedisStore)
     unreachable.close()

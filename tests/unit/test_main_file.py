@@ -38,11 +38,11 @@ def test_the_package_of_the_main_file_is_named() -> None:
 def test_a_main_file_that_its_compiler_would_skip_is_invalid(language: str, main: str) -> None:
     """Compilers that go by file names skip such a file and succeed, or reject it whatever its contents."""
     catalog = load_catalog()
-    found = catalog.language(language)
-    assert found is not None and not found.can_be_main(main)
+    entry = catalog.language(language)
+    assert entry is not None and not entry.can_be_main(main)
     with pytest.raises(InvalidRequest, match="is not the name of a"):
         catalog.build_command(
-            language, found.compilers[0], found.standards[0].id, Stage.COMPILE, (), {main: ""}, main
+            language, entry.compilers[0], entry.standards[0].id, Stage.COMPILE, (), {main: ""}, main
         )
 
 
@@ -50,8 +50,8 @@ def test_a_header_can_be_compiled_by_itself_in_c_and_cpp() -> None:
     """Their compilers get the language as an option, so the name of the main file does not matter."""
     catalog = load_catalog()
     for language, names in {"c": ("a.h", "a", "a.txt"), "cpp": ("a.hpp", "a.cppm", "a.H")}.items():
-        found = catalog.language(language)
-        assert found is not None and all(found.can_be_main(name) for name in names)
+        entry = catalog.language(language)
+        assert entry is not None and all(entry.can_be_main(name) for name in names)
 
 
 @pytest.mark.parametrize(

@@ -210,7 +210,7 @@ def test_a_missing_verdict_gives_no_minimum(unknown: Verdict | None) -> None:
     """A cell that has not ended, or is inconclusive, could be either."""
     entry = _minimum({"c++11": REJECTED, "c++14": unknown, "c++17": COMPILES})
     assert (entry["minimum"], entry["monotonic"]) == (None, None)
-    assert entry["reason"] == "There is no verdict for c++14: not ended yet, or inconclusive."
+    assert entry["reason"] == "A verdict is missing for c++14: not ended yet, or inconclusive."
     assert (entry["compiles"], entry["rejected"]) == (["c++17"], ["c++11"])
 
 

@@ -114,7 +114,7 @@ def test_waiting_for_the_first_registration_is_part_of_the_wait() -> None:
     timer.start()
     response = service.submit(body_of(), wait_seconds=1.0)
     assert time.monotonic() - started >= 0.9
-    # On a busy machine nothing may be left, and then there is no wait.
+    # On a busy machine nothing may be left; then the store is not told to wait at all.
     assert all(seconds < 0.6 for seconds in store.waits_seconds)
     assert response.body["status"] == "queued"
     timer.join()
