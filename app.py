@@ -141,7 +141,7 @@ def _request() -> Request:
 
 
 def _prefix() -> str:
-    """What stands before our path in the client's URL: API Gateway's stage or base path, or nothing."""
+    """What comes before our path in the client's URL: API Gateway's stage or base path, or nothing."""
     request = _request()
     ours = [part for part in request.path.split("/") if part]
     theirs = [part for part in str(request.context.get("path", "")).split("/") if part]

@@ -67,7 +67,7 @@ def _matrix(api: ApiProcess, **fields: Any) -> dict[str, Any]:
 
 def test_a_matrix_of_64_cells_finds_the_oldest_standard_for_each_compiler(api: ApiProcess) -> None:
     """Concepts need C++20, with or without extensions."""
-    compilers = [each["id"] for each in _environments(api) if each["family"] in ("gcc", "clang")]
+    compilers = [item["id"] for item in _environments(api) if item["family"] in ("gcc", "clang")]
     standards = [*ISO, *GNU][-(MOST_CELLS // len(compilers)) :]
     started = time.monotonic()
     reply = api.call(

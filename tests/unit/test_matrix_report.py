@@ -217,7 +217,7 @@ def test_a_missing_verdict_gives_no_minimum(unknown: Verdict | None) -> None:
 def test_dialects_compilers_and_targets_have_minimums_of_their_own() -> None:
     """What compiles as gnu++14 says nothing about c++14."""
     body = _body({"c++14": REJECTED, "gnu++14": COMPILES, "c++17": COMPILES, "gnu++17": COMPILES})
-    assert {each["dialect"]: each["minimum"] for each in body["minimum_standard"]} == {
+    assert {item["dialect"]: item["minimum"] for item in body["minimum_standard"]} == {
         "iso": "c++17",
         "gnu": "gnu++14",
     }
@@ -229,7 +229,7 @@ def test_dialects_compilers_and_targets_have_minimums_of_their_own() -> None:
     )
     report = Report(_matrix([], cells=cells), [Status.QUEUED] * 3)
     chains = report.to_json(LANGUAGE)["minimum_standard"]
-    assert [(each["compiler"], each["target"]) for each in chains] == [
+    assert [(item["compiler"], item["target"]) for item in chains] == [
         ("gcc-12", "x86_64-linux"),
         ("gcc-12", "arm64-linux"),
         ("gcc-11", "x86_64-linux"),
@@ -259,7 +259,7 @@ def test_a_diagnostic_of_several_cells_is_listed_once() -> None:
     groups.add(0, (warning, here, everywhere))
     groups.add(1, (everywhere, everywhere, warning))
     groups.add(3, (everywhere, warning))
-    assert [(each["diagnostic"]["message"], each["cells"]) for each in groups.to_json()] == [
+    assert [(item["diagnostic"]["message"], item["cells"]) for item in groups.to_json()] == [
         ("everywhere", [0, 1, 3]),
         ("here", [0]),
         ("careful", [0, 1, 3]),
@@ -295,7 +295,7 @@ def test_groups_stay_within_the_size_of_a_response() -> None:
         groups.add(cell, tuple(_error(f"{cell} {number} " + "x" * 2_000) for number in range(40)))
     body = groups.to_json()
     assert groups.omitted == 64 * 40 - len(body)
-    assert 0.9 * MAX_GROUPS_BYTES < sum(len(str(each)) for each in body) < 1.2 * MAX_GROUPS_BYTES
+    assert 0.9 * MAX_GROUPS_BYTES < sum(len(str(item)) for item in body) < 1.2 * MAX_GROUPS_BYTES
 
 
 def test_several_groups_may_share_one_budget() -> None:

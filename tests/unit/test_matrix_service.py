@@ -64,7 +64,7 @@ def _needs_17(job: Job) -> Result:
         compiled=new,
         exit_code=0 if new else 1,
         diagnostics=() if new else (diagnostic,),
-        environment=next(each for each in OFFERED if each.id == job.request.compiler),
+        environment=next(item for item in OFFERED if item.id == job.request.compiler),
         command=("g++", f"-std={job.request.standard}", "main.cpp"),
     )
 
@@ -114,7 +114,7 @@ def test_submit_returns_the_verdicts_of_a_matrix_that_ends_within_the_wait(
     assert response.ended and response.body["ended"]
     summary = response.body["summary"]
     assert (summary["cells"], summary["compiles"], summary["rejected"]) == (8, 4, 4)
-    assert [each["minimum"] for each in response.body["minimum_standard"]] == ["c++17", "c++17"]
+    assert [item["minimum"] for item in response.body["minimum_standard"]] == ["c++17", "c++17"]
     [group] = response.body["groups"]
     assert (group["diagnostic"]["message"], group["cells"]) == ("too new", [0, 1, 4, 5])
     assert matrices.fetch(response.id).body == response.body
@@ -239,7 +239,7 @@ def test_a_matrix_in_sarif_has_a_run_for_each_compiler(
     runs = response.body["runs"]
     assert [run["tool"]["driver"]["name"] for run in runs] == ["gcc-11", "gcc-12"]
     for run in runs:
-        standards = [each["properties"]["standard"] for each in run["invocations"]]
+        standards = [item["properties"]["standard"] for item in run["invocations"]]
         assert standards == list(STANDARDS)
         [result] = run["results"]
         assert (result["occurrenceCount"], result["properties"]) == (2, {"invocations": [0, 1]})

@@ -47,12 +47,12 @@ def test_a_golden_file_leaves_nothing_of_its_result_out(path: Path) -> None:
     assert len(result.diagnostics) > 0
     [run] = golden["sarif"]["runs"]
     assert [result_json["message"]["text"] for result_json in run["results"]] == [
-        message_text(each.message) for each in result.diagnostics
+        message_text(item.message) for item in result.diagnostics
     ]
     rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
-    assert {each.code or each.severity.value for each in result.diagnostics} == set(rules)
-    assert [rules[each["ruleIndex"]] for each in run["results"]] == [
-        each["ruleId"] for each in run["results"]
+    assert {item.code or item.severity.value for item in result.diagnostics} == set(rules)
+    assert [rules[item["ruleIndex"]] for item in run["results"]] == [
+        item["ruleId"] for item in run["results"]
     ]
     assert len(run["artifacts"]) == len(request.files)
     [invocation] = run["invocations"]
