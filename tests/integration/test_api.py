@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.api import error_of
+from tests.support.api import error_of, wait_until_ready
 from tests.support.compilers import real_compilers
 from tests.support.processes import HOST, ApiProcess, Reply, RunnerProcess
 from tests.support.servers import RedisServer, free_port
@@ -26,9 +26,10 @@ ERROR_WITHIN_SECONDS = 5.0
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[ApiProcess]:
-    """The API as `make run` starts it: no settings, everything in one process."""
+    """The API as `make run` starts it, once its compilers are registered: no settings, all in one process."""
     real_compilers()  # skips, or fails where CI=true, on a machine that cannot compile
     with ApiProcess() as process:
+        wait_until_ready(process)
         yield process
 
 

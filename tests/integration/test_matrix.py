@@ -1,6 +1,5 @@
 """A matrix as a user meets it: `chalice local` with the workers inside, and the compilers of this machine."""
 
-import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,14 +9,12 @@ from typing import Any
 import pytest
 
 from tests.sarif.validator import faults_by_schema
-from tests.support.api import error_of
+from tests.support.api import error_of, wait_until_ready
 from tests.support.processes import ApiProcess, Reply
 
 MATRIX = "/api/v1/matrix"
 COMPILE = "/api/v1/compile"
 SARIF = "application/sarif+json"
-# Every compiler is tested before the first job.
-READY_SECONDS = 100.0
 # On a busy machine a matrix may need more than one wait.
 ENDS_WITHIN_SECONDS = 100.0
 MOST_CELLS = 64
@@ -31,16 +28,9 @@ int main() { return twice(0); }
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[ApiProcess]:
-    """The API as `make run` starts it, once its compilers are registered.
-
-    A machine without a sandbox or without a compiler never gets there: the log says which.
-    """
+    """The API as `make run` starts it, once its compilers are registered."""
     with ApiProcess() as process:
-        deadline = time.monotonic() + READY_SECONDS
-        while process.call("GET", "/ready").status != 200:
-            if time.monotonic() > deadline:
-                (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(process.log()[-2000:])
-            time.sleep(1.0)
+        wait_until_ready(process)
         yield process
 
 

@@ -4,15 +4,21 @@ The API runs as a process (`tests/support/processes.py`); these helpers check it
 """
 
 import contextlib
+import os
+import time
 from collections.abc import Iterator
 from typing import Any
+
+import pytest
 
 from chalicelib.models import Environment
 from chalicelib.storage.redis.store import RedisStore
 from tests.support.factories import make_environment, make_runner, make_settings
-from tests.support.processes import Reply
+from tests.support.processes import ApiProcess, Reply
 from tests.support.servers import RedisServer
 
+# Embedded workers test every compiler before the first job; on a busy machine that takes a while.
+_READY_SECONDS = 100.0
 # Longer than any test run, so that registrations stay.
 _REGISTRATION_SECONDS = 3600.0
 
@@ -37,6 +43,19 @@ def register(server: RedisServer, environments: tuple[Environment, ...] = OFFERE
     """Registers compilers, as a runner would, for the rest of the test run."""
     with open_store(server) as store:
         store.register(make_runner(), environments, _REGISTRATION_SECONDS)
+
+
+def wait_until_ready(api: ApiProcess) -> None:
+    """Returns when the embedded workers of an API have registered their compilers.
+
+    A machine without a sandbox or without a compiler never gets there: the test is skipped, or fails with
+    CI=true, and shows the log.
+    """
+    deadline = time.monotonic() + _READY_SECONDS
+    while api.call("GET", "/ready").status != 200:
+        if time.monotonic() > deadline:
+            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(api.log()[-2000:])
+        time.sleep(0.2)
 
 
 def contents(server: RedisServer) -> dict[bytes, bytes]:
