@@ -150,7 +150,7 @@ def test_every_package_of_chalicelib_has_a_rule() -> None:
 
 
 def test_the_api_embeds_the_runner_in_one_place_and_lazily() -> None:
-    """app.py imports it inside one function, which is never called on Lambda, where there is no runner."""
+    """app.py imports it inside one function, which is never called on Lambda, where it does not exist."""
     tree = ast.parse((ROOT / "app.py").read_text())
     functions = {
         function.name
