@@ -6,6 +6,7 @@ The tree::
     ├── SettingsError                 a setting is missing or wrong           (exit code 2)
     ├── RequestError                  the caller can mend it                  (400)
     │   ├── InvalidRequest            malformed, unknown or impossible field  (400)
+    │   │   └── BatchTooLarge         more jobs at once than may ever wait    (400)
     │   ├── SourceTooLarge            more source than we take                (413)
     │   └── UnsupportedMediaType      a body that is not JSON by its header   (415)
     ├── JobNotFound                   unknown id, or its time to live is over (404)
@@ -15,7 +16,7 @@ The tree::
     ├── NotReady                      no runner has come yet                  (503)
     └── StoreError                    the store could not do it               (503)
         ├── StoreUnavailable          away, loading, failing over, timed out  (503)
-        ├── StoreRefused              wrong password, user, TLS, or protocol  (503)
+        ├── StoreMisconfigured        wrong password, user, TLS, or protocol  (503)
         └── StoreFull                 Redis is out of memory                  (503)
 
 Libraries' exceptions are translated into these once, at the adapter that called the
@@ -75,6 +76,14 @@ class InvalidRequest(RequestError):
     """A field is malformed, unknown, or asks for something that does not exist."""
 
     slug = "invalid_request"
+
+
+class BatchTooLarge(InvalidRequest):
+    """More jobs at once than `queue_size`: they would not even fit into an empty queue."""
+
+    def __init__(self, message: str, queue_size: int) -> None:
+        super().__init__(message)
+        self.queue_size = queue_size
 
 
 class SourceTooLarge(RequestError):
@@ -139,8 +148,8 @@ class StoreUnavailable(StoreError):
     slug = "store_unavailable"
 
 
-class StoreRefused(StoreError):
-    """The store answers but turns us away: password, user rights, TLS, or protocol."""
+class StoreMisconfigured(StoreError):
+    """The store answers, but the settings do not fit it: password, user rights, TLS, or protocol."""
 
     slug = "store_refused"
 

@@ -1,4 +1,4 @@
-"""Ids of jobs and matrices: ours alone, so that nothing else ever becomes a part of a key."""
+"""Ids of jobs and matrices. Text of another form never becomes part of a key in Redis."""
 
 import re
 import uuid
@@ -7,10 +7,10 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 
 def new_id() -> str:
-    """An id that nobody has, and that cannot be guessed: 122 random bits."""
+    """A new id. It cannot be guessed: 122 random bits."""
     return uuid.uuid4().hex
 
 
 def is_id(text: str) -> bool:
-    """Whether this can be one of our ids."""
+    """Whether `text` has the form of an id."""
     return _ID.fullmatch(text) is not None

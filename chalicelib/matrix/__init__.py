@@ -1,1 +1,1 @@
-"""One source for many environments: asked (`plan`), kept (`model`), done (`service`) and told (`report`)."""
+"""One source for many environments: asked (`plan`), done (`service`) and told (`report`)."""

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chalicelib.catalog import Language
-from chalicelib.matrix.model import Matrix
-from chalicelib.models import Verdict
+from chalicelib.models import Matrix, Verdict
 
 _Chain = Sequence[tuple[str, Verdict | None]]
 

@@ -18,8 +18,7 @@ from chalicelib.api.source_files import files_of
 from chalicelib.api.validation import invalid, joined, quoted
 from chalicelib.catalog import Catalog, Language
 from chalicelib.errors import InvalidRequest, SourceTooLarge
-from chalicelib.matrix.model import Omission
-from chalicelib.models import CompileRequest, Environment, Stage
+from chalicelib.models import CompileRequest, Environment, Omission, Stage
 
 # Seven compilers by nine standards, or what a few workers do within one wait of 25 s.
 MAX_CELLS = 64

@@ -12,13 +12,12 @@ from chalicelib.api.content_negotiation import OutputFormat
 from chalicelib.api.responses import ApiResponse
 from chalicelib.api.validation import invalid, quoted
 from chalicelib.catalog import Catalog
-from chalicelib.errors import MatrixNotFound, StoreError
+from chalicelib.errors import BatchTooLarge, MatrixNotFound, StoreError
 from chalicelib.ids import is_id, new_id
 from chalicelib.matrix import plan
 from chalicelib.matrix.groups import Groups, Room
-from chalicelib.matrix.model import Cell, Matrix
 from chalicelib.matrix.report import Report, lost
-from chalicelib.models import Environment, Job, Result, Status
+from chalicelib.models import Cell, Environment, Job, Matrix, Result, Status
 from chalicelib.sarif import document
 from chalicelib.storage.protocol import JobStore
 
@@ -60,7 +59,14 @@ class MatrixService:
             environments=made.environments,
             expect=jobs[0].request.expect,
         )
-        self._store.submit_matrix(matrix, jobs)
+        try:
+            self._store.submit_matrix(matrix, jobs)
+        except BatchTooLarge as error:
+            raise invalid(
+                "compilers",
+                f"The matrix has {len(jobs)} cells, and here no more than {error.queue_size} jobs may wait: "
+                "ask for fewer.",
+            ) from None
         remaining_seconds = deadline - time.monotonic()
         if remaining_seconds > 0:
             try:

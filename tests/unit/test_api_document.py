@@ -37,12 +37,11 @@ from chalicelib.models import (
     Verdict,
     utc_now,
 )
-from chalicelib.storage import endings
+from chalicelib.storage import backpressure
 from chalicelib.storage.protocol import Counts
 from runner.diagnostics import collector
-from tests.contract.test_matrices import make_matrix
 from tests.support.documents import cells, names_in, quoted, table, text_of
-from tests.support.factories import make_environment, make_job, make_result, make_runner
+from tests.support.factories import make_environment, make_job, make_matrix, make_result, make_runner
 
 
 def test_the_api_page_has_every_route() -> None:
@@ -69,7 +68,7 @@ def test_the_api_page_has_every_error_with_its_status_and_retry_after() -> None:
     for error in _errors():
         seconds = error.retry_after_seconds
         wanted[error.slug] = (error_responses.status_of(error), "" if seconds is None else str(seconds))
-    wanted[errors.QueueFull.slug] = (429, f"1 to {endings.LONGEST_RETRY_SECONDS}")
+    wanted[errors.QueueFull.slug] = (429, f"1 to {backpressure.LONGEST_RETRY_SECONDS}")
     for answer in (error_responses.internal(), error_responses.refusal(405, "")):
         wanted[str(answer.body["error"])] = (answer.status, "")
     rows = table("docs/api.md", "error", "status")
@@ -80,10 +79,10 @@ def test_the_api_page_has_every_error_with_its_status_and_retry_after() -> None:
 def test_retry_after_of_a_full_queue_is_as_described() -> None:
     """A tenth of the jobs over the workers, from 1 s to the page's bound; 30 s without a runner."""
     runner = make_runner(max_workers=5)
-    assert endings.retry_after_seconds(100, [runner], 2.0) == 4
-    assert endings.retry_after_seconds(1, [runner], 0.01) == 1
-    assert endings.retry_after_seconds(10**6, [runner], 30.0) == endings.LONGEST_RETRY_SECONDS
-    assert endings.retry_after_seconds(100, [], None) == 30
+    assert backpressure.retry_after_seconds(100, [runner], 2.0) == 4
+    assert backpressure.retry_after_seconds(1, [runner], 0.01) == 1
+    assert backpressure.retry_after_seconds(10**6, [runner], 30.0) == backpressure.LONGEST_RETRY_SECONDS
+    assert backpressure.retry_after_seconds(100, [], None) == 30
     assert "; 30 when no runner lives" in " ".join(text_of("docs/api.md").split())
 
 
