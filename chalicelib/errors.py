@@ -16,7 +16,7 @@ The tree::
     ├── NotReady                      no runner has come yet                  (503)
     └── StoreError                    the store could not do it               (503)
         ├── StoreUnavailable          away, loading, failing over, timed out  (503)
-        ├── StoreMisconfigured        wrong password, user, TLS, or protocol  (503)
+        ├── StoreAccessError          wrong password, user, TLS, or protocol  (503)
         └── StoreFull                 Redis is out of memory                  (503)
 
 Libraries' exceptions are translated into these once, at the adapter that called the
@@ -148,8 +148,8 @@ class StoreUnavailable(StoreError):
     slug = "store_unavailable"
 
 
-class StoreMisconfigured(StoreError):
-    """The store answers, but the settings do not fit it: password, user rights, TLS, or protocol."""
+class StoreAccessError(StoreError):
+    """The store is reachable but does not let us in: password, user rights, TLS or protocol."""
 
     slug = "store_refused"
 

@@ -1,4 +1,4 @@
-"""Ids of jobs and matrices. Text of another form never becomes part of a key in Redis."""
+"""Ids of jobs and matrices: ours alone, so that nothing else ever becomes a part of a key."""
 
 import re
 import uuid
@@ -7,10 +7,10 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 
 def new_id() -> str:
-    """A new id. It cannot be guessed: 122 random bits."""
+    """An id that nobody has, and that cannot be guessed: 122 random bits."""
     return uuid.uuid4().hex
 
 
 def is_id(text: str) -> bool:
-    """Whether `text` has the form of an id."""
+    """Whether this can be one of our ids."""
     return _ID.fullmatch(text) is not None

@@ -19,10 +19,10 @@ from tests.support.factories import make_job, make_result
 from tests.support.servers import RedisServer
 from tests.support.stores import claim_one, redis_store
 
-JOBS = 20_000
+JOBS = 9_000
 PROCESSES = 3
-# Each process lets its oldest job expire when it has this many.
-LIVING_JOBS = 500
+# Each process lets its oldest job expire when it has more: 600 living jobs in all, 15 generations of them.
+LIVING_JOBS = 200
 
 
 def serve_jobs(settings: dict[str, str], worker: int) -> None:
@@ -45,7 +45,7 @@ def serve_jobs(settings: dict[str, str], worker: int) -> None:
 
 @pytest.mark.timeout(600)
 def test_expired_jobs_leave_bounded_leftovers(clean_redis: RedisServer) -> None:
-    """After 20,000 jobs, of which all but the newest 1,500 expired, the index holds at most twice the living
+    """After 9,000 jobs, of which all but the newest 600 expired, the index holds at most twice the living
     ids, with nothing but the traffic itself to clean up."""
     settings = fault_settings(clean_redis)
     admin: Any = clean_redis.admin

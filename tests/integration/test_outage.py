@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from chalicelib.errors import StoreMisconfigured, StoreUnavailable
+from chalicelib.errors import StoreAccessError, StoreUnavailable
 from chalicelib.storage.redis.store import RedisStore
 from tests.support.factories import make_environment, make_job, make_runner, make_settings
 from tests.support.processes import ApiProcess, RunnerProcess, run_runner
@@ -111,7 +111,7 @@ def test_a_redis_that_hangs_is_answered_for_within_five_seconds(start_redis: typ
 def test_the_store_tells_refusal_from_absence(start_redis: type[RedisServer]) -> None:
     """Refused is not unavailable: the one needs an operator, the other time."""
     server = start_redis(password="secret")
-    with pytest.raises(StoreMisconfigured):
+    with pytest.raises(StoreAccessError):
         RedisStore(make_settings(redis_enabled=True, redis_addr=server.address)).ping()
     with pytest.raises(StoreUnavailable):
         RedisStore(make_settings(redis_enabled=True, redis_addr=f"127.0.0.1:{free_port()}")).submit(

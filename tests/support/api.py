@@ -9,9 +9,10 @@ from typing import Any
 
 from chalicelib.models import Environment
 from chalicelib.storage.redis.store import RedisStore
-from tests.support.factories import make_environment, make_runner, make_settings
+from tests.support.factories import make_environment, make_runner
 from tests.support.processes import Reply
 from tests.support.servers import RedisServer
+from tests.support.stores import redis_store
 
 # Longer than any test run: what is registered stays.
 _REGISTRATION_SECONDS = 3600.0
@@ -26,7 +27,7 @@ OFFERED = (
 @contextlib.contextmanager
 def open_store(server: RedisServer) -> Iterator[RedisStore]:
     """Our own store on a test's server."""
-    store = RedisStore(make_settings(**{name.lower(): value for name, value in server.environment().items()}))
+    store = redis_store(server.environment())
     try:
         yield store
     finally:

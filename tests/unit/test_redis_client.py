@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import redis.exceptions as theirs
 
-from chalicelib.errors import StoreError, StoreFull, StoreMisconfigured, StoreUnavailable
+from chalicelib.errors import StoreAccessError, StoreError, StoreFull, StoreUnavailable
 from chalicelib.storage.redis.client import explain
 from tests.support.documents import quoted, table
 from tests.support.factories import make_settings
@@ -17,26 +17,26 @@ CASES: list[tuple[BaseException, type[StoreError], str]] = [
     (theirs.TimeoutError("Timeout reading"), StoreUnavailable, "no answer in time"),
     (
         theirs.AuthenticationError("NOAUTH Authentication required."),
-        StoreMisconfigured,
+        StoreAccessError,
         "asks for a password",
     ),
-    (theirs.ResponseError("NOAUTH Authentication required."), StoreMisconfigured, "asks for a password"),
-    (theirs.NoPermissionError("no permissions to run"), StoreMisconfigured, "does not let this user do it"),
-    (ssl.SSLError("WRONG_VERSION_NUMBER"), StoreMisconfigured, "does not speak TLS"),
+    (theirs.ResponseError("NOAUTH Authentication required."), StoreAccessError, "asks for a password"),
+    (theirs.NoPermissionError("no permissions to run"), StoreAccessError, "does not let this user do it"),
+    (ssl.SSLError("WRONG_VERSION_NUMBER"), StoreAccessError, "does not speak TLS"),
     (
         theirs.ConnectionError("CERTIFICATE_VERIFY_FAILED"),
-        StoreMisconfigured,
+        StoreAccessError,
         "has a certificate that is not trusted",
     ),
     (theirs.OutOfMemoryError("command not allowed"), StoreFull, "is out of memory"),
     (theirs.BusyLoadingError("LOADING"), StoreUnavailable, "is loading its data"),
     (theirs.ReadOnlyError("READONLY"), StoreUnavailable, "is a read-only replica"),
-    (theirs.MovedError("1234 127.0.0.1:7000"), StoreMisconfigured, "is a node of a cluster"),
-    (theirs.AskError("1234 127.0.0.1:7000"), StoreMisconfigured, "is a node of a cluster"),
-    (theirs.ClusterCrossSlotError("CROSSSLOT"), StoreMisconfigured, "is a node of a cluster"),
+    (theirs.MovedError("1234 127.0.0.1:7000"), StoreAccessError, "is a node of a cluster"),
+    (theirs.AskError("1234 127.0.0.1:7000"), StoreAccessError, "is a node of a cluster"),
+    (theirs.ClusterCrossSlotError("CROSSSLOT"), StoreAccessError, "is a node of a cluster"),
     (
         theirs.RedisClusterException("Cluster mode is not enabled on this node"),
-        StoreMisconfigured,
+        StoreAccessError,
         "is not a cluster",
     ),
     (theirs.RedisClusterException("cannot be connected"), StoreUnavailable, "is not complete"),

@@ -33,7 +33,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel, SlaveNotFoundError
 
-from chalicelib.errors import StoreError, StoreFull, StoreMisconfigured, StoreUnavailable
+from chalicelib.errors import StoreAccessError, StoreError, StoreFull, StoreUnavailable
 from chalicelib.settings import Settings
 from chalicelib.storage.protocol import GROUP
 from chalicelib.storage.redis import keys
@@ -268,13 +268,11 @@ def explain(error: BaseException, settings: Settings, *, probing: bool = False) 
             f"{where} is a read-only replica: a failover is under way, or REDIS_ADDR names a replica"
         )
     if isinstance(error, NoPermissionError):
-        return StoreMisconfigured(f"{where} does not let this user do it ({text}): extend the user's ACL")
+        return StoreAccessError(f"{where} does not let this user do it ({text}): extend the user's ACL")
     if isinstance(error, AuthenticationError) or "NOAUTH" in text or "WRONGPASS" in text:
         if settings.redis_password.get_secret_value():
-            return StoreMisconfigured(
-                f"{where} refuses the password: check REDIS_PASSWORD and REDIS_USERNAME"
-            )
-        return StoreMisconfigured(f"{where} asks for a password: set REDIS_PASSWORD")
+            return StoreAccessError(f"{where} refuses the password: check REDIS_PASSWORD and REDIS_USERNAME")
+        return StoreAccessError(f"{where} asks for a password: set REDIS_PASSWORD")
     if isinstance(error, (MasterNotFoundError, SlaveNotFoundError)):
         return StoreUnavailable(
             f"the sentinels at {settings.redis_address_text} know no master "
@@ -283,26 +281,26 @@ def explain(error: BaseException, settings: Settings, *, probing: bool = False) 
         )
     # A key of another slot or node, without cluster mode. To be checked before the cluster's own errors.
     if isinstance(error, (AskError, ClusterCrossSlotError)):  # MovedError is an AskError
-        return StoreMisconfigured(f"{where} is a node of a cluster: set REDIS_MODE=cluster")
+        return StoreAccessError(f"{where} is a node of a cluster: set REDIS_MODE=cluster")
     if "Cluster mode is not enabled" in text:
-        return StoreMisconfigured(f"{where} is not a cluster: set REDIS_MODE=standalone")
+        return StoreAccessError(f"{where} is not a cluster: set REDIS_MODE=standalone")
     if isinstance(error, (ClusterDownError, RedisClusterException)):
         return StoreUnavailable(f"the Redis cluster at {settings.redis_address_text} is not complete: {text}")
     if isinstance(error, MaxConnectionsError) or text.startswith("No connection available"):
         return StoreUnavailable("all connections to Redis are in use: raise REDIS_POOL_SIZE")
     if "CERTIFICATE_VERIFY_FAILED" in text:
-        return StoreMisconfigured(
+        return StoreAccessError(
             f"{where} has a certificate that is not trusted: set REDIS_TLS_CA_FILE to its authority"
         )
     if isinstance(error, ssl.SSLError) or "WRONG_VERSION_NUMBER" in text:
-        return StoreMisconfigured(f"{where} does not speak TLS: set REDIS_TLS=false")
+        return StoreAccessError(f"{where} does not speak TLS: set REDIS_TLS=false")
     if isinstance(error, ResponseError):
         return StoreError(f"{where} refused a command: {text}")
     # A server that expects the other protocol hangs up or waits for more; neither error says why.
     if probing and settings.redis_tls and _speaks_plainly(settings):
-        return StoreMisconfigured(f"{where} does not speak TLS: set REDIS_TLS=false")
+        return StoreAccessError(f"{where} does not speak TLS: set REDIS_TLS=false")
     if probing and not settings.redis_tls and _speaks_tls(settings):
-        return StoreMisconfigured(f"{where} speaks TLS only: set REDIS_TLS=true")
+        return StoreAccessError(f"{where} speaks TLS only: set REDIS_TLS=true")
     return StoreUnavailable(f"{where} cannot be reached: {_cause(error)}")
 
 
