@@ -6,6 +6,7 @@ The tree::
     ├── SettingsError                 a setting is missing or wrong           (exit code 2)
     ├── RequestError                  the caller can fix it                   (400)
     │   ├── InvalidRequest            malformed, unknown or impossible field  (400)
+    │   │   └── BatchTooLarge         more jobs at once than may ever wait    (400)
     │   ├── SourceTooLarge            more source than is allowed             (413)
     │   └── UnsupportedMediaType      a body that is not JSON by its header   (415)
     ├── JobNotFound                   unknown id, or the job has expired      (404)
@@ -76,6 +77,14 @@ class InvalidRequest(RequestError):
     """A field is malformed, unknown, or asks for something that does not exist."""
 
     slug = "invalid_request"
+
+
+class BatchTooLarge(InvalidRequest):
+    """More jobs at once than `queue_size`: they would not even fit into an empty queue."""
+
+    def __init__(self, message: str, queue_size: int) -> None:
+        super().__init__(message)
+        self.queue_size = queue_size
 
 
 class SourceTooLarge(RequestError):

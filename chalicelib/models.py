@@ -292,6 +292,58 @@ class Result(Model):
             attempts=attempts,
         )
 
+    @classmethod
+    def of_cancelled_job(cls, job_id: str, *, attempts: int = 0) -> "Result":
+        """The result of a job that was cancelled."""
+        return cls.inconclusive(
+            job_id, Reason.CANCELLED, "the job was cancelled by a request", attempts=attempts
+        )
+
+    @classmethod
+    def of_used_up_attempts(cls, job_id: str, attempts: int) -> "Result":
+        """The result of a job whose runners died or fell silent, `attempts` times."""
+        times = "once" if attempts == 1 else f"{attempts} times"
+        error = f"its runner died or fell silent {times} while compiling it; no further attempt is made"
+        return cls.inconclusive(job_id, Reason.INFRASTRUCTURE, error, attempts=attempts)
+
+
+class Cell(Model):
+    """One environment of a matrix, and the job that compiles there.
+
+    `standard` may be empty, where a language has none.
+    """
+
+    compiler: str
+    standard: str
+    target: str
+    job_id: str
+
+
+class Omission(Model):
+    """A combination that cannot be compiled, and why. None means every one that the request asks for."""
+
+    compiler: str
+    standard: str | None = None
+    target: str | None = None
+    reason: str
+
+
+class Matrix(Model):
+    """A matrix as stored under ``matrix:<id>``: which jobs it has, and which combinations were left out.
+
+    It holds no status: that is read from its jobs, so nothing here can be out of date. `environments` are
+    those of its compilers, as they were registered when it was submitted.
+    """
+
+    id: str
+    language: str
+    stage: Stage
+    cells: tuple[Cell, ...]
+    omitted: tuple[Omission, ...] = ()
+    environments: tuple[Environment, ...] = ()
+    expect: Expectation | None = None
+    created_at: datetime = Field(default_factory=utc_now)
+
 
 class RunnerInfo(Model):
     """How a runner describes itself, with every renewal of its registration."""
@@ -303,7 +355,6 @@ class RunnerInfo(Model):
     active_workers: int = 0
     sandbox: str = ""
     sandbox_weaknesses: tuple[str, ...] = ()
-    version: str = ""
 
 
 class Totals(Model):

@@ -13,7 +13,7 @@ from chalicelib.api.content_negotiation import OutputFormat
 from chalicelib.api.receipt import receipt
 from chalicelib.models import Environment, Job, Result, RunnerInfo, Status
 from chalicelib.storage.protocol import Counts
-from chalicelib.storage.redis.codec import format_time
+from chalicelib.timestamps import format_time
 
 Json = dict[str, Any]
 

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chalicelib.catalog import Language
-from chalicelib.matrix.model import Matrix
-from chalicelib.models import Verdict
+from chalicelib.models import Matrix, Verdict
 
 # Standards of one dialect with their verdicts; None for a cell that has not ended.
 _Chain = Sequence[tuple[str, Verdict | None]]

@@ -18,10 +18,10 @@ from chalicelib.api.source_files import read_files
 from chalicelib.api.validation import invalid, joined, quoted
 from chalicelib.catalog import Catalog, Language
 from chalicelib.errors import InvalidRequest, SourceTooLarge
-from chalicelib.matrix.model import Omission
 from chalicelib.models import (
     CompileRequest,
     Environment,
+    Omission,
     Stage,
     Target,
     canonical_architecture,

@@ -10,9 +10,8 @@ from chalicelib.api import expectations
 from chalicelib.catalog import Language
 from chalicelib.diagnostic_groups import DiagnosticGroups
 from chalicelib.matrix.minimum_standard import minimum_standards
-from chalicelib.matrix.model import Cell, Matrix
-from chalicelib.models import Reason, Result, Severity, Status, Verdict
-from chalicelib.storage.redis.codec import format_time
+from chalicelib.models import Cell, Matrix, Reason, Result, Severity, Status, Verdict
+from chalicelib.timestamps import format_time
 
 Json = dict[str, Any]
 

@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from chalicelib.api import compile_request
 from chalicelib.api.content_negotiation import OutputFormat
 from chalicelib.api.responses import ApiResponse
-from chalicelib.api.validation import quoted
+from chalicelib.api.validation import invalid, quoted
 from chalicelib.catalog import Catalog
 from chalicelib.diagnostic_groups import ByteBudget, DiagnosticGroups
-from chalicelib.errors import MatrixNotFound, StoreError
-from chalicelib.matrix.model import Cell, Matrix
+from chalicelib.errors import BatchTooLarge, MatrixNotFound, StoreError
 from chalicelib.matrix.plan import make_plan, parse
 from chalicelib.matrix.report import Report, lost_result
-from chalicelib.models import Environment, Job, Result, Status, Target, is_id, new_id
+from chalicelib.models import Cell, Environment, Job, Matrix, Result, Status, Target, is_id, new_id
 from chalicelib.sarif.document import CompilerRun, run_id, sarif_document
 from chalicelib.storage.protocol import JobStore
 
@@ -58,7 +57,14 @@ class MatrixService:
             environments=plan.environments,
             expect=jobs[0].request.expect,
         )
-        self._store.submit_matrix(matrix, jobs)
+        try:
+            self._store.submit_matrix(matrix, jobs)
+        except BatchTooLarge as error:
+            raise invalid(
+                "compilers",
+                f"The matrix has {len(jobs)} cells, but no more than {error.queue_size} jobs may wait here: "
+                "choose fewer compilers, standards or targets.",
+            ) from None
         remaining_seconds = deadline - time.monotonic()
         if remaining_seconds > 0:
             try:

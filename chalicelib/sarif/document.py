@@ -18,7 +18,7 @@ from typing import Any
 from chalicelib.diagnostic_groups import DiagnosticGroup
 from chalicelib.models import Diagnostic, Environment, Job, Result, Severity, Stage, Target, Verdict
 from chalicelib.sarif.locations import BASE, COLUMN_KIND, Locations
-from chalicelib.storage.redis.codec import format_time
+from chalicelib.timestamps import format_time
 
 VERSION = "2.1.0"
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"

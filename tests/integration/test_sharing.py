@@ -7,9 +7,10 @@ from contextlib import ExitStack
 
 from chalicelib.models import Status
 from chalicelib.storage.redis.store import RedisStore
-from tests.support.factories import make_settings, slow_cpp
+from tests.support.factories import slow_cpp
 from tests.support.processes import ApiProcess, RunnerProcess
 from tests.support.servers import RedisServer
+from tests.support.stores import redis_store
 
 # `syntax` is the cheapest stage: these tests are about the queue, not the compiler.
 GOOD = {"source_code": "int f(void) { return 0; }", "language": "c", "stage": "syntax"}
@@ -37,7 +38,7 @@ def test_two_apis_and_two_runners_share_two_hundred_jobs(clean_redis: RedisServe
     """Of 200 jobs that are submitted at once through two APIs each is completed once, and both runners work;
     a restart of an API in between loses nothing."""
     settings = clean_redis.environment() | {"QUEUE_SIZE": "300", "MAX_WORKERS": "2"}
-    store = RedisStore(make_settings(redis_enabled=True, redis_addr=clean_redis.address))
+    store = redis_store(clean_redis.environment())
     with ExitStack() as stack:
         runners = [stack.enter_context(RunnerProcess(settings, name=f"runner {n}")) for n in (1, 2)]
         apis = [stack.enter_context(ApiProcess(settings)) for _ in range(2)]
@@ -67,7 +68,7 @@ def test_two_apis_and_two_runners_share_two_hundred_jobs(clean_redis: RedisServe
 def test_one_worker_does_jobs_in_order_of_submission(clean_redis: RedisServer) -> None:
     """Jobs that were queued before the runner starts are started and completed in that order."""
     settings = clean_redis.environment() | {"MAX_WORKERS": "1"}
-    store = RedisStore(make_settings(redis_enabled=True, redis_addr=clean_redis.address))
+    store = redis_store(clean_redis.environment())
     with RunnerProcess(settings) as runner, ApiProcess(settings) as api:
         warm = submit(api, 0)
         wait_for_all(store, [warm])
@@ -86,7 +87,7 @@ def test_one_worker_does_jobs_in_order_of_submission(clean_redis: RedisServer) -
 def test_a_full_queue_is_429_until_there_is_room(clean_redis: RedisServer) -> None:
     """The job past QUEUE_SIZE gets 429 with Retry-After and stores nothing; with room it is queued."""
     settings = clean_redis.environment() | {"QUEUE_SIZE": "3", "MAX_WORKERS": "1"}
-    store = RedisStore(make_settings(redis_enabled=True, redis_addr=clean_redis.address))
+    store = redis_store(clean_redis.environment())
     with RunnerProcess(settings) as runner, ApiProcess(settings) as api:
         wait_for_all(store, [submit(api, 0)])
         runner.stop()
@@ -104,7 +105,7 @@ def test_a_full_queue_is_429_until_there_is_room(clean_redis: RedisServer) -> No
 def test_a_stopped_runner_releases_the_job_that_it_cannot_complete(clean_redis: RedisServer) -> None:
     """SIGTERM during a long compile: the runner exits with 0, and another claims it as a first attempt."""
     settings = clean_redis.environment() | {"MAX_WORKERS": "1", "COMPILE_TIMEOUT_SECONDS": "120"}
-    store = RedisStore(make_settings(redis_enabled=True, redis_addr=clean_redis.address))
+    store = redis_store(clean_redis.environment())
     # Longer than the runner waits on SIGTERM, shorter than the limit at which it would be stopped.
     request = {"source_code": slow_cpp(20), "language": "cpp", "compiler": "gcc-12", "stage": "syntax"}
     with RunnerProcess(settings) as first, ApiProcess(settings) as api:

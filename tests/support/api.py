@@ -13,9 +13,10 @@ import pytest
 
 from chalicelib.models import Environment
 from chalicelib.storage.redis.store import RedisStore
-from tests.support.factories import make_environment, make_runner, make_settings
+from tests.support.factories import make_environment, make_runner
 from tests.support.processes import ApiProcess, Reply
 from tests.support.servers import RedisServer
+from tests.support.stores import redis_store
 
 # Embedded workers test every compiler before the first job; on a busy machine that takes a while.
 _READY_SECONDS = 100.0
@@ -32,7 +33,7 @@ OFFERED = (
 @contextlib.contextmanager
 def open_store(server: RedisServer) -> Iterator[RedisStore]:
     """A `RedisStore` on the server of a test."""
-    store = RedisStore(make_settings(**{name.lower(): value for name, value in server.environment().items()}))
+    store = redis_store(server.environment())
     try:
         yield store
     finally:

@@ -43,12 +43,11 @@ from chalicelib.models import (
     Verdict,
     utc_now,
 )
-from chalicelib.storage import endings
+from chalicelib.storage import backpressure
 from chalicelib.storage.protocol import Counts
 from runner.diagnostics import collector
-from tests.contract.test_matrices import make_matrix
 from tests.support.documents import cells, names_in, quoted, table, text_of
-from tests.support.factories import make_environment, make_job, make_result, make_runner
+from tests.support.factories import make_environment, make_job, make_matrix, make_result, make_runner
 
 
 def test_the_api_page_has_every_route() -> None:
@@ -75,7 +74,7 @@ def test_the_api_page_has_every_error_with_its_status_and_retry_after() -> None:
     for error in _error_classes():
         seconds = error.retry_after_seconds
         expected[error.slug] = (error_responses.status_of(error), "" if seconds is None else str(seconds))
-    expected[errors.QueueFull.slug] = (429, f"1 to {endings.LONGEST_RETRY_SECONDS}")
+    expected[errors.QueueFull.slug] = (429, f"1 to {backpressure.LONGEST_RETRY_SECONDS}")
     for response in (error_responses.internal_error(), error_responses.error_response(405, "")):
         expected[str(response.body["error"])] = (response.status, "")
     rows = table("docs/api.md", "error", "status")
@@ -86,10 +85,10 @@ def test_the_api_page_has_every_error_with_its_status_and_retry_after() -> None:
 def test_retry_after_of_a_full_queue_is_as_described() -> None:
     """A tenth of the jobs divided by the workers, from 1 s up to the page's bound; 30 s without a runner."""
     runner = make_runner(max_workers=5)
-    assert endings.retry_after_seconds(100, [runner], 2.0) == 4
-    assert endings.retry_after_seconds(1, [runner], 0.01) == 1
-    assert endings.retry_after_seconds(10**6, [runner], 30.0) == endings.LONGEST_RETRY_SECONDS
-    assert endings.retry_after_seconds(100, [], None) == 30
+    assert backpressure.retry_after_seconds(100, [runner], 2.0) == 4
+    assert backpressure.retry_after_seconds(1, [runner], 0.01) == 1
+    assert backpressure.retry_after_seconds(10**6, [runner], 30.0) == backpressure.LONGEST_RETRY_SECONDS
+    assert backpressure.retry_after_seconds(100, [], None) == 30
 
 
 def test_the_api_page_has_every_request_field() -> None:

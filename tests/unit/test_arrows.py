@@ -34,7 +34,7 @@ FORBIDDEN_IN_CHALICELIB = {
     "catalog": {"api", "bootstrap", "matrix", "sarif", "service", "storage"},
     "matrix": {"bootstrap", "service"},
     "page": {"api", "bootstrap", "catalog", "matrix", "sarif", "service", "storage"},
-    "sarif": {"api", "bootstrap", "matrix", "service"},
+    "sarif": {"api", "bootstrap", "matrix", "service", "storage"},
     "storage": {"api", "bootstrap", "matrix", "sarif", "service"},
 }
 

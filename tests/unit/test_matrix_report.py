@@ -7,11 +7,13 @@ import pytest
 
 from chalicelib.catalog import load_catalog
 from chalicelib.diagnostic_groups import MAX_GROUPS_BYTES, ByteBudget, DiagnosticGroups
-from chalicelib.matrix.model import Cell, Matrix, Omission
 from chalicelib.matrix.report import Report, lost_result
 from chalicelib.models import (
+    Cell,
     Diagnostic,
     Expectation,
+    Matrix,
+    Omission,
     Reason,
     Result,
     Severity,
