@@ -219,9 +219,8 @@ def test_jobs_and_results_expire(stores: MakeStore) -> None:
     jobs = _submit_until_one_ends(store)
     jobs.append(make_job())
     store.submit(jobs[-1])
-    for job in jobs:
-        wait_until(lambda job=job: store.get(job.id) is None, "the job's expiry")  # type: ignore[misc]
-        wait_until(lambda job=job: store.get_result(job.id) is None, "the result's expiry")  # type: ignore[misc]
+    wait_until(lambda: all(store.get(job.id) is None for job in jobs), "the expiry of the jobs")
+    wait_until(lambda: all(store.get_result(job.id) is None for job in jobs), "the expiry of the result")
     assert nothing_to_claim(store)
 
 

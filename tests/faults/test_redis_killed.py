@@ -22,6 +22,12 @@ def wait_for_jobs(load: Load) -> None:
     wait_until(lambda: len(load.accepted) >= enough, "jobs to be accepted", timeout_seconds=WAIT_SECONDS)
 
 
+def wait_for_503(load: Load) -> None:
+    """Returns when the API has noticed that Redis is away."""
+    before = load.statuses.get(503, 0)
+    wait_until(lambda: load.statuses.get(503, 0) > before, "a 503", timeout_seconds=WAIT_SECONDS)
+
+
 @pytest.mark.parametrize("fsync", ["always", "everysec"])
 def test_jobs_survive_a_redis_that_is_killed_under_load(
     start_redis: Callable[..., RedisServer], fsync: Literal["always", "everysec"]
@@ -34,13 +40,8 @@ def test_jobs_survive_a_redis_that_is_killed_under_load(
         with Load(api) as load:
             for _ in range(2):
                 wait_for_jobs(load)
-                before = load.statuses.get(503, 0)
                 server.kill()
-                wait_until(
-                    lambda before=before: load.statuses.get(503, 0) > before,  # type: ignore[misc]
-                    "the first 503",
-                    timeout_seconds=WAIT_SECONDS,
-                )
+                wait_for_503(load)
                 server.start()
             wait_for_jobs(load)
         result = outcome(api, load.accepted)
