@@ -1,7 +1,7 @@
-"""The SARIF validator of the format's authors: the schema, and the rules that a schema cannot express.
+"""The official SARIF validator: its schema, and the rules that no schema can express.
 
-Both are in an npm package, which tests/sarif/package-lock.json pins by its hash; `bin/setup test-all`
-installs it.
+Both are in one npm package, which tests/sarif/package-lock.json pins by its hash; `bin/setup test-all`
+installs it. Where it is missing, a test is skipped, or fails with CI=true.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]  # it brings no types, and two calls need none
 
-from chalicelib.sarif.document import document
+from chalicelib.sarif.document import sarif_document
 from tests.support.skipping import missing
 from tests.support.tiers import in_tier
 
@@ -23,7 +23,7 @@ FOLDER = Path(__file__).parent
 _PACKAGE = FOLDER / "node_modules/@microsoft/sarif-multitool-linux"
 _PROGRAM = "Sarif.Multitool"
 _SCHEMA = _PACKAGE / "sarif-2.1.0.json"
-# It takes two seconds of processor time; a busy machine needs much longer.
+# It needs two seconds of processor time; the rest is for a busy machine.
 _TIMEOUT_SECONDS = 200
 
 
@@ -32,40 +32,40 @@ def _schema_validator() -> Any:
     if not _SCHEMA.exists():
         missing("the SARIF schema is not there: run bin/setup test-all")
     schema = json.loads(_SCHEMA.read_text(encoding="utf-8-sig"))
-    # With formats: `uri`, `uri-reference` and `date-time` are where a log can be wrong and look right.
+    # Formats are checked too: a wrong `uri`, `uri-reference` or `date-time` looks right at first sight.
     return jsonschema.Draft202012Validator(
         schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
     )
 
 
-def assert_valid(log: Mapping[str, Any]) -> None:
-    """The schema has nothing against a log. In the fast tier only where the schema is installed."""
+def assert_valid(document: Mapping[str, Any]) -> None:
+    """The schema finds no fault. In the fast tier only where the schema is installed."""
     if in_tier(fast=_SCHEMA.exists(), full=True):
-        assert faults_by_schema(log) == []
+        assert faults_by_schema(document) == []
 
 
-def faults_by_schema(log: Mapping[str, Any]) -> list[str]:
-    """What the schema says against a log, each with its place."""
-    return [f"{error.json_path}: {error.message}" for error in _schema_validator().iter_errors(log)]
+def faults_by_schema(document: Mapping[str, Any]) -> list[str]:
+    """The faults that the schema finds in a document, each with its path."""
+    return [f"{error.json_path}: {error.message}" for error in _schema_validator().iter_errors(document)]
 
 
 def errors_by_tool(runs: Sequence[Mapping[str, Any]], folder: Path) -> list[str]:
-    """What the validator calls wrong in these runs, each line with ``runs[<number>]``; without its advice.
+    """The errors that the validator finds in these runs, each line with ``runs[<number>]``; no warnings.
 
-    They are put into one log, which is written to `folder`: each log would take another second.
+    All runs go into one document, which is written to `folder`: each document would take another second.
     """
     if platform.machine() != "x86_64" or not (_PACKAGE / _PROGRAM).exists():
         missing("the SARIF validator is not there: run bin/setup test-all, on x86_64")
     program = folder / _PROGRAM
     program.symlink_to(_PACKAGE / _PROGRAM)
-    program.chmod(0o755)  # its package sets this by a script, which need not run
+    program.chmod(0o755)  # a script of its package would set this, but `npm ci` may run no scripts
     path = folder / "all.sarif"
-    path.write_text(json.dumps(document(runs)), encoding="utf-8")
-    # Its messages need no localization, and a machine may lack the library for it.
-    environment = dict(os.environ) | {"DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"}
+    path.write_text(json.dumps(sarif_document(runs)), encoding="utf-8")
+    # Its messages need no locale data, and a machine may lack the library that has them.
+    env = dict(os.environ) | {"DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"}
     run = subprocess.run(
         [program, "validate", path],
-        env=environment,
+        env=env,
         capture_output=True,
         text=True,
         timeout=_TIMEOUT_SECONDS,

@@ -74,7 +74,7 @@ RULES = (
         "tests/contract/*",
         "the contract over memory and one real Redis; topologies differ in how keys are routed, not in "
         "what a step does",
-        but=("stores", ("memory", "redis")),
+        but=("stores", ("memory", "standalone")),
     ),
     Rule("tests/integration/test_servers.py::*sentinel*", "only tests of the full tier need this server"),
     Rule("tests/integration/test_servers.py::*cluster*", "only tests of the full tier need this server"),
@@ -83,7 +83,7 @@ RULES = (
         "tests/unit/test_redis_client.py: what the client makes of each error",
     ),
     Rule(
-        "tests/integration/test_outage.py::test_sentinels*",
+        "tests/integration/test_outage.py::test_unreachable_sentinels*",
         "the same test with one Redis that hangs",
     ),
     Rule("tests/integration/test_sharing.py::test_one_worker*", "the contract: jobs are claimed in order"),
@@ -96,10 +96,12 @@ RULES = (
         but=("fsync", ("always",)),
     ),
     Rule(
-        "tests/faults/test_redis_killed.py::test_a_*failover*",
+        "tests/faults/test_redis_killed.py::*failover*",
         "the killed Redis that comes back: the same errors for the client",
     ),
-    Rule("tests/faults/test_bounded.py::*", "tests/faults/test_repair.py: each kind of leftover goes"),
+    Rule(
+        "tests/faults/test_bounded.py::*", "tests/faults/test_lost_keys.py: each kind of leftover is removed"
+    ),
     Rule(
         "tests/faults/test_states.py::test_the_model*",
         "it tests the model, which changes rarely; the model itself runs",
