@@ -36,15 +36,15 @@ def read_environment(environ: Mapping[str, str], dotenv: Path) -> dict[str, str]
     """The process's environment over that of a `.env` file, if there is one. Raises `SettingsError`."""
     if not dotenv.is_file():
         return dict(environ)
-    # Only where a file is: the Lambda has none, and its zip does not hold this library.
+    # Only where there is a file: the Lambda has none, and its zip does not hold this library.
     from dotenv import dotenv_values
 
     try:
-        # As it stands: a password may hold "${". Some editors begin a UTF-8 file with a byte order mark.
-        found = dotenv_values(dotenv, interpolate=False, encoding="utf-8-sig")
+        # Nothing is expanded: a password may hold "${". Some editors write a byte order mark.
+        texts = dotenv_values(dotenv, interpolate=False, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{dotenv} cannot be read: it must be a text file in UTF-8 ({error})") from None
-    return {name: value or "" for name, value in found.items()} | dict(environ)
+    return {name: value or "" for name, value in texts.items()} | dict(environ)
 
 
 def read_settings(environ: Mapping[str, str], dotenv: Path) -> Settings:
