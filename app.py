@@ -14,6 +14,8 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,9 @@ DOTENV = Path(".env")
 ANY_TYPE = ["*/*"]
 
 app = Chalice(app_name="will-it-compile")
+
+# Chalice's own `app.current_request` is one for all threads.
+_current_request: ContextVar[Request] = ContextVar("request")
 
 _lock = threading.Lock()
 _held: dict[str, Application] = {}
@@ -77,7 +82,11 @@ def handled(view: Callable[..., Response]) -> Callable[..., Response]:
 @app.middleware("http")
 def in_our_words(event: Any, get_response: Callable[[Any], Response]) -> Response:
     """Gives Chalice's own refusals (a method that a path does not have) the shape of ours."""
-    response = get_response(event)
+    token = _current_request.set(event)
+    try:
+        response = get_response(event)
+    finally:
+        _current_request.reset(token)
     if response.status_code == 405 and isinstance(response.body, dict):
         allowed = str(response.headers.get("Allow", ""))
         answer = error_responses.refusal(405, f"{response.body['Message']}; this path has {allowed}.")
@@ -108,9 +117,7 @@ def _told(kind: str, answer: ApiResponse, form: OutputFormat) -> Response:
 
 
 def _request() -> Request:
-    request = app.current_request
-    assert request is not None, "handlers run under a request"
-    return request
+    return _current_request.get()
 
 
 def _prefix() -> str:
@@ -247,27 +254,44 @@ def home() -> Response:
     return Response(page.home(f"{scheme}://{host}{_prefix()}"), headers=headers)
 
 
-def _serve_locally() -> None:
-    """Under `chalice local`: settings are checked now, and the embedded workers start."""
-    from chalice.local import ChaliceRequestHandler, ThreadedHTTPServer
+def start() -> Callable[[], None]:
+    """What a server does first: checks the settings, and starts the embedded workers.
 
-    from chalicelib.api.local_server import harden, refuse_politely, widen
-
-    harden(ChaliceRequestHandler)
-    widen(ThreadedHTTPServer)
-    refuse_politely(ThreadedHTTPServer)
+    Returns what stops them. Ends the process, with a line that says why, when it cannot serve.
+    """
     try:
         chosen = application()
     except SettingsError as error:
         print(f"will-it-compile: {error.message}", file=sys.stderr)  # noqa: T201 -- logging is not set up
         raise SystemExit(2) from None
     if chosen.settings.redis_enabled:
-        return
+        return lambda: None
+    if find_spec("runner") is None:
+        print(  # noqa: T201 -- as above
+            "will-it-compile: REDIS_ENABLED='false' is not allowed here: it must be true, "
+            "because this image has no workers",
+            file=sys.stderr,
+        )
+        raise SystemExit(2)
     # The one place where the API knows the runner: both are one process here.
-    from runner.embedded import start
+    from runner.embedded import start as start_workers
 
-    stop = start(chosen.settings, chosen.store)
-    atexit.register(stop)
+    return start_workers(chosen.settings, chosen.store)
+
+
+def _serve_locally() -> None:
+    """Under `chalice local`: its server is hardened, and started with what it needs."""
+    from chalice.local import ChaliceRequestHandler, ThreadedHTTPServer
+
+    from chalicelib.api.local_server import exit_when_port_is_taken, harden, widen_backlog
+
+    harden(ChaliceRequestHandler)
+    widen_backlog(ThreadedHTTPServer)
+    exit_when_port_is_taken(ThreadedHTTPServer)
+    stop_workers = start()
+    if application().settings.redis_enabled:
+        return
+    atexit.register(stop_workers)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
@@ -289,3 +313,8 @@ if _under_chalice_local(sys.argv):
             sys.stderr.flush()
             os._exit(refused.code if isinstance(refused.code, int) else 1)
         raise
+
+if __name__ == "__main__":
+    from chalicelib.api.production_server import main
+
+    sys.exit(main(app, app.routes, start))

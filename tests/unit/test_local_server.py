@@ -20,7 +20,8 @@ from pathlib import Path
 import pytest
 
 import app
-from chalicelib.api.local_server import MAX_CONTENT_BYTES, harden
+from chalicelib.api.local_server import harden
+from chalicelib.api.wsgi import MAX_CONTENT_BYTES
 
 HOST = "127.0.0.1"
 # Short for a test, and long enough for a busy machine to send one request after the other.
