@@ -50,6 +50,8 @@ STOP_SECONDS = 28.0
 DRAIN_BYTES = 64 * 1024 * 1024
 DRAIN_SILENCE_SECONDS = 2.0
 
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 logger = logging.getLogger("will_it_compile.server")
 
 
@@ -182,7 +184,7 @@ class Channel(HTTPChannel):
 
     @property
     def idle(self) -> bool:
-        """There is no request to answer, and no answer to send."""
+        """Nothing is left to answer or to send."""
         return not self.requests and not self.total_outbufs_len
 
 
@@ -222,11 +224,12 @@ class ProductionServer(TcpWSGIServer):
 
     def stop(self) -> None:
         """Ends `run`, from another thread or a signal handler."""
-        self._stopping = True
-        self.pull_trigger()
+        if not self._stopping:
+            self._stopping = True
+            self.pull_trigger()
 
     def run(self, stop_seconds: float = STOP_SECONDS) -> None:
-        """Serves until `stop`; returns when all answers are sent, or after so many seconds more."""
+        """Serves until `stop`; returns when all answers are sent, at most `stop_seconds` later."""
         while not self._stopping:
             self._turn()
         # Nobody new; a client without a request is let go. The others get their answer.
@@ -236,7 +239,10 @@ class ProductionServer(TcpWSGIServer):
             self._turn()
         if self.active_channels:
             logger.warning("server: %d requests were not answered in time", len(self.active_channels))
+        for channel in list(self.active_channels.values()):
+            channel.handle_close()
         self.task_dispatcher.shutdown(timeout=1)
+        self.trigger.close()
 
     def _turn(self) -> None:
         wasyncore.loop(timeout=1, use_poll=True, map=self._map, count=1)
@@ -282,12 +288,13 @@ def main(
         end()
         return 1
 
-    def stop(number: int, _frame: FrameType | None) -> None:
+    def stop(_number: int, _frame: FrameType | None) -> None:
         server.stop()
         # A second signal ends the process at once.
-        signal.signal(number, signal.SIG_DFL)
+        for number in _STOP_SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOP_SIGNALS:
         signal.signal(number, stop)
     logger.info("server: serving on http://%s:%d, %d threads", options.host, options.port, THREADS)
     server.run()

@@ -65,7 +65,7 @@ class Gateway:
             },
             "headers": _request_headers(environ),
             "pathParameters": parameters,
-            # API Gateway sends null where there is no parameter.
+            # API Gateway sends null for an empty query.
             "multiValueQueryStringParameters": parse_qs(query, keep_blank_values=True) or None,
             "stageVariables": {},
             "body": base64.b64encode(body).decode() if body else None,
@@ -74,7 +74,7 @@ class Gateway:
         return self._handler(event, None)
 
     def _match(self, path: str) -> tuple[str, dict[str, str]] | None:
-        """The path of the API that `path` is one of, and its parameters; None when there is none."""
+        """The path of the API that matches, and its parameters; None when none matches."""
         # As API Gateway does: one slash at the end does not count.
         parts = (path[:-1] if path != "/" and path.endswith("/") else path).split("/")
         for resource in self._paths:
@@ -90,7 +90,7 @@ def _is_parameter(name: str) -> bool:
 
 
 def _target(environ: WSGIEnvironment) -> str:
-    """The request target as it was sent: in PATH_INFO an encoded slash is no longer told from a real one."""
+    """The request target as it was sent; PATH_INFO is decoded, so that %2F there looks like a slash."""
     return str(environ["REQUEST_URI"])
 
 
@@ -110,7 +110,7 @@ def _request_headers(environ: WSGIEnvironment) -> dict[str, str]:
         if name.startswith("HTTP_")
     }
     for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-        if environ.get(name):
+        if name in environ:
             headers[name.replace("_", "-").lower()] = environ[name]
     return headers
 

@@ -30,7 +30,7 @@ Reach = Callable[[], "contextlib.AbstractContextManager[object]"]
 # In the order of preference. The last is where Debian has it, without the program that it is a part of.
 _PROGRAMS = (["docker", "compose"], ["docker-compose"], ["/usr/libexec/docker/cli-plugins/docker-compose"])
 
-# What docker-compose.yml takes besides settings: the images that tests/support/engine.py has built. With the
+# What docker-compose.yml takes as well: the images that tests/support/engine.py has built. With the
 # same builder as there, a build finds every layer.
 _IMAGES = {"API_IMAGE": API, "RUNNER_IMAGE": RUNNER, "DOCKER_BUILDKIT": "0"}
 

@@ -48,7 +48,7 @@ for address in sys.argv[1:]:
 
 @pytest.fixture(scope="module")
 def no_settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of settings in which there is none."""
+    """An empty file of settings."""
     path = tmp_path_factory.mktemp("compose") / "no-settings"
     path.touch()
     return path
