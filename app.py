@@ -4,6 +4,7 @@ A handler takes the request apart, calls one use case, and makes the answer; `ha
 errors into status codes by the table in `chalicelib/api/error_responses.py` (Chalice's middleware never sees
 them). Importing this module reads no environment and connects to nothing, because
 `chalice package` imports it. Under `chalice local` it also starts what is local: see `_serve_locally`.
+`python app.py` is the API's container: see `chalicelib/api/production_server.py`.
 """
 
 import atexit
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from chalice.app import Chalice, CloudWatchEvent, Rate, Request, Response
 
@@ -262,21 +263,22 @@ def start() -> Callable[[], None]:
     try:
         chosen = application()
     except SettingsError as error:
-        print(f"will-it-compile: {error.message}", file=sys.stderr)  # noqa: T201 -- logging is not set up
-        raise SystemExit(2) from None
+        _exit_with(error.message)
     if chosen.settings.redis_enabled:
         return lambda: None
     if find_spec("runner") is None:
-        print(  # noqa: T201 -- as above
-            "will-it-compile: REDIS_ENABLED='false' is not allowed here: it must be true, "
-            "because this image has no workers",
-            file=sys.stderr,
+        _exit_with(
+            "REDIS_ENABLED='false' is not allowed here: it must be true, because this image has no workers"
         )
-        raise SystemExit(2)
     # The one place where the API knows the runner: both are one process here.
     from runner.embedded import start as start_workers
 
     return start_workers(chosen.settings, chosen.store)
+
+
+def _exit_with(message: str) -> NoReturn:
+    sys.stderr.write(f"will-it-compile: {message}\n")
+    raise SystemExit(2)
 
 
 def _serve_locally() -> None:

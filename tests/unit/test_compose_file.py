@@ -51,7 +51,7 @@ def test_what_is_fixed_is_allowed() -> None:
 
 
 def test_the_api_has_room_for_its_threads_and_time_to_stop() -> None:
-    """More threads than the container allows would fail at its start; a shorter grace would cut answers off."""
+    """With too few threads it would not start; with too short a grace answers would be cut off."""
     api = _service("api")
     assert api["pids_limit"] >= THREADS + OTHER_THREADS
     assert float(api["stop_grace_period"].removesuffix("s")) > STOP_SECONDS
