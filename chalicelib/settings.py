@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
-from annotated_types import Ge, Le
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -375,8 +374,8 @@ def _allowed(field: FieldInfo) -> str:
         *others, last = get_args(field.annotation)
         return f"{', '.join(others)} or {last}"
     [words] = [item.words for item in field.metadata if isinstance(item, Allowed)]
-    low = [item.ge for item in field.metadata if isinstance(item, Ge)]
-    high = [item.le for item in field.metadata if isinstance(item, Le)]
+    low = [item.ge for item in field.metadata if hasattr(item, "ge")]
+    high = [item.le for item in field.metadata if hasattr(item, "le")]
     return f"{words} from {low[0]} to {high[0]}" if low and high else words
 
 
