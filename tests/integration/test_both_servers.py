@@ -22,9 +22,8 @@ import pytest
 from tests.integration.test_bad_input import HEADS, UNKNOWN_IDS
 from tests.support.api import register
 from tests.support.bad_input import CASES, GOOD
-from tests.support.compilers import real_compilers
 from tests.support.processes import HOST, ApiProcess, ProductionApiProcess, Reply
-from tests.support.servers import RedisServer, wait_until
+from tests.support.servers import RedisServer, require, wait_until
 from tests.support.servers.tools import ROOT
 
 COMPILE = "/api/v1/compile"
@@ -186,8 +185,8 @@ def test_only_one_answer_is_not_alike(servers: Servers) -> None:
 
 def test_it_serves_with_the_workers_inside_and_ends_on_sigterm() -> None:
     """Without Redis it compiles by itself; SIGTERM ends it with code 0."""
-    real_compilers()
-    with ProductionApiProcess() as api:
+    require("g++-12")
+    with ProductionApiProcess({"COMPILERS": "gcc-12"}) as api:
         reply = api.call("POST", f"{COMPILE}?wait=20", GOOD)
         assert (reply.status, reply.json()["verdict"]) == (200, "compiles")
         assert api.stop(timeout_seconds=20) == 0
