@@ -127,7 +127,7 @@ class JsonErrorTask(ErrorTask):
         if isinstance(error, HeadError):
             status, message = error.status, error.message
         elif not isinstance(error, RequestHeaderFieldsTooLarge):
-            return HTTPStatus.INTERNAL_SERVER_ERROR, error_responses.internal().body
+            return HTTPStatus.INTERNAL_SERVER_ERROR, error_responses.internal_error().body
         elif b"\n" in self.request.header_plus:
             status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             message = f"The headers are too long: at most {MAX_HEAD_BYTES} bytes are read."

@@ -1,6 +1,7 @@
 """The WSGI application over a Lambda handler: which event a request becomes, and which response a reply."""
 
 import base64
+import dataclasses
 import io
 import json
 import threading
@@ -13,10 +14,10 @@ import pytest
 import app
 from chalicelib.api.responses import ApiResponse
 from chalicelib.api.wsgi import Gateway
-from chalicelib.bootstrap import Application
 from chalicelib.service import CompileService
 from chalicelib.storage.memory import MemoryStore
 from tests.support.factories import make_settings
+from tests.support.services import make_application
 
 PATHS = ("/", "/jobs", "/jobs/{id}", "/jobs/{id}/log", "/jobs/all")
 OK = {"statusCode": 200, "headers": {}, "body": "{}"}
@@ -178,12 +179,10 @@ class Meeting:
 
 @pytest.fixture
 def meeting() -> Iterator[None]:
-    """The handlers of app.py over a `Meeting`."""
-    settings, before = make_settings(), dict(app._held)
-    app.use(Application(settings, MemoryStore(settings), cast(CompileService, Meeting())))
-    yield
-    app._held.clear()
-    app._held.update(before)
+    """The routes of app.py over a `Meeting`."""
+    application = make_application(MemoryStore(make_settings()))
+    with app.use(dataclasses.replace(application, service=cast(CompileService, Meeting()))):
+        yield
 
 
 @pytest.mark.usefixtures("meeting")
