@@ -184,18 +184,18 @@ def stage_of(wanted: str, environment: Environment) -> Stage:
 
 
 def _options(wanted: Sequence[str], catalog: Catalog, environment: Environment) -> tuple[str, ...]:
-    refused = refused_option(wanted, catalog, environment)
-    if refused is not None:
-        raise refused
+    error = forbidden_option(wanted, catalog, environment)
+    if error is not None:
+        raise error
     return tuple(wanted)
 
 
-def refused_option(
+def forbidden_option(
     wanted: Sequence[str], catalog: Catalog, environment: Environment
 ) -> InvalidRequest | None:
     """The error about the first option that the compiler is not given; None when all are taken."""
     for number, option in enumerate(wanted):
-        refusal = catalog.refuse_option(environment.family, option)
-        if refusal:
-            return invalid(f"options.{number}", refusal)
+        why = catalog.why_forbidden(environment.family, option)
+        if why:
+            return invalid(f"options.{number}", why)
     return None

@@ -4,10 +4,9 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chalicelib.catalog import load_catalog
 from chalicelib.models import Result
 
-# Given for the service's parser alone: without them a compiler prints what `stdout` and `stderr` show.
-FOR_THE_PARSER = frozenset({"-fdiagnostics-parseable-fixits", "--error-format=json"})
 # As jobs have it: compilers translate their messages, and choose their quotes, by the locale.
 _LOCALE = {"LC_ALL": "C.UTF-8"}
 # Where the folder with the files is seen in a container.
@@ -30,7 +29,9 @@ def receipt(result: Result) -> dict[str, Any] | None:
 
 def reproduce(command: Sequence[str], variables: Mapping[str, str], image: str) -> str:
     """One line for a shell, to be run in a folder that holds the request's files under their names."""
-    command = [argument for argument in command if argument not in FOR_THE_PARSER]
+    # Without these a compiler prints what `stdout` and `stderr` show.
+    parser_arguments = load_catalog().parser_arguments
+    command = [argument for argument in command if argument not in parser_arguments]
     assignments = _assignments({**_LOCALE, **variables})
     if not image:
         return shlex.join(["env", *assignments, *command])

@@ -130,7 +130,7 @@ def _able(
     for environment in chosen:
         try:
             compile_request.stage_of(request.stage, environment)
-            problem = compile_request.refused_option(request.options, catalog, environment)
+            problem = compile_request.forbidden_option(request.options, catalog, environment)
         except InvalidRequest as error:
             problem = error
         if problem is None:

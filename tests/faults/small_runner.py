@@ -26,7 +26,6 @@ from chalicelib.catalog import load_catalog
 from chalicelib.models import CompileRequest, Result
 from chalicelib.storage.redis.scripts import Argument, Script
 from chalicelib.storage.redis.store import RedisStore
-from runner import worker
 from runner.bootstrap import build_runner, limits_of, open_sandbox
 from runner.executor import JobExecutor
 from runner.toolchains.probe import probe_toolchains
@@ -79,8 +78,8 @@ class FailingStore(RedisStore):
         return delivery
 
 
-class FailingCompiler(JobExecutor):
-    """The real compiler, which is fatal for some sources, or for its runner in the middle of a compile."""
+class FailingExecutor(JobExecutor):
+    """The real executor, but some sources kill its runner, or a timer does in the middle of a compile."""
 
     def compile(
         self,
@@ -90,7 +89,7 @@ class FailingCompiler(JobExecutor):
         attempts: int = 1,
         cancel: threading.Event | None = None,
     ) -> Result:
-        """Compiles, unless it is told to die."""
+        """Compiles, unless it is set to die."""
         poison = os.environ.get("DIE_ON")
         if poison and any(poison in text for text in request.files.values()):
             die()
@@ -112,10 +111,8 @@ def main() -> int:
         limits_of(settings),
         find_executable=lambda name: shutil.which(name) if name == "gcc-12" else None,
     )
-    runner = build_runner(settings, store, sandbox, toolchains)
-    compiler = FailingCompiler(sandbox, load_catalog(), toolchains, limits_of(settings))
-    failing: worker.CompilesJobs = compiler
-    runner._compiler = failing
+    executor = FailingExecutor(sandbox, load_catalog(), toolchains, limits_of(settings))
+    runner = build_runner(settings, store, sandbox, toolchains, compile_claim=executor.compile_claim)
     signal.signal(signal.SIGTERM, lambda *_: runner.stop())
     runner.run()
     store.close()

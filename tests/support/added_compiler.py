@@ -1,6 +1,6 @@
 """What happens when a compiler version is added to the catalogue: one entry, and a program of that name.
 
-    python -m tests.added_compiler NAME LIKE
+    python -m tests.support.added_compiler NAME LIKE
 
 adds the compiler NAME to the C compilers of the catalogue, with everything but its name as it is for LIKE,
 looks what is offered, and compiles a good and a bad program as a client would ask for it. It prints what came
@@ -39,7 +39,7 @@ def main(name: str, like: str) -> None:
     """Prints the environments of `name` and the results of both programs."""
     catalog, sandbox, limits = catalog_with(name, like), choose_sandbox("auto"), default_limits()
     toolchains = probe_toolchains(
-        catalog, sandbox, limits, find_executable=find_compiler, wanted=(name, f"c/{like}")
+        catalog, sandbox, limits, find_executable=find_compiler, patterns=(name, f"c/{like}")
     )
     compiler = JobExecutor(sandbox, catalog, toolchains, limits)
     results = {}

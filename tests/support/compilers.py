@@ -58,10 +58,10 @@ def _probed() -> RealCompilers:
     limits = default_limits()
     started = time.monotonic()
     toolchains = probe_toolchains(
-        catalog, sandbox, limits, find_executable=find_compiler, wanted=_WANTED.split(",")
+        catalog, sandbox, limits, find_executable=find_compiler, patterns=_WANTED.split(",")
     )
     seconds = time.monotonic() - started
-    architecture, system = native_target().split("-")
+    architecture, system = native_target()
     compiler = JobExecutor(sandbox, catalog, toolchains, limits)
     return RealCompilers(catalog, sandbox, limits, toolchains, compiler, seconds, architecture, system)
 

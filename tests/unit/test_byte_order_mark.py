@@ -38,11 +38,11 @@ _PRINTED = {
 }
 
 
-@pytest.mark.parametrize("shape", _PRINTED)
-def test_the_mark_is_not_counted(shape: str) -> None:
+@pytest.mark.parametrize("message_format", _PRINTED)
+def test_the_mark_is_not_counted(message_format: str) -> None:
     """Some compilers count its three bytes, some one character, some nothing; a column is the same."""
-    line, column, text = _PRINTED[shape]
-    (found,) = parse(shape, text, {"main.x": f"{_MARK}{line}\n"}, "/work")
+    line, column, text = _PRINTED[message_format]
+    (found,) = parse(message_format, text, {"main.x": f"{_MARK}{line}\n"}, "/work")
     assert (found.line, found.column) == (1, column)
 
 

@@ -1,4 +1,4 @@
-"""Reading what gcc, clang and the assembler print. The texts are as those programs wrote them."""
+"""Parsing the output of gcc, clang and the assembler. The texts are as those programs printed them."""
 
 import time
 
@@ -13,7 +13,7 @@ _FOLDER = "/work"
 
 
 def _parse(text: str, **files: str) -> tuple[Diagnostic, ...]:
-    """Diagnostics of `text`; ``a="…"`` is the file a.cpp."""
+    """The diagnostics of `text`; ``a="…"`` is the file a.cpp."""
     return parse("gnu", text, {f"{name}.cpp": source for name, source in files.items()}, _FOLDER)
 
 
@@ -21,8 +21,8 @@ def _brief(diagnostic: Diagnostic) -> tuple[object, ...]:
     return (diagnostic.severity.value, diagnostic.file, diagnostic.line, diagnostic.column, diagnostic.code)
 
 
-def test_a_message_has_its_place_severity_text_and_flag() -> None:
-    """The parts of one ordinary line arrive in their fields."""
+def test_a_message_has_location_severity_text_and_flag() -> None:
+    """The parts of one ordinary line become the fields."""
     (found,) = _parse(
         "a.cpp: In function 'int main()':\n"
         "a.cpp:2:9: warning: unused variable 'y' [-Wunused-variable]\n"
@@ -49,7 +49,7 @@ def test_a_message_has_its_place_severity_text_and_flag() -> None:
     ],
 )
 def test_the_flag_in_brackets_is_the_code(bracket: str, code: str) -> None:
-    """Turning a warning into an error does not change what it is called."""
+    """Turning a warning into an error does not change its code."""
     (found,) = _parse(f"a.cpp:1:1: error: text {bracket}\n")
     assert (found.message, found.code) == ("text", code)
 
@@ -58,7 +58,7 @@ def test_the_flag_in_brackets_is_the_code(bracket: str, code: str) -> None:
     "ending", ["array[5]", "[with T = int]", "x []", "text [CWE-1]", "[- W]", "]", "[-Wa b]"]
 )
 def test_other_brackets_stay_in_the_message(ending: str) -> None:
-    """Only a flag is taken off a message."""
+    """Only a flag is removed from a message."""
     (found,) = _parse(f"a.cpp:1:1: error: text {ending}\n")
     assert (found.message, found.code) == (f"text {ending}", None)
 
@@ -90,7 +90,7 @@ def test_other_brackets_stay_in_the_message(ending: str) -> None:
         ("a.cpp:99999999999:2: error: x", ("error", None, None, None, None), None),
     ],
 )  # fmt: skip
-def test_every_shape_of_a_message_is_read(
+def test_every_form_of_a_message_is_read(
     line: str, expected: tuple[object, ...], message: str | None
 ) -> None:
     """Locations of all lengths, tools without one, the assembler, and names as the request has them."""
@@ -120,13 +120,13 @@ def test_every_shape_of_a_message_is_read(
         "",
     ],
 )
-def test_lines_around_messages_are_none(line: str) -> None:
-    """Context, snippets and summaries become no diagnostics."""
+def test_lines_around_messages_are_not_messages(line: str) -> None:
+    """Context, snippets and summaries do not become diagnostics."""
     assert _parse(f"{line}\n") == ()
 
 
 def test_notes_are_children_of_what_they_explain() -> None:
-    """Notes go under the error or warning before them, in order."""
+    """Notes are children of the error or warning before them, in order."""
     first, second = _parse(
         "a.cpp:1:1: error: one\n"
         "a.cpp:2:1: note: about one\n"
@@ -139,8 +139,8 @@ def test_notes_are_children_of_what_they_explain() -> None:
     assert {note.severity for note in first.children} == {Severity.NOTE}
 
 
-def test_a_note_that_explains_nothing_stands_alone() -> None:
-    """A first note, and gcc's note for #pragma message, are no children."""
+def test_a_note_that_explains_nothing_is_not_a_child() -> None:
+    """This is so for a first note, and for gcc's note about #pragma message."""
     found = _parse(
         "a.cpp:1:1: note: first\n"
         "a.cpp:2:1: error: one\n"
@@ -151,7 +151,7 @@ def test_a_note_that_explains_nothing_stands_alone() -> None:
 
 
 def test_a_source_line_of_old_clang_is_not_a_message() -> None:
-    """An unnumbered source line above carets may say anything."""
+    """A source line without a number, above carets, may contain anything."""
     source = "error: int x = y; // b.cpp:9:9: error: forged"
     (found,) = _parse(
         f"a.cpp:1:16: error: use of undeclared identifier 'y'\n{source}\n               ^\n"
@@ -163,7 +163,7 @@ def test_a_source_line_of_old_clang_is_not_a_message() -> None:
 
 @pytest.mark.parametrize("numbered", [True, False], ids=["numbered", "plain"])
 def test_lines_before_a_messages_own_snippet_belong_to_it(numbered: bool) -> None:
-    """A quoted newline continues the message, whatever the next line looks like; the flag is at its end."""
+    """A message goes on after a quoted newline, whatever that line looks like; its flag is at the end."""
     source = '[[deprecated("q\\nb.cpp:2:2: error: eek")]] void f(); void g() { f(); }'
     snippet = f"    1 | {source}\n      | ^\n" if numbered else f"{source}\n^\n"
     (found,) = _parse(
@@ -178,7 +178,7 @@ def test_lines_before_a_messages_own_snippet_belong_to_it(numbered: bool) -> Non
 
 
 def test_two_messages_before_one_snippet_stay_two() -> None:
-    """gcc shows the snippet of one place once; the messages about that place are all kept."""
+    """gcc prints the snippet of a location once; all messages about that location are kept."""
     found = _parse(
         "a.cpp:1:1: error: one\n"
         "b.cpp:7:1: error: two\n"
@@ -190,15 +190,15 @@ def test_two_messages_before_one_snippet_stay_two() -> None:
     assert [diagnostic.message for diagnostic in found] == ["one", "two", "three"]
 
 
-def test_the_number_of_diagnostics_is_bounded() -> None:
+def test_the_number_of_diagnostics_is_limited() -> None:
     """Errors and their notes count together, and the first ones are kept."""
     found = _parse("a.cpp:1:1: error: e\na.cpp:1:1: note: n\n" * collector.MAX_DIAGNOSTICS)
     assert collector.count(found) == collector.MAX_DIAGNOSTICS
     assert len(found) == collector.MAX_DIAGNOSTICS / 2
 
 
-def test_the_length_of_a_message_is_bounded() -> None:
-    """A message longer than the bound is cut there."""
+def test_the_length_of_a_message_is_limited() -> None:
+    """A message that is longer than the limit is cut there."""
     (found,) = _parse("a.cpp:1:1: error: " + "x" * 100_000 + "\n")
     assert found.message == "x" * collector.MAX_MESSAGE_CHARACTERS
 
@@ -210,7 +210,7 @@ _PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None)  # a busy machine is not a failure
 @given(st.one_of(st.text(), st.lists(_PIECES, max_size=60).map("".join)))
 def test_any_text_can_be_read(text: str) -> None:
     """No text makes the parser raise, and no diagnostic appears without a severity's word in the text."""
