@@ -40,7 +40,7 @@ def compiled(request: CompileRequest) -> Result:
     """What the real compiler of this machine makes of a request."""
     from tests.support.compilers import real_compilers
 
-    return real_compilers().compiler.compile(JOB_ID, request)
+    return real_compilers().executor.compile(JOB_ID, request)
 
 
 def _record(path: Path) -> None:
