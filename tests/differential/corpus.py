@@ -83,7 +83,7 @@ def _edited(mistake: _Mistake, program: _Program) -> Sample:
 
 
 def _broken(language: str, program: _Program, count: int) -> Iterator[Sample]:
-    """`count` mechanical mistakes of all kinds in turn; no two files are equal, all differ from the program."""
+    """`count` mechanical mistakes, all kinds in turn; all files differ, also from the program."""
     seen = {repr(sorted(program.files.items()))}
     kinds = list(_KINDS)
     start = zlib.crc32(f"{language} {program.name}".encode())

@@ -23,11 +23,11 @@ from tests.support.native_run import run_bare, same_names
 # As many as the smallest machine that runs these tests has cores.
 _THREADS = 2
 
-# Only the newest version of each family is tested, or this would take half an hour. The front end of zig cc is
-# clang's, so it gets every fifth file.
+# Only the newest version of each family is tested, or this would take half an hour. The front end of zig cc
+# is clang's, so it gets every fifth file.
 _EVERY = {"zig-cc": 5}
 
-# With the compilers that `bin/setup` installs on every machine; rustc, which cannot run everywhere, adds more.
+# With the compilers that `bin/setup` installs on every machine; rustc, which cannot always run, adds more.
 _LEAST_FILES = 300
 
 

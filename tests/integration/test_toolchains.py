@@ -168,7 +168,7 @@ def test_a_compiler_that_cannot_start_is_a_reason_and_not_an_exception() -> None
 
 
 def test_a_target_that_does_not_work_is_not_offered_and_is_invalid() -> None:
-    """A target is tested with the good program: one that fails is not offered, and is invalid in a request."""
+    """A target is tested with the good program: one that fails is not offered, and invalid in requests."""
     real = real_compilers()
     texts = catalog_texts()
     gcc = texts.families["gcc.toml"].replace('"{stage}", "{options}"', '"{target}", "{stage}", "{options}"')

@@ -42,9 +42,9 @@ _JSON = st.recursive(
 @given(text=_TEXTS)
 def test_any_text_can_be_read(message_format: str, text: str) -> None:
     """No text makes a parser raise, and there are no more diagnostics than lines."""
-    found = parse(message_format, text, _FILES, "/work")
-    assert len(found) <= text.count("\n") + 1
-    for diagnostic in found:
+    diagnostics = parse(message_format, text, _FILES, "/work")
+    assert len(diagnostics) <= text.count("\n") + 1
+    for diagnostic in diagnostics:
         assert diagnostic.line is None or diagnostic.line >= 1
         assert diagnostic.column is None or diagnostic.column >= 1
     assert isinstance(without_parser_output(message_format, text), str)
@@ -105,11 +105,11 @@ def test_hostile_text_is_read_in_linear_time(message_format: str) -> None:
     for name, line in _HOSTILE.items():
         text = (line + "\n") * (100_000 // (len(line) + 1))
         started = time.process_time()
-        found = parse(message_format, text, _FILES, "/work")
+        diagnostics = parse(message_format, text, _FILES, "/work")
         without_parser_output(message_format, text)
         # Seconds of CPU time. Measured: 0.4 at most; something quadratic takes minutes.
         assert time.process_time() - started < 5, name
-        assert collector.count(found) <= collector.MAX_DIAGNOSTICS
+        assert collector.count(diagnostics) <= collector.MAX_DIAGNOSTICS
 
 
 @pytest.mark.parametrize(
@@ -176,8 +176,8 @@ def test_alternatives_of_rustc_are_separate_edits() -> None:
     spans = [span(1, 1, "use a;"), span(2, 3, "x"), span(1, 1, "use b;"), span(2, 3, "y")]
     help_message = {"message": "import", "level": "help", "spans": spans, "children": [], "rendered": None}
     message = {"message": "m", "level": "error", "spans": [], "children": [help_message], "rendered": "m"}
-    (found,) = parse("rustc", json.dumps(message), {"main.rs": "a\nbcd\n"}, "/work")
-    assert [[fix.text for fix in child.fixes] for child in found.children] == [
+    (diagnostic,) = parse("rustc", json.dumps(message), {"main.rs": "a\nbcd\n"}, "/work")
+    assert [[fix.text for fix in child.fixes] for child in diagnostic.children] == [
         ["use a;", "x"],
         ["use b;", "y"],
     ]
@@ -196,24 +196,24 @@ def test_columns_are_bytes(message_format: str, line: str, column: int) -> None:
     source = {"python": "é😀x y\n"}.get(message_format, "é'😀é' x\n")
     if message_format == "javac":
         source = "x = '😀é'\n"
-    (found,) = parse(message_format, line, {"main.x": source}, "/work")
-    assert (found.line, found.column) == (1, column)
+    (diagnostic,) = parse(message_format, line, {"main.x": source}, "/work")
+    assert (diagnostic.line, diagnostic.column) == (1, column)
 
 
 def test_the_number_of_edits_is_bounded() -> None:
     """Edits beyond the limit are dropped, and their diagnostic is kept."""
     text = "main.x:1:1: error: e\n" + 'fix-it:"main.x":{1:1-1:2}:"x"\n' * (collector.MAX_FIXES + 5)
-    (found,) = parse("gnu", text, _FILES, "/work")
-    assert len(found.fixes) == collector.MAX_FIXES
+    (diagnostic,) = parse("gnu", text, _FILES, "/work")
+    assert len(diagnostic.fixes) == collector.MAX_FIXES
 
 
 def test_the_children_of_rustcs_messages_are_bounded() -> None:
     """A message with more notes than the limit keeps the first ones, and later messages are dropped."""
     note = {"message": "n", "level": "note", "spans": [], "children": []}
     message = {"message": "m", "level": "error", "spans": [], "children": [note] * 2_000, "rendered": ""}
-    found = parse("rustc", (json.dumps(message) + "\n") * 2, {}, "/work")
-    assert len(found) == 1
-    assert collector.count(found) == collector.MAX_DIAGNOSTICS
+    diagnostics = parse("rustc", (json.dumps(message) + "\n") * 2, {}, "/work")
+    assert len(diagnostics) == 1
+    assert collector.count(diagnostics) == collector.MAX_DIAGNOSTICS
 
 
 @pytest.mark.parametrize(
@@ -241,10 +241,10 @@ def test_the_caret_tells_a_true_message_from_a_forged_one(forged: str, diagnosti
 )
 def test_the_text_of_an_edit_is_unescaped_and_safe(escaped: str, text: str) -> None:
     """C escapes are bytes of UTF-8; control characters and invalid bytes remain visible escapes."""
-    (found,) = parse(
+    (diagnostic,) = parse(
         "gnu", f'main.x:1:1: error: e\nfix-it:"/work/main.x":{{1:2-1:3}}:"{escaped}"\n', _FILES, "/work"
     )
-    (fix,) = found.fixes
+    (fix,) = diagnostic.fixes
     assert (fix.file, fix.line, fix.column, fix.end_line, fix.end_column) == ("main.x", 1, 2, 1, 3)
     assert fix.text == text
 
@@ -252,8 +252,8 @@ def test_the_text_of_an_edit_is_unescaped_and_safe(escaped: str, text: str) -> N
 @pytest.mark.parametrize("place", ["0:1-1:2", "1:0-1:2", "2:1-1:2", "1:3-1:2", "x", "1:1-1:9999999999"])
 def test_an_edit_without_a_sensible_range_is_dropped(place: str) -> None:
     """A range without a start, or one that ends before it starts, is dropped."""
-    (found,) = parse("gnu", f'main.x:1:1: error: e\nfix-it:"main.x":{{{place}}}:"x"\n', _FILES, "/work")
-    assert found.fixes == ()
+    (diagnostic,) = parse("gnu", f'main.x:1:1: error: e\nfix-it:"main.x":{{{place}}}:"x"\n', _FILES, "/work")
+    assert diagnostic.fixes == ()
 
 
 def test_a_crash_of_a_compiler_is_fatal_and_its_stack_is_not_read() -> None:
@@ -265,5 +265,5 @@ def test_a_crash_of_a_compiler_is_fatal_and_its_stack_is_not_read() -> None:
     python = (
         'Traceback (most recent call last):\n  File "/usr/lib/x.py", line 3, in f\n    g()\nMemoryError\n'
     )
-    (found,) = parse("python", python, {}, "/work")
-    assert (found.severity.value, found.code, found.file) == ("fatal", "MemoryError", None)
+    (diagnostic,) = parse("python", python, {}, "/work")
+    assert (diagnostic.severity.value, diagnostic.code, diagnostic.file) == ("fatal", "MemoryError", None)

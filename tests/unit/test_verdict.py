@@ -9,7 +9,7 @@ from chalicelib.models import Reason, Verdict
 from runner.sandbox.base import LimitHit
 from runner.verdict import LimitPattern, classify, limit_patterns
 from tests.support.factories import make_run
-from tests.unit.limit_words.loader import ERRORS, SEEN
+from tests.unit.limit_words.loader import ERRORS, MESSAGES
 
 
 def _patterns(family: str) -> tuple[LimitPattern, ...]:
@@ -133,13 +133,13 @@ def _judge(family: str, output: str) -> tuple[Verdict, Reason | None]:
     )
 
 
-@pytest.mark.parametrize(("family", "reason", "output"), SEEN)
+@pytest.mark.parametrize(("family", "reason", "output"), MESSAGES)
 def test_a_limit_in_the_compilers_own_words_counts(family: str, reason: Reason, output: str) -> None:
     """Each message of a compiler about a limit or crash, with an ordinary exit status, gives that reason."""
     assert _judge(family, f"{output}\n") == (Verdict.INCONCLUSIVE, reason)
 
 
-@pytest.mark.parametrize(("family", "reason", "output"), SEEN)
+@pytest.mark.parametrize(("family", "reason", "output"), MESSAGES)
 def test_the_same_words_beside_an_error_in_the_source_do_not(
     family: str, reason: Reason, output: str
 ) -> None:
@@ -179,7 +179,7 @@ def test_a_limit_in_the_name_of_a_symbol_does_not_count(
         assert _judge(family, output) == (Verdict.REJECTED, None)
 
 
-@pytest.mark.parametrize(("family", "reason", "output"), SEEN)
+@pytest.mark.parametrize(("family", "reason", "output"), MESSAGES)
 def test_the_same_words_inside_a_message_do_not_count(family: str, reason: Reason, output: str) -> None:
     """A message about the source that quotes the words of a limit is an ordinary error."""
     first = output.strip("#\n ").partition("\n")[0]
