@@ -62,7 +62,7 @@ class Runner:
         """Prepare a runner; `run` starts it.
 
         `compile_claim` compiles the job of a claim and ends early when the event is set; it raises nothing
-        for what a job did. `protection` hears of each job that starts or ends. `touch_alive` is called at
+        for what a job did. `protection` counts the jobs that start and end. `touch_alive` is called at
         each renewal with the seconds since the claiming loop last completed a round.
         """
         self._store = store

@@ -86,7 +86,7 @@ class LimitMessage(CatalogModel):
 
 
 class TargetRules(CatalogModel):
-    """How the compilers of a family are told to compile for one target: more arguments, more variables.
+    """How the compilers of a family compile for one target: with more arguments and variables.
 
     Without the path `requires` the target is not even tried: that would take long, or fail anyway.
     """
@@ -149,7 +149,7 @@ class Standard(CatalogModel):
 
 
 class SelfTest(CatalogModel):
-    """Two programs that tell a working compiler from one that is only installed.
+    """Two programs that show whether a compiler works.
 
     `good` must link (or compile, where linking means nothing); `bad` must be rejected with an error at
     line `bad_line`.

@@ -28,7 +28,7 @@ class LineCursor:
         return self._next >= len(self._lines)
 
     def peek(self, ahead: int = 0) -> str:
-        """The line that `take` returns next, or one that is so many lines behind it."""
+        """The line that `take` returns next, or the one `ahead` lines behind it."""
         index = self._next + ahead
         return self._lines[index] if index < len(self._lines) else ""
 

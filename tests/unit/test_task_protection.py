@@ -179,7 +179,7 @@ def test_a_failure_is_logged_once_and_tried_again(answer: Any, reason: str) -> N
 
 
 def test_an_agent_that_starts_later_gets_the_request() -> None:
-    """A connection that fails is no end: the request is sent again until the agent listens."""
+    """After a failed connection the request is sent again until the agent listens."""
     agent = EcsAgent()
     with logged_lines() as logged:
         protection = TaskProtection(agent.uri, QUICK)

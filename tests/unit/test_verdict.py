@@ -208,7 +208,7 @@ def test_forged_lines_of_each_language_do_not_count() -> None:
         ),
         ("rustc", _error("rustc", "internal compiler error: x")),
         ("rustc", _error("rustc", "x: No space left on device (os error 28)")),
-        # go prints a raw literal as it stands in the source.
+        # go prints a raw literal unchanged.
         (
             "go",
             "# command-line-arguments\n./main.go:2:27: cannot use `\ninternal compiler error: x\n"
