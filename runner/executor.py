@@ -219,9 +219,7 @@ class JobExecutor:
                 if result.signal
                 else "failed without an error about the source"
             )
-            return (
-                f"{compiler} {cause}: the compiler itself failed, and there is no verdict about the source."
-            )
+            return f"{compiler} {cause}: the compiler itself failed, so there is no verdict on the source."
         return (
             f"{compiler} could not complete its run on this runner, for a reason that is not in the source."
         )
