@@ -7,16 +7,15 @@ import contextlib
 import logging
 import os
 import socket
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 
 from chalicelib.catalog import load_catalog
 from chalicelib.errors import SettingsError
-from chalicelib.models import Result, RunnerInfo, utc_now
+from chalicelib.models import RunnerInfo, utc_now
 from chalicelib.settings import Settings
-from chalicelib.storage.protocol import Claim, JobStore
+from chalicelib.storage.protocol import JobStore
 from runner.executor import JobExecutor
 from runner.health import AliveFile
 from runner.sandbox import choose_sandbox, compiler_finder, sandboxes_with
@@ -120,14 +119,10 @@ def build_runner(
     sandbox: Sandbox,
     toolchains: Toolchains,
     *,
-    compile_claim: Callable[[Claim, threading.Event], Result] | None = None,
     protection: TaskProtection | NoProtection | None = None,
     touch_alive: Callable[[float], None] | None = None,
 ) -> Runner:
-    """A runner that is ready to run; removes what a dead one left on this host.
-
-    `compile_claim` replaces the executor, for tests of a runner that fails.
-    """
+    """A runner that is ready to run; removes what a dead one left on this host."""
     removed = remove_stale_workspaces()
     if removed:
         logger.info("workspaces: removed %d left by a dead runner", removed)
@@ -140,14 +135,12 @@ def build_runner(
         sandbox=sandbox.name,
         sandbox_weaknesses=tuple(sandbox.weaknesses),
     )
-    if compile_claim is None:
-        executor = JobExecutor(
-            sandbox, load_catalog(), toolchains, limits_of(settings), sandboxes=sandboxes_by_image(sandbox)
-        )
-        compile_claim = executor.compile_claim
+    executor = JobExecutor(
+        sandbox, load_catalog(), toolchains, limits_of(settings), sandboxes=sandboxes_by_image(sandbox)
+    )
     return Runner(
         store,
-        compile_claim,
+        executor.compile_claim,
         info,
         toolchains.environments,
         lease_seconds=settings.lease_seconds,
