@@ -1,4 +1,4 @@
-"""The compilers of this machine for tests: probed once, behind the real sandbox.
+"""The compilers of this machine for tests: probed once, in the real sandbox.
 
 A machine without a sandbox or without compilers skips such a test on a laptop and fails it
 where CI=true.
@@ -28,13 +28,13 @@ _CHOSEN = os.environ.get("TEST_COMPILERS", "*")
 
 @dataclass(frozen=True, slots=True)
 class RealCompilers:
-    """Everything that compiling takes on this machine."""
+    """Everything that is needed to compile on this machine."""
 
     catalog: Catalog
     sandbox: Sandbox
     limits: Limits
     toolchains: Toolchains
-    compiler: JobExecutor
+    executor: JobExecutor
     probe_seconds: float
     architecture: str
     os: str
@@ -57,12 +57,12 @@ def _probed() -> RealCompilers:
     limits = default_limits()
     started = time.monotonic()
     toolchains = probe_toolchains(
-        catalog, sandbox, limits, find_executable=find_compiler, wanted=_wanted(catalog)
+        catalog, sandbox, limits, find_executable=find_compiler, patterns=_patterns(catalog)
     )
     seconds = time.monotonic() - started
-    architecture, system = native_target().split("-")
-    compiler = JobExecutor(sandbox, catalog, toolchains, limits)
-    return RealCompilers(catalog, sandbox, limits, toolchains, compiler, seconds, architecture, system)
+    architecture, system = native_target()
+    executor = JobExecutor(sandbox, catalog, toolchains, limits)
+    return RealCompilers(catalog, sandbox, limits, toolchains, executor, seconds, architecture, system)
 
 
 def compilers_here(language: Language) -> list[CompilerEntry]:
@@ -71,8 +71,8 @@ def compilers_here(language: Language) -> list[CompilerEntry]:
     return tiers.ends(entries, key=lambda entry: entry.family)
 
 
-def _wanted(catalog: Catalog) -> list[str]:
-    """What to probe, as the setting COMPILERS names it."""
+def _patterns(catalog: Catalog) -> list[str]:
+    """What to probe, as patterns of the setting COMPILERS."""
     if _CHOSEN != "*":
         return _CHOSEN.split(",")
     return [
@@ -81,14 +81,14 @@ def _wanted(catalog: Catalog) -> list[str]:
 
 
 def real_compilers() -> RealCompilers:
-    """The compilers of this machine; skips or fails the test that asks where there are none."""
+    """The compilers of this machine; without any, the test is skipped, or fails on CI."""
     sandbox = _sandbox()
     if isinstance(sandbox, SandboxUnavailable):
         missing(f"no sandbox works here: {sandbox}")
-    real = _probed()
-    if not real.toolchains.environments:
-        missing(f"no compiler passed its self-test: {real.toolchains.unavailable}")
-    return real
+    compilers = _probed()
+    if not compilers.toolchains.environments:
+        missing(f"no compiler passed its self-test: {compilers.toolchains.unavailable}")
+    return compilers
 
 
 def installed(family: str, language: str = "cpp") -> list[str]:
@@ -96,8 +96,8 @@ def installed(family: str, language: str = "cpp") -> list[str]:
 
     Nothing is run, so that a test can be parametrized with it.
     """
-    [entries] = [each.compilers for each in load_catalog().languages if each.id == language]
+    [entries] = [item.compilers for item in load_catalog().languages if item.id == language]
     return sorted(
-        (entry.executable for entry in entries if entry.family == family and shutil.which(entry.executable)),
+        (each.executable for each in entries if each.family == family and shutil.which(each.executable)),
         key=lambda name: [int(number) for number in re.findall(r"\d+", name)],
     )

@@ -113,6 +113,7 @@ RULES = (
         "every case of C and C++, and each fourth of the other languages",
         every=4,
     ),
+    Rule("tests/integration/test_cases.py::test_few_cases*", "it counts what only the full tier compiles"),
     Rule("tests/integration/test_cases.py::test_every_*standard*", "the cases, which use many standards"),
     Rule(
         "tests/differential/*::test_the_service_says*",
