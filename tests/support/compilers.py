@@ -76,7 +76,10 @@ def _patterns(catalog: Catalog) -> list[str]:
     if _CHOSEN != "*":
         return _CHOSEN.split(",")
     return [
-        f"{language.id}/{entry.id}" for language in catalog.languages for entry in compilers_here(language)
+        # Where the program says which version it is, the id is known only afterwards.
+        f"{language.id}/{entry.id.replace('{version}', '*')}"
+        for language in catalog.languages
+        for entry in compilers_here(language)
     ]
 
 

@@ -237,7 +237,7 @@ def connect(settings: Settings, *, pool_size: int) -> Any:
             timeout=SOCKET_TIMEOUT_SECONDS,
             **options,
         )
-        return redis.Redis(connection_pool=pool)
+        return redis.Redis.from_pool(pool)  # which it closes with itself
 
 
 @contextmanager
