@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from bench.bare import PROGRAMS, Program, is_here, seconds
 from runner.sandbox import SANDBOXES
-from runner.sandbox.base import Sandbox, SandboxError, SandboxUnavailable
+from runner.sandbox.base import Command, Sandbox, SandboxError, SandboxUnavailable
 from runner.sandbox.limits import default_limits
 from runner.workspace import Workspace
 
@@ -43,7 +43,7 @@ def confined(sandbox: Sandbox, argv: Sequence[str], program: Program) -> float:
     """Seconds of the whole job in the sandbox, its workspace included."""
     started = time.perf_counter()
     with Workspace.create({program.name: program.source}) as workspace:
-        result = sandbox.run(argv, workspace, default_limits())
+        result = sandbox.run(Command(argv), workspace, default_limits())
     if result.exit_code != 0:
         raise SandboxError(f"{argv[0]} ended with {result.exit_code}: {result.stderr[:200]!r}")
     return time.perf_counter() - started
@@ -77,7 +77,8 @@ def works_in(sandbox: Sandbox) -> Callable[[str], bool]:
     def works(name: str) -> bool:
         try:
             with Workspace.create({}) as workspace:
-                return sandbox.run([name, "--version"], workspace, default_limits()).exit_code == 0
+                command = Command([name, "--version"])
+                return sandbox.run(command, workspace, default_limits()).exit_code == 0
         except SandboxError:
             return False
 

@@ -15,7 +15,7 @@ from chalicelib.catalog import Catalog
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import CompileRequest, Diagnostic, Environment, Reason, Result, Severity, Verdict
 from runner.diagnostics import collector, parse, shown
-from runner.sandbox.base import Limits, Sandbox, SandboxError, SandboxResult
+from runner.sandbox.base import Command, Limits, Sandbox, SandboxError, SandboxResult
 from runner.sanitize import clean_text
 from runner.toolchains.model import Toolchains
 from runner.verdict import classify, limit_patterns
@@ -160,7 +160,7 @@ class JobExecutor:
         variables = self._catalog.build_environment(entry, target)
         with Workspace.create(request.files) as workspace:
             sandbox = self._sandboxes.get(environment.image, self._sandbox)
-            run = sandbox.run(command, workspace, self._limits, environment=variables, cancel=cancel)
+            run = sandbox.run(Command(command, variables), workspace, self._limits, cancel=cancel)
         stdout = clean_text(run.stdout, truncated=run.stdout_truncated)
         stderr = clean_text(run.stderr, truncated=run.stderr_truncated)
         messages = {"stdout": stdout, "stderr": stderr, "both": stdout + stderr}[family.prints_to]

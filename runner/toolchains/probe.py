@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from chalicelib.catalog import Catalog, CompilerEntry, Family, Language, version_key
 from chalicelib.models import Environment, Severity, Stage, Verdict
 from runner.diagnostics import parse
-from runner.sandbox.base import Limits, Sandbox, SandboxError, SandboxResult
+from runner.sandbox.base import Command, Limits, Sandbox, SandboxError, SandboxResult
 from runner.sanitize import clean_text
 from runner.toolchains.model import Toolchains, Unavailable, is_wanted, left_out, native_target
 from runner.verdict import classify
@@ -172,7 +172,7 @@ class _Probe:
         with Workspace.create({}) as workspace:
             argv = (*(probe.command or self._compiler.command), *probe.arguments)
             variables = self._catalog.build_environment(self._compiler, native_target())
-            result = self._sandbox.run(argv, workspace, self._limits, environment=variables)
+            result = self._sandbox.run(Command(argv, variables), workspace, self._limits)
         printed = clean_text(result.stdout + result.stderr)
         match = re.search(probe.pattern, printed)
         if result.exit_code != 0 or match is None:
@@ -223,7 +223,8 @@ class _Probe:
         if not path:
             return True
         with Workspace.create({}) as workspace:
-            return self._sandbox.run(["test", "-e", path], workspace, self._limits).exit_code == 0
+            command = Command(["test", "-e", path])
+            return self._sandbox.run(command, workspace, self._limits).exit_code == 0
 
     def _rejects_the_bad_program(self, standard: str) -> None:
         test = self._language.self_test
@@ -265,7 +266,7 @@ class _Probe:
         )
         variables = self._catalog.build_environment(self._compiler, target)
         with Workspace.create(files) as workspace:
-            return self._sandbox.run(argv, workspace, self._limits, environment=variables)
+            return self._sandbox.run(Command(argv, variables), workspace, self._limits)
 
     @staticmethod
     def _verdict(result: SandboxResult) -> Verdict:
