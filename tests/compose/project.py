@@ -16,9 +16,10 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from tests.support.engine import API, RUNNER, Engine, missing
+from tests.support.engine import API, RUNNER, Engine
 from tests.support.processes import Caller
 from tests.support.servers.tools import ROOT, free_port
+from tests.support.skipping import missing
 
 # What a page calls the program; an older one has a name of its own.
 PROGRAM = "docker compose "

@@ -10,7 +10,8 @@ from typing import Any
 import docker
 import pytest
 
-from tests.support.engine import missing
+from tests.support.engine import 
+from tests.support.skipping import missing
 from tests.support.engine_daemon import EngineDaemon, program, start_daemon
 from tests.support.namespaces import network_of
 from tests.support.servers import wait_until

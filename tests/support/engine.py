@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 import docker
 import pytest
@@ -28,6 +28,7 @@ from runner.sandbox.docker.engine import close_responses
 from tests.support.engine_daemon import EngineDaemon, answers, program, start_daemon
 from tests.support.namespaces import network_of
 from tests.support.servers.tools import ROOT
+from tests.support.skipping import missing
 
 BASE = "debian:trixie-slim"
 REDIS = "redis:7-alpine"
@@ -73,13 +74,6 @@ FARGATE: dict[str, Any] = {
     "pids_limit": 1024,
     "network_mode": "none",
 }
-
-
-def missing(what: str) -> NoReturn:
-    """A missing engine is a failure where CI=true and a skip elsewhere."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(what)
-    pytest.skip(what)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ class BubblewrapRun:
         return replace(usage, tasks=max(0, usage.tasks - 1))
 
     def _slow_down_group(self, nice: int) -> None:
-        """Raise the niceness of the job's process group; process 1 leads it and none can leave it (seccomp)."""
+        """Raise the niceness of the job's process group, led by process 1; none can leave it (seccomp)."""
         # While process 1 has not ended, its number cannot belong to another group.
         if not readable((self._init,), 0):
             with contextlib.suppress(ProcessLookupError, PermissionError):
