@@ -34,14 +34,14 @@ _ENVIRONMENTS = 25
 # What clang links for there, whatever machine this is.
 _CROSS = {"arm64-linux", "riscv64-linux"}
 
-# The languages whose results are compared with the image's bare compilers, and the fewest files of each.
+# Languages whose results are compared with the image's bare compilers, and the fewest files of each.
 _COMPARED = ("go", "rust")
 _FILES = 30
 
 # As many clients as the runner has workers, and two more, so that no worker has to wait for a job.
 _CLIENTS = 4
-# A runner that trusts the image's record is ready in seconds. Testing all compilers takes a minute on two quiet
-# cores, and several on a busy machine.
+# A runner that trusts the image's record is ready in seconds. Testing all compilers takes a minute on two
+# quiet cores, and several on a busy machine.
 _START_SECONDS = 600
 
 # For one case: the wall clock's limit, and as much again for those before it in the queue.

@@ -24,8 +24,8 @@ from tests.support.servers import RedisServer, wait_until
 
 # All this takes seconds. A busy machine may take minutes, and the job's own limit must not end it then.
 _PATIENCE_SECONDS, _LIMIT_SECONDS = 300, 600
-# Processor seconds of two compiles: both are still at work when the runner is told to stop, and the longer one
-# when the grace ends.
+# Processor seconds of two compiles: both are still running when the runner is told to stop, and the longer
+# one when the grace ends.
 _SHORT_SECONDS, _LONG_SECONDS, _SHORT_GRACE_SECONDS = 4, 12, 2.0
 
 _TEMPLATE = (TEMPLATES / "runners.yml").read_text()
