@@ -3,15 +3,15 @@
     make bench                                  every sandbox
     make bench ARGS="bubblewrap docker"
 
-It prints and judges nothing: a time on a busy machine is no claim. Bare and confined runs take turns, so that
-whatever else the machine does weighs on both; the ratio of their medians is then the figure to compare. Each
-sandbox is measured where it belongs, and the bare command beside it with the same compiler:
+It only prints: a time on a busy machine proves nothing. Bare and confined runs take turns, so that whatever
+else the machine does slows down both; the ratio of their medians is the figure to compare. Each sandbox is
+measured where it is used, next to the bare command with the same compiler:
 
 - bubblewrap on this host;
-- setpriv in a container of the runner's image under the conditions of Fargate, the bare command in there too;
-- docker from this host, the bare command in one container of the same image that runs all the time.
+- setpriv in a container of the runner's image under the conditions of Fargate, the bare command as well;
+- docker from this host, with the bare command in a container of the same image that runs all the time.
 
-The engine for the last two is that of the tests (tests/support/engine.py). Programs: bench/bare.py.
+The engine for the last two is that of the tests (tests/support/engine.py). The programs are in bench/bare.py.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def bare_here(program: Program) -> float:
 
 @contextlib.contextmanager
 def bare_in_a_container(engine: "Engine") -> Iterator[Bare]:
-    """In a container that runs all the time; what it costs to ask there is not counted."""
+    """In a container that runs all the time; what it costs to start the command in there is not counted."""
     with engine.container(["-c", "import time; time.sleep(3600)"], {}) as container:
 
         def bare(program: Program) -> float:
@@ -116,7 +116,7 @@ def say(line: str) -> None:
 
 @contextlib.contextmanager
 def engine_of_the_tests() -> "Iterator[Engine]":
-    """The engine with its images. Raises SandboxUnavailable where there is none."""
+    """The engine with its images. Raises SandboxUnavailable where no engine can be had."""
     import pytest
 
     from tests.support.engine import start_engine
@@ -152,7 +152,7 @@ ELSEWHERE = {"docker": measure_docker, "setpriv": measure_setpriv}
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure and print; 1 when no sandbox works."""
+    """Measure and print; returns 1 when no sandbox works."""
     parser = argparse.ArgumentParser(description="What a sandbox costs beside the bare command.")
     parser.add_argument("sandboxes", nargs="*", choices=[[], *SANDBOXES], metavar="SANDBOX")
     parser.add_argument("--here", action="store_true", help="no container: each one as it works here")

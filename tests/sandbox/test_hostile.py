@@ -1,8 +1,8 @@
 """The hostile corpus over every sandbox, with real compilers: the right verdict, and nothing gained.
 
-The cases are tables in `tests/sandbox/hostile`. For each of them: verdict and reason are those of the
-table; the answer holds no secret of the runner, and no text that acts on a terminal or a reader; nothing of the
-job is left on the host.
+The cases are tables in `tests/sandbox/hostile`. For each of them: verdict and reason are those of the table;
+the answer holds no secret of the runner, and no text that acts on a terminal or a reader; nothing of the job
+is left on the host.
 """
 
 import json
