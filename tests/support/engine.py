@@ -143,7 +143,7 @@ class Engine:
 
         `network` may be another container's, as the containers of a task share one: `container:ID`.
         `compilers` are those that tests/support/compilers.py tries, as the setting COMPILERS names them.
-        Tests that need an engine are left out: there is none inside.
+        Tests that need an engine are left out, as they cannot have one inside.
         """
         options = ["-p", "no:cacheprovider", "--basetemp=/tmp/pytest", "-m", "not engine"]
         command = ["-m", "pytest", *options, *arguments]
