@@ -26,7 +26,7 @@ from runner.sandbox.start_barrier import NOT_STARTED
 SAMPLE_SECONDS = 0.02
 
 # From SIGKILL to the last process gone. The kernel needs milliseconds, or longer while it frees
-# gigabytes on a busy host; beyond this something is stuck and the slot must not be used again.
+# gigabytes on a busy host; beyond this something is stuck, and the job's user id must not be used again.
 KILL_SECONDS = 10.0
 
 _CHUNK_BYTES = 65536
