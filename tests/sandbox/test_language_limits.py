@@ -148,11 +148,18 @@ def _executable(sandbox: Sandbox, sweep: _Sweep) -> Sequence[str]:
     return toolchains.entry(environment).command[:1]
 
 
-_each = pytest.mark.parametrize("sweep", _HERE, ids=lambda sweep: f"{sweep.language}-{sweep.family}")
+def _name(value: "_Sweep | Stage") -> str:
+    """A readable id: the language, or the family where a sweep is about one family of it."""
+    if isinstance(value, Stage):
+        return value.value
+    return value.language if value.family == "*" else value.family
+
+
+_each = pytest.mark.parametrize("sweep", _HERE, ids=_name)
 _each_stage = pytest.mark.parametrize(
     ("sweep", "stage"),
     [(sweep, stage) for sweep in _HERE for stage in sweep.stages],
-    ids=lambda value: f"{value.language}-{value.family}" if isinstance(value, _Sweep) else value.value,
+    ids=_name,
 )
 
 
