@@ -63,8 +63,8 @@ def seconds(argv: Sequence[str], program: Program) -> float:
 
 
 if __name__ == "__main__":
-    program = PROGRAMS[int(sys.argv[1])]
-    argv = program.command(is_here)
+    chosen = PROGRAMS[int(sys.argv[1])]
+    argv = chosen.command(is_here)
     if argv is None:
-        sys.exit(f"none of {', '.join(program.compilers)} is installed")
-    sys.stdout.write(f"{seconds(argv, program)}\n")
+        sys.exit(f"none of {', '.join(chosen.compilers)} is installed")
+    sys.stdout.write(f"{seconds(argv, chosen)}\n")

@@ -116,7 +116,7 @@ def say(line: str) -> None:
 
 @contextlib.contextmanager
 def engine_of_the_tests() -> "Iterator[Engine]":
-    """The engine with its images. Raises SandboxUnavailable where no engine can be had."""
+    """The engine with its images. Raises SandboxUnavailable without an engine."""
     import pytest
 
     from tests.support.engine import start_engine

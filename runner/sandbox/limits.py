@@ -1,10 +1,10 @@
 """The limits of a run: their default values, why they are what they are, and how the kernel is told.
 
-CPU time, memory and output are settings: chalicelib/settings.py has their defaults. The kernel's limits
+CPU time, memory and output are settings: their numbers are in chalicelib/settings.py. The kernel's limits
 (util-linux's `prlimit`) are per process, so they only stop what is too fast for sampling; the sums over
 the process tree are watched by `supervisor.py`.
 
-To add a limit: docs/security.md says what it takes.
+docs/development.md says how to add a limit.
 """
 
 import math
@@ -15,6 +15,14 @@ from runner.sandbox.base import Limits
 MIB = 1024 * 1024
 
 _DEFAULTS = Settings.from_env({})
+
+# g++ and clang need 150 to 300 MB for one heavy standard header, and 1 GB for the largest template libraries.
+# Several jobs run at once, so it is not everything that a host has.
+MEMORY_MIB = _DEFAULTS.compile_memory_mb
+
+# Per stream. A page of errors is 4 kB; a template error can be 200 kB. Nobody reads more, and both streams must
+# fit into Redis and through API Gateway (10 MB).
+OUTPUT_KIB = _DEFAULTS.output_limit_kb
 
 # CPU time decides, so that jobs which starve each other do not time out. The wall clock only has to end
 # what sleeps: four times the CPU time leaves room for four busy jobs on each core.
@@ -44,8 +52,8 @@ _CPU_BACKSTOP_SECONDS = 1
 def default_limits(
     *,
     timeout_seconds: float = _DEFAULTS.compile_timeout_seconds,
-    memory_mib: int = _DEFAULTS.compile_memory_mb,
-    output_kib: int = _DEFAULTS.output_limit_kb,
+    memory_mib: int = MEMORY_MIB,
+    output_kib: int = OUTPUT_KIB,
 ) -> Limits:
     """Build limits from the three that operators set; the others are the constants above.
 

@@ -21,7 +21,7 @@ from chalicelib.models import Status
 from chalicelib.storage.redis.store import RedisStore
 from tests.support.clone import make_clone
 from tests.support.factories import make_job, make_request, make_settings, slow_cpp
-from tests.support.process_group import ProcessTree, command_line
+from tests.support.process_group import FamilyProcess, command_line
 from tests.support.processes import HOST, RunnerProcess
 from tests.support.servers import RedisServer, free_port, require
 from tests.support.servers.tools import ROOT
@@ -79,7 +79,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clone(tmp_path_factory.mktemp("clone") / "will-it-compile", tmp_path_factory.mktemp("git"))
 
 
-class ReadmeProcess(ProcessTree):
+class ReadmeProcess(FamilyProcess):
     """A command of README.md that runs until it is ended."""
 
     ready_timeout_seconds = READY_SECONDS
@@ -213,8 +213,7 @@ def test_make_run_answers_the_curls_and_ends_on_sigterm(copy: Path, tmp_path: Pa
     submitted = re.sub(r"-d '.*'", lambda _: f"-d '{slow}'", first).replace("?wait=20", "")
     assert server.run_curl(submitted)["status"] in ("queued", "processing")
     server.wait_for(
-        lambda: any("/cc1plus " in command_line(pid) for pid, _ in server.remember_descendants()),
-        "a compiler",
+        lambda: any("/cc1plus " in command_line(pid) for pid, _ in server.remember_family()), "a compiler"
     )
     server.stop(STOP_SECONDS)
     server.assert_nothing_is_left()
@@ -226,7 +225,7 @@ def test_make_run_ends_on_ctrl_c(copy: Path, tmp_path: Path, stack: ExitStack) -
     """Ctrl-C reaches the whole foreground group: nothing is left, even while compilers are being tested."""
     [command] = commands("serve")
     server = stack.enter_context(ReadmeServer(command, copy, tmp_path))
-    server.remember_descendants()
+    server.remember_family()
     os.killpg(server.pid, signal.SIGINT)
     server.wait(STOP_SECONDS)
     server.assert_nothing_is_left()
@@ -248,7 +247,7 @@ def test_the_commands_with_a_redis_work_together(
         index = f"job:index:status:{answer['status']}"
         assert clean_redis.admin.smembers(index) == {answer["job_id"]}
     for process in (api, runner):
-        process.remember_descendants()
+        process.remember_family()
         process.stop(STOP_SECONDS)
         process.assert_nothing_is_left()
     assert clean_redis.admin.zcard("runners") == 0
@@ -270,8 +269,7 @@ def test_ctrl_c_lets_a_runner_finish_or_hand_back_its_job(
     )
     store.submit(job)
     runner.wait_for(
-        lambda: any("/cc1plus " in command_line(pid) for pid, _ in runner.remember_descendants()),
-        "a compiler",
+        lambda: any("/cc1plus " in command_line(pid) for pid, _ in runner.remember_family()), "a compiler"
     )
     os.killpg(runner.pid, signal.SIGINT)
     assert runner.wait(STOP_SECONDS) == 0

@@ -12,17 +12,17 @@ from pathlib import Path
 from tests.support.servers import ManagedProcess, wait_until
 
 
-class ProcessTree(ManagedProcess):
-    """A process that remembers its descendants: those that live whenever `remember_descendants` is called."""
+class FamilyProcess(ManagedProcess):
+    """A process that remembers its descendants: those that live whenever `remember_family` is called."""
 
     def __init__(
         self, name: str, argv: Sequence[str], *, log_path: Path, env: Mapping[str, str], cwd: Path
     ) -> None:
         """As ManagedProcess."""
         super().__init__(name, argv, log_path=log_path, env=env, cwd=cwd)
-        self._descendants: set[tuple[int, str]] = set()
+        self._family: set[tuple[int, str]] = set()
 
-    def remember_descendants(self) -> set[tuple[int, str]]:
+    def remember_family(self) -> set[tuple[int, str]]:
         """Every descendant that lives now, this process included, as (id, start time)."""
         waiting, living = [self.pid], set[tuple[int, str]]()
         while waiting:
@@ -31,7 +31,7 @@ class ProcessTree(ManagedProcess):
                 living.add((pid, start_time(pid)))
                 for thread in Path(f"/proc/{pid}/task").iterdir():
                     waiting += map(int, (thread / "children").read_text().split())
-        self._descendants |= living
+        self._family |= living
         return living
 
     def assert_nothing_is_left(self) -> None:
@@ -43,7 +43,7 @@ class ProcessTree(ManagedProcess):
 
     def left(self) -> set[int]:
         """The ids of those that are still alive."""
-        alive = {pid for pid, started in self._descendants if is_alive(pid) and start_time(pid) == started}
+        alive = {pid for pid, started in self._family if is_alive(pid) and start_time(pid) == started}
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and is_alive(int(entry.name)) and session(int(entry.name)) == self.pid:
                 alive.add(int(entry.name))
@@ -52,7 +52,7 @@ class ProcessTree(ManagedProcess):
     def close(self) -> None:
         """End it and its descendants, each by its id, however the test went."""
         if self.running:
-            self.remember_descendants()
+            self.remember_family()
         super().close()
         for pid in self.left():
             with suppress(ProcessLookupError):
