@@ -20,8 +20,8 @@ _DEFAULTS = Settings.from_env({})
 # Several jobs run at once, so it is not everything that a host has.
 MEMORY_MIB = _DEFAULTS.compile_memory_mb
 
-# Per stream. A page of errors is 4 kB; a template error can be 200 kB. Nobody reads more, and both streams must
-# fit into Redis and through API Gateway (10 MB).
+# Per stream. A page of errors is 4 kB; a template error can be 200 kB. Nobody reads more, and both streams
+# must fit into Redis and through API Gateway (10 MB).
 OUTPUT_KIB = _DEFAULTS.output_limit_kb
 
 # CPU time decides, so that jobs which starve each other do not time out. The wall clock only has to end
