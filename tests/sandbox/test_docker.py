@@ -60,19 +60,19 @@ def test_gvisor_is_used_where_the_engine_has_it() -> None:
 
 
 class _SlowEngine:
-    """An engine that is so busy that it starts a program a second late, and its answers before and after."""
+    """An engine that is so busy that it runs a program a second late, with its answers before and after."""
 
     def __init__(self, word: bytes) -> None:
         here, self._there = socket.socketpair()
         self._connections = [here]
         self._word = word
         self.killed = False
-        self._running = threading.Event()
-        self._timer = threading.Timer(1, self._start_late)
+        self._ended = threading.Event()
+        self._timer = threading.Timer(1, self._run_late)
         self._timer.start()
 
-    def _start_late(self) -> None:
-        self._running.set()
+    def _run_late(self) -> None:
+        self._ended.set()
         for stream, text in ((1, self._word + b"output\n"), (2, b"warned\n")):
             self._there.sendall(struct.pack(">BxxxL", stream, len(text)) + text)
         self._there.close()
@@ -95,8 +95,8 @@ class _SlowEngine:
 
     def exec_inspect(self, program: str) -> dict[str, Any]:
         """The process id is 0 until there is one."""
-        running = self._running.is_set()
-        return {"Pid": 7 if running else 0, "Running": not running, "ExitCode": 0 if running else None}
+        ended = self._ended.is_set()
+        return {"Pid": 7 if ended else 0, "Running": not ended, "ExitCode": 0 if ended else None}
 
     def top(self, *arguments: Any) -> dict[str, Any]:
         """Only the container's own program."""
