@@ -16,9 +16,10 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from tests.support.engine import API, RUNNER, Engine, missing
+from tests.support.engine import API, RUNNER, Engine
 from tests.support.processes import Caller
 from tests.support.servers.tools import ROOT, free_port
+from tests.support.skipping import missing
 
 # As the documents write it; an older program has another name.
 PROGRAM = "docker compose "

@@ -10,10 +10,10 @@ from typing import Any
 import docker
 import pytest
 
-from tests.support.engine import missing
 from tests.support.engine_daemon import EngineDaemon, program, start_daemon
 from tests.support.namespaces import network_of
 from tests.support.servers import wait_until
+from tests.support.skipping import missing
 
 pytestmark = pytest.mark.engine
 
