@@ -20,6 +20,7 @@ FORBIDDEN = {
     "runner": {"app", "chalice", "infra", "tests"},
     "infra": {"app", "chalicelib", "runner", "tests"},
     "app.py": {"infra", "tests"},
+    "tools": {"app", "chalicelib", "infra", "runner", "tests"},
 }
 
 

@@ -16,7 +16,7 @@ from chalicelib.service import CompileService
 from chalicelib.storage.memory import MemoryStore
 from chalicelib.storage.protocol import Counts
 from tests.support.factories import make_settings
-from tools.capacity import model
+from tools.capacity import simulation
 from tools.capacity.recommend import RECOMMENDED
 
 _TEMPLATES = Path(__file__).resolve().parents[2] / "infra" / "templates"
@@ -42,7 +42,7 @@ def test_a_moment_without_a_job_leaves_one_task(tasks: int, target: float) -> No
     """Target tracking, which multiplies the tasks by value and target and rounds up, comes to one of them."""
     value, _ = figures(_counts(0, 0), tasks)["BacklogPerTask"]
     assert math.ceil(tasks * value / target) == 1
-    assert model.LEAST_BACKLOG == LEAST_BACKLOG
+    assert simulation.LEAST_BACKLOG == LEAST_BACKLOG
 
 
 def test_what_ended_is_counted_whatever_the_verdict() -> None:
