@@ -2,14 +2,18 @@
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from infra.context import Reply
 from infra.stage import STACKS
 from infra.status import MISSING
 from tests.aws import missing_resources
-from tests.aws.conftest import STAGE, Cli
+from tests.aws.cloud import REGION
+from tests.aws.conftest import STAGE, Cli, working_service
+from tests.support.documents import text_of
 
 pytestmark = pytest.mark.timeout(300)  # seconds; chalice packs, and the machine may be busy
 
@@ -104,7 +108,10 @@ def test_deploy_twice_then_status_then_destroy(
     code, out, err = cli.run("status")
     assert (code, err) == (1, "") and out.count(MISSING) == len(STACKS) + 5
 
+    cli.http = _not_ready_at_first()
     out = cli.succeed("deploy", *with_settings)
+    if cache == "serverless":
+        _check_walk_through(out)
     for resource in ("Service", egress_resource):
         assert f"create complete: {resource}\n" in out, "each resource is reported"
     assert "gave a good and a bad program their verdicts" in out
@@ -135,6 +142,22 @@ def test_deploy_twice_then_status_then_destroy(
     assert cli.run("status")[0] == 1
     assert "subnet_ids" not in cli.config()
     cli.succeed("destroy", "--yes")  # that everything is gone already is not a failure
+
+
+def _not_ready_at_first() -> Callable[..., Reply]:
+    """A service whose first two answers are 503, because no runner is ready yet."""
+    message = "No runner has registered its compilers yet: start one, or try again in a moment."
+    first = iter([Reply(503, {"error": "not_ready", "message": message})] * 2)
+    return lambda *call: next(first, None) or working_service(*call)
+
+
+def _check_walk_through(out: str) -> None:
+    """docs/deploy.md shows this output, for another stage and region, with `…` for what it leaves out."""
+    blocks = re.findall(r"^```\n(.*?)^```$", text_of("docs/deploy.md"), re.MULTILINE | re.DOTALL)
+    [block] = [block for block in blocks if block.startswith("stage prod, ")]
+    shown = block.replace("prod", STAGE).replace("eu-central-1", REGION)
+    pattern = re.escape(shown).replace("…", ".*")
+    assert re.fullmatch(pattern, out, re.DOTALL), out
 
 
 def _deployment_record(cli: Cli) -> dict[str, Any]:
