@@ -96,7 +96,7 @@ def _identify(context: DeployContext, stage: Stage) -> None:
 
 
 def s3_prefix_list(context: DeployContext) -> str:
-    """The id of the region's managed prefix list with the addresses of S3; empty if there is none."""
+    """The id of the region's managed prefix list with the addresses of S3; empty if it has no such list."""
     name = f"com.amazonaws.{context.region_name}.s3"
     lists = context.client("ec2").describe_managed_prefix_lists(
         Filters=[{"Name": "prefix-list-name", "Values": [name]}]

@@ -24,7 +24,7 @@ def is_serverless(context: DeployContext, stage: Stage) -> bool:
 
 
 def status(context: DeployContext, stage: Stage) -> str:
-    """ElastiCache's word for the cache's status, `available` when it works; empty when there is no cache."""
+    """ElastiCache's word for the cache's status, `available` when it works; empty without a cache."""
     client = context.client("elasticache")
     try:
         if is_serverless(context, stage):

@@ -1,7 +1,7 @@
 """Does the deployed service work? Sends it a program that compiles and one that does not, as users do.
 
 Until a runner has fetched its image, which takes minutes, and until a stage that scaled to zero notices a
-job, which takes a minute, the answer is 503 or a job that waits. That is no failure.
+job, which takes a minute, the answer is 503 or a job that waits. That is normal.
 """
 
 from infra.context import DeployContext, Reply
@@ -43,7 +43,7 @@ def _await_verdict(context: DeployContext, url: str, program: dict[str, object],
             if reply.body.get("verdict"):
                 return reply
             if reply.status in (200, 202) and reply.body.get("job_id"):
-                # The job is submitted: from now on ask for its result, so that there is no second job.
+                # The job is submitted: from now on ask for its result, and do not submit it again.
                 method = "GET"
                 address = f"{url}/api/v1/compile/{reply.body['job_id']}?wait={WAIT_SECONDS}"
             elif reply.status not in (403, 404, 429, 500, 502, 503, 504):

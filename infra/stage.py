@@ -101,7 +101,7 @@ def read_stage(name: str, path: Path | None = None) -> Stage:
     for key, value in values.items():
         if key not in allowed:
             names = ", ".join(sorted(allowed))
-            raise UsageError(f"{settings.name}: there is no parameter {key}", f"use one of {names}")
+            raise UsageError(f"{settings.name}: unknown parameter {key}", f"use one of {names}")
         # To Python a truth value is also a number.
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise UsageError(f"{settings.name}: {key} takes a text or a number", "fix the file")

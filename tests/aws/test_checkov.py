@@ -91,7 +91,7 @@ def test_checkov_finds_nothing(tmp_path: Path) -> None:
         passed |= checks_and_resources(report["results"]["passed_checks"])
         skipped |= checks_and_resources(report["results"]["skipped_checks"])
         print(f"checkov: {report['summary']}")
-    assert skipped == declared_skips(), "a skip that is no longer needed must be removed"
+    assert skipped == declared_skips(), "remove skips that excuse nothing"
     assert ("CKV_AWS_29", "CacheNodes") in passed, "the nodes were checked"
 
 

@@ -97,6 +97,7 @@ def test_a_plan_leaves_a_failed_stack_as_it_is(cli: Cli) -> None:
         ("UPDATE_ROLLBACK_FAILED", "continue the rollback"),
         ("UPDATE_IN_PROGRESS", "wait until that is done"),
     ],
+    ids=["DELETE_FAILED", "UPDATE_ROLLBACK_FAILED", "UPDATE_IN_PROGRESS"],
 )
 def test_a_stack_that_cannot_be_updated_says_what_to_do(cli: Cli, status: str, hint: str) -> None:
     """A stack that is broken or busy is not changed; the message says what to do."""
