@@ -5,8 +5,7 @@ Exit codes: 0 done (for `status`: everything is there), 1 a step failed (for `st
 why, and what to do.
 
 Ctrl-C (SIGINT) and SIGTERM interrupt the command. A shell starts a background job with SIGINT ignored, so
-that Ctrl-C ends only what runs in the foreground; this command keeps to that, and SIGTERM still interrupts
-it.
+that Ctrl-C ends only what runs in the foreground. This command keeps to that; SIGTERM interrupts it too.
 """
 
 import argparse

@@ -5,7 +5,6 @@ twice: also on copies whose defaults are the other choices.
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from infra.stage import ROOT, STACKS, TEMPLATES
+from tests.support.servers import require
 
 PROGRAM = ROOT / ".setup" / "checkov" / "bin" / "checkov"
 # Every parameter that decides whether a resource exists → a value other than its default.
@@ -26,18 +26,22 @@ OTHER_CHOICES = {
     "S3PrefixListId": "pl-12345678",
 }
 
-pytestmark = pytest.mark.timeout(400)  # seconds; it starts slowly, and the machine may be busy
+pytestmark = pytest.mark.timeout(400)  # seconds, only for a hang; checkov starts slowly
 
 
 def checkov(folder: Path) -> dict[str, Any]:
     """Its report on a folder of templates, without network access."""
-    if not PROGRAM.exists():
-        missing = "checkov is not installed: run bin/setup test"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
     run = subprocess.run(
-        [PROGRAM, "--framework", "cloudformation", "-d", folder, "--skip-download", "-o", "json"],
+        [
+            require(str(PROGRAM)),
+            "--framework",
+            "cloudformation",
+            "-d",
+            folder,
+            "--skip-download",
+            "-o",
+            "json",
+        ],
         capture_output=True,
         text=True,
         timeout=350,

@@ -10,7 +10,7 @@ import pytest
 from infra.stage import ROOT
 from tests.aws.cloud import REGION, Cloud, cloud
 
-pytestmark = pytest.mark.timeout(300)  # seconds; each test starts a program, and the machine may be busy
+pytestmark = pytest.mark.timeout(300)  # seconds, only for a hang; each test starts a program
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from tests.aws.cloud import REGION
 from tests.aws.conftest import STAGE, Cli, working_service
 from tests.support.documents import text_of
 
-pytestmark = pytest.mark.timeout(300)  # seconds; chalice packs, and the machine may be busy
+pytestmark = pytest.mark.timeout(900)  # seconds, only for a hang; chalice packs, and the machine may be busy
 
 READ_ONLY = re.compile("Get|Describe|List|GET ")
 # Everything that an account may hold: service, operation that lists it, arguments, and the key of the list.

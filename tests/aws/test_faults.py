@@ -9,7 +9,7 @@ from infra.context import Reply
 from tests.aws.cloud import FailingStack, Fault
 from tests.aws.conftest import Cli, working_service
 
-pytestmark = pytest.mark.timeout(300)  # seconds; chalice packs, and the machine may be busy
+pytestmark = pytest.mark.timeout(900)  # seconds, only for a hang; chalice packs, and the machine may be busy
 
 
 @dataclass

@@ -23,7 +23,7 @@ from tests.integration.test_package import _CLEAN
 from tests.support.factories import make_job, make_settings
 from tests.support.servers import RedisServer
 
-pytestmark = pytest.mark.timeout(300)  # seconds; chalice packs, and the machine may be busy
+pytestmark = pytest.mark.timeout(900)  # seconds, only for a hang; chalice packs, and the machine may be busy
 
 NAME = f"will-it-compile-{STAGE}-sweep"
 # Looks the handler up by its name and calls it with an event of EventBridge, as Lambda does.

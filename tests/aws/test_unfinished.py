@@ -10,7 +10,7 @@ from tests.aws.cloud import Fault, stack_called
 from tests.aws.conftest import STAGE, Cli
 from tests.aws.test_deploy import holdings
 
-pytestmark = pytest.mark.timeout(300)  # seconds; chalice packs, and the machine may be busy
+pytestmark = pytest.mark.timeout(900)  # seconds, only for a hang; chalice packs, and the machine may be busy
 
 APP = f"will-it-compile-{STAGE}"
 
