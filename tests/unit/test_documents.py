@@ -19,9 +19,8 @@ import pytest
 from chalicelib.models import Status, Totals
 from chalicelib.settings import variables
 from chalicelib.storage.redis import keys
-from chalicelib.storage.redis.codec import job_to_fields, result_to_fields
+from chalicelib.storage.redis.jobs import job_to_fields, result_to_fields
 from chalicelib.storage.redis.scripts import Scripts
-from chalicelib.storage.redis.store import RedisStore
 from runner import __main__ as runner_main
 from runner.sandbox import SANDBOXES
 from tests.contract.conftest import SERVICE_USER
@@ -30,9 +29,9 @@ from tests.support.factories import (
     make_job,
     make_request,
     make_result,
-    make_settings,
 )
 from tests.support.servers.tools import ROOT
+from tests.support.stores import store_over
 
 LAYOUT_PARTS = ("chalicelib", "runner", "infra")
 
@@ -144,7 +143,7 @@ def _picture() -> str:
 def test_the_picture_shows_the_steps_of_a_job_in_their_order() -> None:
     """The scripts in the README's picture are those that a job's way through Redis runs, in that order."""
     client = RecordingRedis(server=fakeredis.FakeServer(), decode_responses=True)
-    store = RedisStore(make_settings(), client=client)
+    store = store_over(client)
     job = make_job()
     store.submit(job)
     claim = store.claim("runner", 0.01) or store.claim("runner", 0.01)

@@ -1,8 +1,9 @@
-"""Every key name in Redis, and nothing else knows one.
+"""Every key name in Redis; no other module writes one.
 
-On a single node the names are those of the data model. In a cluster the coordination keys
-get the prefix ``{job}:``, so that they share one slot and a script can touch them together;
-`job:<id>`, `result:<id>` and `matrix:<id>` never do, so that sources and results spread over the slots.
+Names and fields are published: operators read them, and data of a running deployment must stay readable, so a
+name never changes. In a cluster the coordination keys get the prefix ``{job}:``, so that they share one slot
+and a script can touch them together. `job:<id>`, `result:<id>`, `matrix:<id>` and the channels never get it,
+so that sources and results spread over the slots.
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ def result(job_id: str) -> str:
 
 
 def matrix(matrix_id: str) -> str:
-    """String: which jobs a matrix is made of, as JSON."""
+    """String: the matrix and the ids of its jobs, as JSON."""
     return f"matrix:{matrix_id}"
 
 
@@ -50,7 +51,7 @@ class CoordinationKeys:
 
     @property
     def live(self) -> str:
-        """Hash: entry, token and seal of each job that has not ended."""
+        """Hash: five facts about each job that has not ended; see prelude.lua."""
         return f"{self.prefix}job:live"
 
     @property
