@@ -88,7 +88,7 @@ def teach_moto() -> None:
 
     execute = CloudFormationBackend.execute_change_set
 
-    def execute_and_show(
+    def execute_and_report(
         self: CloudFormationBackend, change_set_name: str, stack_name: str | None = None
     ) -> None:
         """As moto, and sets the outputs and an event for each resource, which moto does not."""
@@ -113,4 +113,4 @@ def teach_moto() -> None:
             )
             stack.events.append(event)
 
-    CloudFormationBackend.execute_change_set = execute_and_show  # type: ignore[method-assign]  # wraps it
+    CloudFormationBackend.execute_change_set = execute_and_report  # type: ignore[method-assign]  # wraps moto's
