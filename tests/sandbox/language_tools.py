@@ -68,7 +68,9 @@ def _narrowed(language_id: str, family_id: str) -> Catalog:
     ]
     families = [
         family.model_copy(
-            update={"targets": {name: how for name, how in family.targets.items() if name == native_target()}}
+            update={
+                "targets": {name: how for name, how in family.targets.items() if name == str(native_target())}
+            }
         )
         for family in full.families.values()
     ]

@@ -70,8 +70,8 @@ def judge(family: str, run: SandboxResult) -> tuple[Verdict, Reason | None]:
     entry = load_catalog().family(family)
     return classify(
         run,
-        patterns=limit_patterns(entry.limit_messages),
-        refusal=re.compile(entry.refusal) if entry.refusal else None,
+        limit_patterns=limit_patterns(entry.limit_messages),
+        error_pattern=re.compile(entry.error_pattern) if entry.error_pattern else None,
     )
 
 

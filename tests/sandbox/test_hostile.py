@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from chalicelib.api.compile_request import parse, resolve
-from chalicelib.catalog import Catalog, check_file_names, load_catalog
+from chalicelib.catalog import Catalog, build_command, check_file_names, load_catalog
 from chalicelib.errors import RequestError
 from chalicelib.models import CompileRequest, Reason, Result, Verdict
 from runner.executor import JobExecutor
@@ -94,15 +94,10 @@ def _in_pairs(work: Any, items: Sequence[str]) -> list[Any]:
 
 
 def _command(request: CompileRequest) -> tuple[str, ...]:
-    return load_catalog().build_command(
-        request.language,
-        request.compiler,
-        request.standard,
-        request.stage,
-        request.options,
-        request.files,
-        request.main,
-    )
+    language = load_catalog().language(request.language)
+    entry = language.compiler(request.compiler) if language else None
+    assert entry is not None
+    return build_command(load_catalog(), request, entry)
 
 
 def _around_the_request(sandbox: Sandbox, case: Case, request: CompileRequest, family: str) -> Result:
@@ -221,7 +216,7 @@ def test_a_dangerous_option_is_refused_by_the_api_and_by_the_runner(
         request = request.model_copy(update={"options": tuple(options), "stage": entry.stage})
         result = JobExecutor(_NeverRun(), catalog, toolchains, LIMITS).compile(entry.id, request)
         assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, Reason.INFRASTRUCTURE)
-        assert "cannot be compiled as it was stored" in result.error
+        assert "The stored job cannot be compiled" in result.error
 
 
 def _put_in(text: str, hidden: Secrets) -> str:

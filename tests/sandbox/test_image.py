@@ -167,7 +167,7 @@ def test_the_image_answers_every_case_as_expected(api: ApiProcess) -> None:
 
     def check(folder: Path, run: Run) -> list[str]:
         case, language = read_case(folder), folder.parent.name
-        answer = client.answer(body_of(case, language, run, catalog))
+        answer = client.result(body_of(case, language, run, catalog))
         return [f"{folder.name}: {problem}" for problem in problems_of(case, run, answer)]
 
     runs = [

@@ -102,7 +102,7 @@ def _compile(sandbox: Sandbox, sweep: _Sweep, stage: Stage, source: str = "", **
     [environment] = toolchains.environments
     language = load_catalog().language(sweep.language)
     assert language is not None
-    architecture, system = native_target().split("-")
+    architecture, system = native_target()
     request = CompileRequest(
         files={language.default_main: source or sweep.source or _GOOD[sweep.language]},
         main=language.default_main,

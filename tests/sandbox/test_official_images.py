@@ -59,7 +59,7 @@ def _open(engine: Engine, catalog: Catalog, own: str) -> Docker:
 
 def _find(catalog: Catalog, sandbox: Docker) -> Toolchains:
     def own() -> Toolchains:
-        return probe_toolchains(catalog, sandbox, _LIMITS, find_executable=str, wanted=["gcc-13"])
+        return probe_toolchains(catalog, sandbox, _LIMITS, find_executable=str, patterns=["gcc-13"])
 
     return find_in_images(catalog, sandbox, _LIMITS, own, _WANTED)
 
@@ -67,7 +67,7 @@ def _find(catalog: Catalog, sandbox: Docker) -> Toolchains:
 def _compile(catalog: Catalog, sandbox: Docker, found: Toolchains, compiler: str, source: str) -> Result:
     environment = found.environment("c", compiler)
     assert environment is not None
-    architecture, system = native_target().split("-")
+    architecture, system = native_target()
     request = CompileRequest(
         files={"main.c": source},
         main="main.c",

@@ -118,7 +118,7 @@ def test_a_stop_hands_back_a_compile_that_is_too_long(
         with runner_in(engine, clean_redis, **settings) as container:
             job = _submit(store, _LONG_SECONDS)
             _wait(container, lambda: _compiling(container), "a compile")
-            _wait(container, lambda: agent.told() == [True], "the request for protection")
+            _wait(container, lambda: agent.protections() == [True], "the request for protection")
             agent.delay_seconds = 5
             status, took_seconds = _stop(container)
             said = container.logs().decode(errors="replace")
@@ -126,8 +126,8 @@ def test_a_stop_hands_back_a_compile_that_is_too_long(
         assert status == 0, said[-3000:]
         # What the task definition leaves for it besides the grace.
         assert took_seconds < _SHORT_GRACE_SECONDS + _STOP_TIMEOUT_SECONDS - _GRACE_SECONDS, said[-3000:]
-        assert f"job {job.id}: handed back" in said
-        assert agent.told() == [True, False]
+        assert f"job {job.id}: released" in said
+        assert agent.protections() == [True, False]
     assert _job(store, job).status is Status.QUEUED
     with runner_in(engine, clean_redis) as container:
         _wait(container, lambda: _job(store, job).status.terminal, "its end")
@@ -150,12 +150,12 @@ def test_a_stop_lets_a_compile_finish_that_ends_in_time(
             said = container.logs().decode(errors="replace")
         print(f"stopped within {took_seconds:.1f} s")
         assert status == 0, said[-3000:]
-        assert agent.told() == [True, False]
+        assert agent.protections() == [True, False]
     result = store.get_result(job.id)
     assert result is not None, said[-3000:]
     assert (result.verdict, result.attempts) == (Verdict.COMPILES, 1)
     assert _job(store, job).status is Status.COMPLETED
-    assert "handed back" not in said
+    assert ": released" not in said
 
 
 def test_the_engine_sees_whether_a_runner_is_alive(engine: Engine) -> None:
@@ -174,4 +174,4 @@ def test_the_engine_sees_whether_a_runner_is_alive(engine: Engine) -> None:
         _age(container)
         assert container.exec_run(_CHECK)[0] == 1
         _wait(container, lambda: _health(container) == "unhealthy", "unhealthy")
-        assert "no sign of the runner for" in container.attrs["State"]["Health"]["Log"][-1]["Output"]
+        assert "the runner has not reported for" in container.attrs["State"]["Health"]["Log"][-1]["Output"]

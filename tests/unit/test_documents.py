@@ -21,7 +21,7 @@ from chalicelib.settings import variables
 from chalicelib.storage.redis import keys
 from chalicelib.storage.redis.jobs import job_to_fields, result_to_fields
 from chalicelib.storage.redis.scripts import Scripts
-from runner import __main__ as runner_main
+from runner import cli as runner_main
 from runner.sandbox import SANDBOXES
 from tests.contract.conftest import SERVICE_USER
 from tests.support.documents import DOCUMENTS, names_in, quoted, table, text_of
@@ -241,7 +241,7 @@ def test_the_published_rights_are_those_that_the_contract_is_tested_with() -> No
 
 
 def test_the_exit_codes_are_the_runners_own() -> None:
-    """The table has 0 and every EXIT_* of runner/__main__.py."""
+    """The table has 0 and every EXIT_* of runner/cli.py."""
     codes = {value for name, value in vars(runner_main).items() if name.startswith("EXIT_")}
     rows = table("docs/architecture.md", "exit code of `python -m runner`", "when")
     assert {int(row[0]) for row in rows} == {0, *codes}

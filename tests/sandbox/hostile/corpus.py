@@ -123,7 +123,7 @@ class Case(BaseModel):
 
     def request(self, compiler: str, default_standard: str, paths: Mapping[str, str]) -> CompileRequest:
         """As the API would store it, had it let it pass."""
-        architecture, system = native_target().split("-")
+        architecture, system = native_target()
         return CompileRequest(
             files=self.sources(paths),
             main=self.main or _main_of(self.language),
