@@ -18,7 +18,7 @@ from chalicelib.settings import Settings
 from chalicelib.storage.protocol import JobStore
 from runner.executor import JobExecutor
 from runner.health import AliveFile
-from runner.sandbox import choose_sandbox, compiler_finder, sandboxes_with
+from runner.sandbox import choose_sandbox, sandboxes_with
 from runner.sandbox.base import ImageSandbox, Limits, Sandbox
 from runner.sandbox.limits import default_limits
 from runner.task_protection import NoProtection, TaskProtection
@@ -58,7 +58,7 @@ def find_compilers(settings: Settings, sandbox: Sandbox) -> Toolchains:
         catalog,
         sandbox,
         limits,
-        find_executable=compiler_finder(sandbox),
+        find_executable=sandbox.find_compiler,
         patterns=settings.compilers,
         image=settings.runner_image,
     )

@@ -16,7 +16,7 @@ from chalicelib.errors import InvalidRequest
 from chalicelib.models import CompileRequest, Diagnostic, Environment, Reason, Result, Severity, Verdict
 from chalicelib.storage.protocol import Claim
 from runner.diagnostics import collector, parse, without_parser_output
-from runner.sandbox.base import Limits, Sandbox, SandboxError, SandboxResult
+from runner.sandbox.base import Command, Limits, Sandbox, SandboxError, SandboxResult
 from runner.sanitize import clean_text
 from runner.toolchains.model import Toolchains
 from runner.verdict import classify, limit_patterns
@@ -156,7 +156,7 @@ class JobExecutor:
         env = build_env(self._catalog, entry, request.target)
         sandbox = self._sandboxes.get(environment.image, self._sandbox)
         with Workspace.create(request.files) as workspace:
-            result = sandbox.run(argv, workspace, self._limits, environment=env, cancel=cancel)
+            result = sandbox.run(Command(argv, env), workspace, self._limits, cancel=cancel)
         stdout = clean_text(result.stdout, truncated=result.stdout_truncated)
         stderr = clean_text(result.stderr, truncated=result.stderr_truncated)
         messages = {"stdout": stdout, "stderr": stderr, "both": stdout + stderr}[family.prints_to]

@@ -30,6 +30,7 @@ SOURCES = (
     "chalicelib/errors.py",
     "chalicelib/file_names.py",
     "chalicelib/models.py",
+    "chalicelib/settings.py",
     "runner/__init__.py",
     "runner/diagnostics",
     "runner/sandbox",

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from chalicelib.catalog import Catalog, load_catalog
 from chalicelib.models import Environment
-from runner.sandbox import choose_sandbox, compiler_finder
+from runner.sandbox import choose_sandbox
 from runner.sandbox.base import Limits, Sandbox, SandboxUnavailable
 from runner.sandbox.limits import default_limits
 from runner.sandbox.seccomp.filter import find_filter
@@ -159,7 +159,7 @@ def main(promised: Sequence[str]) -> int:
     if incomplete:
         return _print(incomplete)
     passed, problems = run_self_tests(
-        load_catalog(), sandbox, find_executable=compiler_finder(sandbox), promised=promised
+        load_catalog(), sandbox, find_executable=sandbox.find_compiler, promised=promised
     )
     return _print(problems) if problems else _print([f"passed: {', '.join(passed)}"], code=0)
 

@@ -26,7 +26,7 @@ from chalicelib.catalog import (
 )
 from chalicelib.models import CompileRequest, Environment, Severity, Stage, Target, Verdict
 from runner.diagnostics import parse
-from runner.sandbox.base import Limits, Sandbox, SandboxError, SandboxResult
+from runner.sandbox.base import Command, Limits, Sandbox, SandboxError, SandboxResult
 from runner.sanitize import clean_text
 from runner.toolchains.model import Toolchains, Unavailable, excluded, matches, native_target
 from runner.verdict import classify
@@ -290,7 +290,7 @@ class _Probe:
         env: Mapping[str, str] | None = None,
     ) -> SandboxResult:
         with Workspace.create(files or {}) as workspace:
-            return self._sandbox.run(argv, workspace, self._limits, environment=env)
+            return self._sandbox.run(Command(argv, env or {}), workspace, self._limits)
 
 
 def _verdict(result: SandboxResult) -> Verdict:

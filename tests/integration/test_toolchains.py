@@ -1,6 +1,7 @@
 """The toolchain probe with the compilers of this machine and with deliberately broken ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from threading import Event
 
 import pytest
@@ -10,7 +11,7 @@ from chalicelib.catalog import parse_catalog, version_key
 from chalicelib.catalog.loader import catalog_texts
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import Stage
-from runner.sandbox.base import Limits, Sandbox, SandboxResult
+from runner.sandbox.base import Command, Limits, Sandbox, SandboxResult
 from runner.toolchains.model import native_target
 from runner.toolchains.probe import probe_toolchains
 from runner.workspace import Workspace
@@ -24,9 +25,9 @@ _PROBE_SECONDS = 300
 class _Rewriting:
     """A sandbox that replaces commands, at most `times` of them, to simulate broken compilers."""
 
-    def __init__(self, real: Sandbox, replace: Mapping[str, tuple[str, ...]], times: int = 1000) -> None:
+    def __init__(self, real: Sandbox, replacements: Mapping[str, tuple[str, ...]], times: int = 1000) -> None:
         self._real = real
-        self._replace = replace
+        self._replacements = replacements
         self._left = times
 
     @property
@@ -40,20 +41,17 @@ class _Rewriting:
     def probe(self) -> None:
         self._real.probe()
 
+    def find_compiler(self, name: str) -> str | None:
+        return self._real.find_compiler(name)
+
     def run(
-        self,
-        argv: Sequence[str],
-        workspace: Workspace,
-        limits: Limits,
-        *,
-        environment: Mapping[str, str] | None = None,
-        cancel: Event | None = None,
+        self, command: Command, workspace: Workspace, limits: Limits, *, cancel: Event | None = None
     ) -> SandboxResult:
-        for argument, command in self._replace.items():
-            if argument in argv and self._left:
+        for argument, argv in self._replacements.items():
+            if argument in command.argv and self._left:
                 self._left -= 1
-                argv = command
-        return self._real.run(argv, workspace, limits, environment=environment, cancel=cancel)
+                command = replace(command, argv=argv)
+        return self._real.run(command, workspace, limits, cancel=cancel)
 
 
 def _only(compilers: str, language: str = "cpp") -> str:

@@ -15,6 +15,7 @@ DOCUMENTS = (
     "docs/development.md",
     "docs/operations.md",
     "docs/deploy.md",
+    "docs/capacity.md",
 )
 
 

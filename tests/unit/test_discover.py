@@ -3,8 +3,7 @@
 import logging
 import os
 import shutil
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +11,14 @@ import pytest
 
 from chalicelib.catalog import Catalog, parse_catalog
 from chalicelib.catalog.loader import catalog_texts
-from runner.sandbox.base import Limits, SandboxResult
+from runner.sandbox.base import Command, SandboxResult
 from runner.sandbox.limits import default_limits
 from runner.toolchains.build_record import RecordInvalid, read_record, write_record
 from runner.toolchains.discover import find_toolchains, run_self_tests
 from runner.toolchains.model import Toolchains
 from runner.toolchains.probe import probe_toolchains
-from runner.workspace import Workspace
 from tests.support.factories import make_run
+from tests.support.fake_sandbox import FakeSandbox
 
 _COMPILERS = ("gcc-13", "gcc-14", "clang-19")
 _LANGUAGE_HEAD = catalog_texts().languages["c.toml"].partition("[[compilers]]")[0]
@@ -40,18 +39,14 @@ def _catalog() -> Catalog:
     return parse_catalog({"c.toml": _LANGUAGE_HEAD + "".join(entries)}, catalog_texts().families)
 
 
-class _Machine:
-    """Compilers that are files, and a sandbox that answers for them by the text of the program."""
-
-    name = "setpriv"
-    weaknesses: tuple[str, ...] = ()
+class _Machine(FakeSandbox):
+    """Compilers that are files, and a sandbox in which they tell versions and take programs by their text."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__(self._outcome_of, name="setpriv")
         self.folder = folder
         self.broken: set[str] = set()
         self.runs: list[str] = []
-        self.wall_seconds: set[float] = set()
-        self._lock = threading.Lock()
         for name in _COMPILERS:
             (folder / name).write_text(f"#!{name}\n")
 
@@ -59,26 +54,13 @@ class _Machine:
         path = self.folder / name
         return str(path) if path.exists() else None
 
-    def probe(self) -> None:
-        """It always works."""
-
-    def run(
-        self,
-        argv: Sequence[str],
-        workspace: Workspace,
-        limits: Limits,
-        *,
-        environment: Mapping[str, str] | None = None,
-        cancel: threading.Event | None = None,
-    ) -> SandboxResult:
-        name = argv[0]
-        with self._lock:
-            self.runs.append(name)
-            self.wall_seconds.add(limits.wall_seconds)
+    def _outcome_of(self, command: Command, workspace: Path) -> SandboxResult:
+        name = command.argv[0]
+        self.runs.append(name)
         version = f"{name.rpartition('-')[2]}.1.0"
-        if "--version" in argv:
+        if "--version" in command.argv:
             return make_run(stdout=f"{name} (Debian) {version}\nclang version {version}\n".encode())
-        source = (workspace.path / "main.c").read_text() if argv[-1].endswith("main.c") else ""
+        source = (workspace / "main.c").read_text() if command.argv[-1].endswith("main.c") else ""
         if name in self.broken:
             return make_run(exit_code=1, stderr=b"cannot start\n")
         if "undeclared" in source:
@@ -260,7 +242,7 @@ def test_a_family_that_does_not_start_here_is_tested_again_alone(
 def test_a_busy_builder_is_given_time(image: _Image) -> None:
     """The build waits longer than a runner would, and its record is valid for a runner."""
     usual = default_limits()
-    assert min(image.machine.wall_seconds) > usual.wall_seconds
+    assert min(limits.wall_seconds for limits in image.machine.limits) > usual.wall_seconds
     assert read_record(image.path).limits == usual
 
 

@@ -1,7 +1,6 @@
 """From the end of a run to a result, with a sandbox whose runs end as the test wants."""
 
 import threading
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -9,61 +8,27 @@ import pytest
 from chalicelib.catalog import load_catalog
 from chalicelib.models import Reason, Result, Status, Verdict
 from runner.executor import JobExecutor
-from runner.sandbox.base import LimitHit, Limits, SandboxError, SandboxResult
+from runner.sandbox.base import LimitHit, SandboxError
 from runner.sandbox.limits import default_limits
 from runner.toolchains.model import Toolchains
-from runner.workspace import Workspace
 from tests.support.factories import make_environment, make_request, make_run
+from tests.support.fake_sandbox import FakeSandbox
 
 
-class _Sandbox:
-    """Ends every run with the same result, or raises it; records the commands and the files."""
-
-    name = "fake"
-    weaknesses: tuple[str, ...] = ()
-
-    def __init__(self, outcome: SandboxResult | Exception) -> None:
-        self._outcome = outcome
-        self.commands: list[tuple[str, ...]] = []
-        self.files: dict[str, str] = {}
-        self.cancel: threading.Event | None = None
-
-    def probe(self) -> None:
-        """It always works."""
-
-    def run(
-        self,
-        argv: Sequence[str],
-        workspace: Workspace,
-        limits: Limits,
-        *,
-        environment: Mapping[str, str] | None = None,
-        cancel: threading.Event | None = None,
-    ) -> SandboxResult:
-        assert limits == default_limits() and not environment
-        self.commands.append(tuple(argv))
-        self.files = {
-            path.relative_to(workspace.path).as_posix(): path.read_text(encoding="utf-8")
-            for path in workspace.path.rglob("*")
-            if path.is_file()
-        }
-        self.cancel = cancel
-        if isinstance(self._outcome, Exception):
-            raise self._outcome
-        return self._outcome
+def _sandbox(**changes: Any) -> FakeSandbox:
+    return FakeSandbox(make_run(**changes))
 
 
-def _sandbox(**changes: Any) -> _Sandbox:
-    return _Sandbox(make_run(**changes))
-
-
-def _compile(sandbox: _Sandbox, *, cancel: threading.Event | None = None, **changes: Any) -> Result:
+def _compile(sandbox: FakeSandbox, *, cancel: threading.Event | None = None, **changes: Any) -> Result:
     language = load_catalog().language("cpp")
     entry = language.compiler("gcc-12") if language else None
     assert entry is not None
     toolchains = Toolchains((make_environment(),), entries={("cpp", "gcc-12"): entry})
-    executor = JobExecutor(sandbox, load_catalog(), toolchains, default_limits())
-    return executor.compile("job-1", make_request(**changes), attempts=2, cancel=cancel)
+    compiler = JobExecutor(sandbox, load_catalog(), toolchains, default_limits())
+    result = compiler.compile("job-1", make_request(**changes), attempts=2, cancel=cancel)
+    assert set(sandbox.limits) <= {default_limits()}
+    assert not any(command.env for command in sandbox.commands)
+    return result
 
 
 def test_a_result_describes_its_run() -> None:
@@ -77,7 +42,7 @@ def test_a_result_describes_its_run() -> None:
         True,
         True,
     )
-    assert result.command == sandbox.commands[0] and result.command[0] == "g++-12"
+    assert result.command == sandbox.commands[0].argv and result.command[0] == "g++-12"
     assert result.environment == make_environment()
     assert (result.duration, result.exit_code) == (250_000_000, 0)
     assert (result.stdout, result.stderr) == ("out\n", "main.cpp:1:5: warning: odd [-Wodd]\n")
@@ -145,8 +110,8 @@ def test_a_cancelled_run_is_cancelled() -> None:
 
 @pytest.mark.parametrize("failure", [SandboxError("bwrap: no"), OSError(28, "No space left"), KeyError("x")])
 def test_a_failure_on_our_side_is_a_result_without_a_verdict(failure: Exception) -> None:
-    """Nothing is raised, the source is not rejected, and no traceback reaches the client."""
-    result = _compile(_Sandbox(failure))
+    """Nothing is raised, nothing is rejected, and no traceback reaches the client."""
+    result = _compile(FakeSandbox(failure))
     assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, Reason.INFRASTRUCTURE)
     assert (result.job_id, result.attempts) == ("job-1", 2)
     assert result.error.endswith((".", "no"))
