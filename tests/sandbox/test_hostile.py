@@ -36,6 +36,7 @@ from tests.sandbox.hostile.secrets import Secrets
 from tests.sandbox.support import judge
 from tests.support.fake_sandbox import FakeSandbox
 from tests.support.skipping import missing
+from tests.support.tiers import in_tier
 
 # What acts on a terminal or on a reader. Repeated here, as `sanitize.py` must not be tested by its own list.
 _ACTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -139,7 +140,13 @@ def test_a_hostile_job_gets_its_verdict_and_nothing_else(
     case: Case, sandbox: Sandbox, toolchains: Toolchains, hidden: Secrets, pick: Pick
 ) -> None:
     """Verdict and reason are the table's; no secret, nothing that acts, and no trace of the job is left."""
-    check_case(case, sandbox, toolchains, hidden, [pick(compiler) for compiler in case.compilers])
+    check_case(
+        case,
+        sandbox,
+        toolchains,
+        hidden,
+        [pick(compiler) for compiler in in_tier(fast=case.compilers[:1], full=case.compilers)],
+    )
 
 
 def check_case(
@@ -246,7 +253,7 @@ def test_a_dangerous_option_that_is_forced_upon_a_compiler_gains_nothing(
             options = [_put_in(option, hidden) for option in entry.options]
             return sandbox.run(Command([first, *options, *rest]), workspace, LIMITS)
 
-    compilers = [pick(compiler) for compiler in entry.compilers]
+    compilers = [pick(compiler) for compiler in in_tier(fast=entry.compilers[:1], full=entry.compilers)]
     before = Leftovers.look()
     results = _in_pairs(force, compilers)
     left = Leftovers.look().since(before)
