@@ -20,7 +20,7 @@ BIN := .venv/bin
 # What mypy reads: the parts that are there.
 SOURCES := $(wildcard app.py bench chalicelib runner infra tests tools)
 
-.PHONY: help run test lint format bench package clean
+.PHONY: help run test lint format docs bench package clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -48,6 +48,10 @@ format: ## format the code, and mend what ruff can mend
 	@bin/setup lint
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+docs: ## write the generated tables of the documents, and .env.example
+	@bin/setup lint
+	@$(BIN)/python -m tools.reference
 
 bench: ## what each sandbox costs beside the bare command, as a ratio
 	@bin/setup test

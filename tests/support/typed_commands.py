@@ -1,7 +1,8 @@
-"""The commands of a page of documentation, typed as a reader types them; for tests that run what a page shows.
+"""The commands of a page, typed as its reader types them, for tests that run what the page shows.
 
-A block ```sh holds commands, one a line (a `\\` at its end continues it). A block ```json or ```text right below it shows
-what they print; in a text `…` stands for anything. `<job_id>` and `<matrix_id>` are the ids of the last answer.
+A block ```sh holds commands, one a line (a `\\` at its end continues it). A block ```json or ```text right
+below it shows what they print; in a text `…` stands for anything. `<job_id>` and `<matrix_id>` are the ids of
+the last answer.
 """
 
 import json
@@ -31,13 +32,27 @@ def steps(page: str) -> list[tuple[list[str], str | None]]:
         text_of(page),
         re.MULTILINE | re.DOTALL,
     )
-    return [
-        (
-            [line.strip() for line in commands.replace("\\\n", " ").splitlines() if line.strip()],
-            shown or None,
-        )
-        for _, commands, shown in blocks
-    ]
+    return [(_commands(commands), shown or None) for _, commands, shown in blocks]
+
+
+def _commands(block: str) -> list[str]:
+    """The commands of a block: a line each, or several lines where a quotation or a `\\` continues."""
+    commands, command = [], ""
+    for line in block.replace("\\\n", " ").splitlines():
+        command = f"{command}\n{line}" if command else line.strip()
+        if _is_whole(command):
+            commands.append(command)
+            command = ""
+    return [command for command in commands if command]
+
+
+def _is_whole(command: str) -> bool:
+    """Whether every quotation in it is closed."""
+    try:
+        shlex.split(command)
+    except ValueError:
+        return False
+    return True
 
 
 def assert_as_shown(shown: str, printed: str) -> None:
@@ -76,7 +91,7 @@ class Command(ManagedProcess):
 
 
 class Reader:
-    """Types commands. Redis and the API get ports of their own, and what was started is stopped by `close`."""
+    """Types commands. Redis and the API get ports of their own; `close` stops what was started."""
 
     def __init__(self, folder: Path) -> None:
         """`folder` is for logs and for the files of Redis."""
@@ -108,7 +123,7 @@ class Reader:
         if command.startswith("redis-server"):
             command += f" --port {self.redis_port} --dir {self._folder} --bind {HOST}"
             self._start("redis", command, ["redis-cli", "-p", str(self.redis_port), "ping"])
-        elif " chalice local " in command:
+        elif "chalice local " in command:
             self._start("api", command, ["curl", "-sf", f"http://{HOST}:{self.api_port}/health"])
         elif command.endswith("python -m runner"):
             self._start("runner", command, ["curl", "-sf", f"http://{HOST}:{self.api_port}/ready"])
@@ -147,6 +162,12 @@ class Reader:
                 self._ids[name] = match[1]
         return ran.stdout
 
+    def wait_for_runner(self) -> None:
+        """Until the compilers have been tested."""
+        url = f"http://{HOST}:{self.api_port}/ready"
+        command = ["curl", "-sf", "--retry", "100", "--retry-delay", "1", "--retry-all-errors", url]
+        subprocess.run(command, env=self._env, check=True, capture_output=True, timeout=READY_SECONDS)
+
     def close(self) -> None:
         """Stops what was started; a failed test shows the logs."""
         for process in reversed(self.processes.values()):
@@ -155,7 +176,7 @@ class Reader:
 
 
 def assert_json_as_shown(shown: object, answer: object, *, volatile: frozenset[str] = frozenset()) -> None:
-    """Every field that a page shows is in the answer; the values too, but of `volatile` names the type only."""
+    """What a page shows is in the answer: every field, and its value, or only its type if `volatile`."""
     if isinstance(shown, dict):
         assert isinstance(answer, dict), answer
         assert set(shown) <= set(answer), json.dumps(answer)

@@ -1,4 +1,4 @@
-"""What the repository promises about itself: sizes, pins, documented settings, tests that say their claim.
+"""What the repository promises about itself: sizes, pins, tests that say their claim.
 
 The rules are about every file that git would take, tracked or not, so that one about to be added counts.
 """
@@ -13,8 +13,6 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-
-from chalicelib.settings import variables
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -170,37 +168,6 @@ def test_the_lambda_gets_what_it_needs_and_no_more() -> None:
     # On a Python that needs it not, redis does not bring it.
     brought |= {name for name, pin in pins.items() if pin.marker is not None}
     assert set(pins) - brought == IN_THE_LAMBDA
-
-
-# Settings
-
-
-def test_the_example_settings_are_the_real_ones() -> None:
-    """.env.example names every variable once, with its default; one better not set is commented out."""
-    lines = re.findall(r"^#?([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
-    assert sorted(lines) == sorted((variable.name, variable.default) for variable in variables())
-
-
-def test_the_example_settings_are_all_explained() -> None:
-    """In .env.example each variable has a comment right above it."""
-    lines = (ROOT / ".env.example").read_text().splitlines()
-    bare = [
-        line
-        for before, line in zip(["", *lines], lines, strict=False)
-        if "=" in line and not before.startswith("#")
-    ]
-    assert [line for line in bare if not line.startswith("#")] == []
-
-
-def test_the_readme_lists_every_setting_with_its_default() -> None:
-    """README.md has one table row for each variable, its default in the second column."""
-    rows = re.findall(r"^\| *`([A-Z_]+)` *\|([^|]*)\|", (ROOT / "README.md").read_text(), re.MULTILINE)
-    documented = {name: default.strip().strip("`") for name, default in rows}
-    expected = {variable.name: variable.default for variable in variables()}
-    assert set(documented) == set(expected)
-    assert {name: documented[name] for name, default in expected.items() if default} == {
-        name: default for name, default in expected.items() if default
-    }
 
 
 # Habits

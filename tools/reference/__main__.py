@@ -1,4 +1,4 @@
-"""`python -m tools.reference`: writes the generated parts of the documents, and names the files that changed."""
+"""`python -m tools.reference`: writes the generated parts of the documents, and names what changed."""
 
 import sys
 
@@ -6,7 +6,7 @@ from tools.reference.pages import ROOT, stale
 
 
 def main() -> int:
-    """Writes what is not current. With `--check` it writes nothing, and exits with 1 when there is something."""
+    """Writes what is not current; with `--check` it only exits with 1 when there is something."""
     check = sys.argv[1:] == ["--check"]
     changes = stale()
     for path, text in changes.items():

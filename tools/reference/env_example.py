@@ -5,9 +5,9 @@ import textwrap
 from chalicelib.settings import variables
 
 _HEAD = (
-    "Made by `make docs`; docs/settings.md has the same as a table. Copy it to .env and change what you need: it is "
-    "read on start. Every variable is optional; the values below are the defaults. The environment wins over this "
-    "file. A wrong value stops the program at its start, with one line that says what is allowed."
+    "Made by `make docs`; docs/settings.md has the same as a table. Copy it to .env and change it: "
+    "it is read at the start. Every variable is optional, and the values below are the defaults. The "
+    "environment wins over this file. A wrong value stops the program, in one line that says what is allowed."
 )
 
 # The first setting of each section → the section's title.

@@ -22,9 +22,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "files": tables.files,
 }
 
-_BLOCK = re.compile(
-    r"(?ms)^<!-- generated: (?P<name>[^\n]+?) -->\n(?P<body>.*?)^<!-- end of (?P=name) -->$"
-)
+_BLOCK = re.compile(r"(?ms)^<!-- generated: (?P<name>[^\n]+?) -->\n(?P<body>.*?)^<!-- end of (?P=name) -->$")
 
 
 def pages() -> list[Path]:

@@ -1,9 +1,10 @@
 """The tables, one function each: rows from the code, as Markdown.
 
-What a row says in words stands in the code as well, beside what it explains: the docstring of a route, an error or a
-key, the comment above a limit, a metric or an exit code. So a table is never edited.
+The words of a row are in the code too, beside what they explain: the docstring of a route, an error or a key,
+the comment above a limit, a metric or an exit code. So a table is never edited by hand.
 """
 
+import dataclasses
 import inspect
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +14,7 @@ from app import app
 from chalicelib import cloudwatch_metrics, service
 from chalicelib import errors as error_tree
 from chalicelib import settings as settings_module
-from chalicelib.api import compile_request, error_responses, expectations, json_body, source_files
+from chalicelib.api import error_responses, expectations, json_body, source_files
 from chalicelib.catalog import (
     MAX_FILE_NAME_BYTES,
     MAX_FILE_NAME_LEVELS,
@@ -29,8 +30,8 @@ from chalicelib.storage.protocol import Counts
 from chalicelib.storage.redis import keys as redis_keys
 from runner import __main__ as runner_main
 from runner.diagnostics import collector
-from runner.sandbox import SANDBOXES
-from runner.sandbox import limits as sandbox_limit_constants
+from runner.sandbox import SANDBOXES, limits
+from runner.sandbox.base import Limits
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -46,7 +47,7 @@ def _sentence(thing: object) -> str:
     return " ".join(paragraph.split()).replace("``", "`")
 
 
-def _comment_above(module: ModuleType, line_start: str) -> str:
+def comment_above(module: ModuleType, line_start: str) -> str:
     """The comment right above the line that starts with this text (spaces before it do not count)."""
     comment: list[str] = []
     for line in inspect.getsource(module).splitlines():
@@ -139,13 +140,12 @@ def request_limits() -> str:
 
 
 def languages() -> str:
-    """The catalogue's languages, with their compilers and the names by which each is known."""
-    rows = []
-    for language in load_catalog().languages:
-        names = ", ".join(f"`{alias}`" for alias in language.aliases)
-        compilers = ", ".join(f"`{compiler.id}`" for compiler in language.compilers)
-        rows.append((f"`{language.id}`", names, compilers))
-    return _table(("language", "other names", "compilers of the catalogue"), rows)
+    """The catalogue's languages and compilers."""
+    rows = (
+        (language.name, ", ".join(f"`{compiler.id}`" for compiler in language.compilers))
+        for language in load_catalog().languages
+    )
+    return _table(("language", "compilers"), rows)
 
 
 def files() -> str:
@@ -159,36 +159,36 @@ def files() -> str:
 
 # The sandbox
 
-# Setting or constant of runner/sandbox/limits.py → what a verdict says when it is reached.
-_REASON_OF_LIMIT: dict[str, Reason] = {
-    "COMPILE_TIMEOUT_SECONDS": Reason.TIMEOUT,
-    "COMPILE_MEMORY_MB": Reason.MEMORY,
-    "OUTPUT_LIMIT_KB": Reason.OUTPUT,
-    "WALL_PER_CPU_SECOND": Reason.TIMEOUT,
-    "MEMORY_MIB": Reason.MEMORY,
-    "OUTPUT_KIB": Reason.OUTPUT,
-    "DISK_MIB": Reason.DISK,
-    "PROCESSES": Reason.PROCESSES,
-    # No compiler needs so many: one that does is broken, or its runner is.
-    "OPEN_FILES": Reason.INFRASTRUCTURE,
-    "DISK_BYTES_PER_FILE": Reason.DISK,
+# Field of `Limits` → the setting or constant that it comes from, the constant whose comment says why it is
+# this much, and the reason of a verdict when it is reached.
+_LIMITS: dict[str, tuple[str, str, Reason]] = {
+    "cpu_seconds": ("COMPILE_TIMEOUT_SECONDS", "", Reason.TIMEOUT),
+    "wall_seconds": ("WALL_PER_CPU_SECOND", "WALL_PER_CPU_SECOND", Reason.TIMEOUT),
+    "memory_bytes": ("COMPILE_MEMORY_MB", "MEMORY_MIB", Reason.MEMORY),
+    "output_bytes": ("OUTPUT_LIMIT_KB", "OUTPUT_KIB", Reason.OUTPUT),
+    "disk_bytes": ("DISK_MIB", "DISK_MIB", Reason.DISK),
+    "processes": ("PROCESSES", "PROCESSES", Reason.PROCESSES),
+    # No compiler needs this many: one that does is broken, or its runner is.
+    "open_files": ("OPEN_FILES", "OPEN_FILES", Reason.INFRASTRUCTURE),
 }
-# Units, and the defaults of settings, which have rows of their own.
-_NO_LIMITS = {"MIB", "MEMORY_MIB", "OUTPUT_KIB"}
+# Constants that limit a run and are no field of `Limits`.
+_OTHER_LIMITS = {"DISK_BYTES_PER_FILE": Reason.DISK}
 
 
 def sandbox_limits() -> str:
-    """The settings that limit a run, and every constant of runner/sandbox/limits.py with the comment above it."""
-    rows = [
-        (f"`{variable.name}`", variable.default, f"`{_REASON_OF_LIMIT[variable.name].value}`", variable.help)
-        for variable in settings_module.variables()
-        if variable.name.startswith(("COMPILE_", "OUTPUT_"))
-    ]
-    constants = vars(sandbox_limit_constants)
-    for name, value in constants.items():
-        if re.fullmatch(r"[A-Z][A-Z_]*", name) and name not in _NO_LIMITS and isinstance(value, int | float):
-            why = _comment_above(sandbox_limit_constants, f"{name} = ")
-            rows.append((f"`{name}`", str(value), f"`{_REASON_OF_LIMIT[name].value}`", why))
+    """Every field of `Limits`: where its value comes from, and what the comment beside that says."""
+    variables = {variable.name: variable for variable in settings_module.variables()}
+    rows = []
+    for field in dataclasses.fields(Limits):
+        source, commented, reason = _LIMITS[field.name]
+        variable = variables.get(source)
+        value = variable.default if variable else getattr(limits, source)
+        sentences = [variable.help] if variable else []
+        sentences += [comment_above(limits, f"{commented} = ")] if commented else []
+        rows.append((f"`{source}`", value, f"`{reason.value}`", " ".join(sentences)))
+    for name, reason in _OTHER_LIMITS.items():
+        value = getattr(limits, name)
+        rows.append((f"`{name}`", value, f"`{reason.value}`", comment_above(limits, f"{name} = ")))
     return _table(("limit", "value", "reason", "why"), rows)
 
 
@@ -202,7 +202,7 @@ def sandboxes() -> str:
 
 
 def keys() -> str:
-    """Every key of chalicelib/storage/redis/keys.py, with the type, the time to live and the sentence of its docstring."""
+    """Every key of chalicelib/storage/redis/keys.py, with the three parts of its docstring."""
     rows = []
     names = redis_keys.CoordinationKeys()
     makers: list[tuple[object, object]] = [
@@ -211,12 +211,10 @@ def keys() -> str:
         if inspect.isfunction(function) and function.__module__ == redis_keys.__name__
     ]
     for name, member in vars(redis_keys.CoordinationKeys).items():
-        if isinstance(member, property):
+        if isinstance(member, property) or (inspect.isfunction(member) and not name.startswith("_")):
             makers.append((getattr(names, name), member))
-        elif inspect.isfunction(member) and not name.startswith("_"):
-            makers.append((getattr(names, name), member))
-    for made, documented in makers:
-        key = made if isinstance(made, str) else _key_with_placeholders(made)
+    for maker, documented in makers:
+        key = maker if isinstance(maker, str) else _key_with_placeholders(maker)
         if key is None:
             continue
         match = re.fullmatch(r"([A-Z][a-z ]+), ([^:]+): (.+)", _sentence(documented))
@@ -236,9 +234,7 @@ def _key_with_placeholders(function: object) -> str | None:
     arguments = []
     for name, parameter in signature.parameters.items():
         placeholder = "<id>" if name.endswith("_id") else f"<{name}>"
-        arguments.append(
-            placeholder if parameter.annotation is str else SimpleNamespace(value=placeholder)
-        )
+        arguments.append(placeholder if parameter.annotation is str else SimpleNamespace(value=placeholder))
     return str(function(*arguments))
 
 
@@ -246,7 +242,7 @@ def metrics() -> str:
     """The figures for CloudWatch, with the comment above each."""
     counts = Counts(by_status=dict.fromkeys(Status, 0), totals=Totals())
     rows = (
-        (f"`{name}`", unit, _comment_above(cloudwatch_metrics, f'"{name}": '))
+        (f"`{name}`", unit, comment_above(cloudwatch_metrics, f'"{name}": '))
         for name, (_, unit) in cloudwatch_metrics.figures(counts, 0).items()
     )
     return _table(("metric", "unit", "what it counts"), rows)
@@ -255,7 +251,5 @@ def metrics() -> str:
 def exit_codes() -> str:
     """0, and every EXIT_ constant of the runner with the comment above it."""
     codes = {name: value for name, value in vars(runner_main).items() if name.startswith("EXIT_")}
-    rows = [
-        (value, _comment_above(runner_main, f"{name} = ")) for name, value in sorted(codes.items(), key=lambda item: int(item[1]))
-    ]
+    rows = sorted((value, comment_above(runner_main, f"{name} = ")) for name, value in codes.items())
     return _table(("exit code of `python -m runner`", "when"), [(0, "Stopped as asked."), *rows])
