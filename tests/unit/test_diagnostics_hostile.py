@@ -2,14 +2,16 @@
 
 import json
 import time
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chalicelib.catalog.schema import Shape
 from runner.diagnostics import collector, parse, shown
 
-_SHAPES = ["clang", "gfortran", "gnu", "go", "javac", "python", "rustc", "tsc", "zig"]
+_SHAPES = get_args(Shape)
 _FILES = {"main.x": "int x;\nint naïve = '😀';\n\ty\n", "a/b.x": "\ufeffx\r\ny"}
 
 _PIECES = st.sampled_from(

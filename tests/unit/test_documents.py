@@ -5,18 +5,15 @@ prose must name what exists, and lists that are written by hand must be complete
 its own, `test_api_document.py`; what the pages tell readers to type is run by tests/e2e.
 """
 
-import hashlib
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import fakeredis
 import pytest
 
 from chalicelib.settings import variables
+from chalicelib.storage.protocol import JobStore
 from chalicelib.storage.redis import keys
-from chalicelib.storage.redis.scripts import Scripts
 from chalicelib.storage.redis.store import RedisStore
 from runner.sandbox import limits
 from tests.contract.conftest import SERVICE_USER
@@ -26,6 +23,7 @@ from tests.support.servers.tools import ROOT
 
 # What the recipes of docs/development.md add, as examples; and names that stand for a kind of file.
 EXAMPLES = {
+    "tests/unit/test_words.py",
     "case.toml",
     "main.py",
     "chalicelib/catalog/d.toml",
@@ -112,29 +110,6 @@ def test_every_page_is_reached_from_the_readme() -> None:
 # docs/architecture.md
 
 
-class RecordingRedis(fakeredis.FakeRedis):
-    """A Redis in this process that notes each script, by its file's name, and each read of the stream."""
-
-    def __init__(self, **options: Any) -> None:
-        """As fakeredis.FakeRedis."""
-        self.steps: list[str] = []
-        self._names = {
-            hashlib.sha1(script.text.encode(), usedforsecurity=False).hexdigest(): name
-            for name, script in vars(Scripts()).items()
-        }
-        super().__init__(**options)
-
-    def execute_command(self, *arguments: Any, **options: Any) -> Any:
-        """Notes the command and does it."""
-        if arguments[0] in ("EVALSHA", "XREADGROUP"):
-            step = self._names.get(arguments[1], arguments[0])
-            # The first read meets no consumer group, makes it, and reads again.
-            if self.steps[-1:] != [step]:
-                self.steps.append(step)
-        call = super().execute_command  # fakeredis gives it no types
-        return call(*arguments, **options)  # type: ignore[no-untyped-call]  # as said above
-
-
 def _picture() -> str:
     """The sequence of one job."""
     [picture] = re.findall(
@@ -143,38 +118,11 @@ def _picture() -> str:
     return str(picture)
 
 
-@dataclass(frozen=True)
-class Life:
-    """The life of one job in Redis: the steps, and the fields that each key had."""
-
-    steps: list[str]
-    fields: dict[str, set[str]]
-
-
-@pytest.fixture(scope="module")
-def life() -> Life:
-    """One job that was submitted, claimed, renewed and completed."""
-    client = RecordingRedis(server=fakeredis.FakeServer(), decode_responses=True)
-    store = RedisStore(make_settings(), client=client)
-    job = make_job()
-    store.submit(job)
-    claim = store.claim("runner", 0.01) or store.claim("runner", 0.01)
-    assert claim is not None
-    names = keys.CoordinationKeys()
-    facts = {str(name).replace(job.id, "<id>") for name in client.hkeys(names.live)}
-    store.renew("runner", [claim])
-    assert store.complete(claim, make_result(job.id))
-    stored = {"job:<id>": keys.job(job.id), "result:<id>": keys.result(job.id), "stats": names.stats}
-    fields = {key: {str(name) for name in client.hkeys(stored[key])} for key in stored}
-    return Life(client.steps, fields | {"job:live": facts})
-
-
-def test_the_picture_shows_the_steps_of_a_job_in_their_order(life: Life) -> None:
-    """The scripts in the picture are those that a job's way through Redis runs, in that order."""
-    shown = [name.removesuffix(".lua") for name in re.findall(r"\w+\.lua|XREADGROUP", _picture())]
-    assert shown == life.steps
-    headings = re.findall(r"^\d\. \*\*(\w+)\*\*", text_of("docs/architecture.md"), re.MULTILINE)
-    assert headings == life.steps[-4:]
+def test_the_picture_shows_the_steps_of_a_job_in_their_order() -> None:
+    """The steps that the picture sends to Redis are methods of the store, in the order of a job's life."""
+    steps = re.findall(r"->>R: (\w+): ", _picture())
+    assert steps == ["submit", "wait", "claim", "renew", "complete"]
+    assert all(hasattr(JobStore, step) for step in steps)
 
 
 def test_the_picture_uses_the_participants_that_it_declares() -> None:
@@ -196,15 +144,24 @@ def test_every_package_is_described() -> None:
     assert packages | parts <= named
 
 
-def test_the_data_model_has_every_field(life: Life) -> None:
-    """Record, result, facts and totals have the fields that a stored job has, and no others."""
+def test_the_data_model_has_every_field() -> None:
+    """Record, result, facts and totals have the fields that a stored job has."""
+    client = fakeredis.FakeRedis(server=fakeredis.FakeServer(), decode_responses=True)
+    store = RedisStore(make_settings(), client=client)
+    job, names = make_job(), keys.CoordinationKeys()
+    store.submit(job)
+    claim = store.claim("runner", 0.01) or store.claim("runner", 0.01)
+    assert claim is not None
+    facts = {str(name).replace(job.id, "<id>") for name in client.hkeys(names.live)}
+    assert store.complete(claim, make_result(job.id))
+
     rows = {quoted(row[0])[0]: set(quoted(row[1])) for row in table("docs/architecture.md", "key", "fields")}
-    assert set(rows) == set(life.fields)
-    for key in ("job:<id>", "result:<id>"):
-        assert rows[key] == life.fields[key]
-    # One job has no seal any more, and is counted in one of the totals.
-    for key in ("job:live", "stats"):
-        assert rows[key] >= life.fields[key]
+    assert set(rows) == {"job:<id>", "result:<id>", "job:live", "stats"}
+    assert rows["job:<id>"] == {str(name) for name in client.hkeys(keys.job(job.id))}
+    assert rows["result:<id>"] == {str(name) for name in client.hkeys(keys.result(job.id))}
+    # This job was never released, and is counted in one of the totals.
+    assert rows["job:live"] >= facts
+    assert rows["stats"] >= {str(name) for name in client.hkeys(names.stats)}
     assert f"`{keys.CLUSTER_TAG}`" in text_of("docs/architecture.md")
 
 

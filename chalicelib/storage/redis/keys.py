@@ -4,9 +4,8 @@ On a single node the names are those of the data model. In a cluster the coordin
 get the prefix ``{job}:``, so that they share one slot and a script can touch them together;
 `job:<id>`, `result:<id>` and `matrix:<id>` never do, so that sources and results spread over the slots.
 
-To add a key: a function here whose docstring says ``<type>, <time to live>: <what it holds>.`` (`make docs` makes the
-table of docs/architecture.md from it), and, for a new beginning of a name, the ACL line wherever docs/development.md
-says.
+To add a key: a function here whose docstring says ``<type>, <time to live>: <what it holds>.``, from which
+`make docs` makes the table of docs/architecture.md. docs/development.md has the recipe.
 """
 
 from dataclasses import dataclass
@@ -64,7 +63,7 @@ class CoordinationKeys:
 
     @property
     def runners(self) -> str:
-        """Sorted set, job TTL from the last registration: runner ids by the millisecond at which it runs out."""
+        """Sorted set, job TTL from the last registration: runner ids by the time at which they expire."""
         return f"{self.prefix}runners"
 
     @property
@@ -77,7 +76,7 @@ class CoordinationKeys:
         return f"{self.prefix}runner:{runner_id}"
 
     def index(self, status: Status) -> str:
-        """Set, job TTL from the last id that came in: ids of the jobs in that status; a job is in exactly one."""
+        """Set, job TTL from the last arrival: ids of the jobs in that status; a job is in exactly one."""
         return f"{self.prefix}job:index:status:{status.value}"
 
     def for_scripts(self) -> tuple[str, ...]:

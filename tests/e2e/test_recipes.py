@@ -1,0 +1,375 @@
+"""The recipes of docs/development.md, followed to the letter in a copy of the project.
+
+Each function below does what its recipe says, with the recipe's own example. Then the fast tests that could
+notice something run in the copy, and the recipe must name each file that was touched. To prove a new recipe:
+a function decorated with its heading.
+"""
+
+import difflib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.clone import project_files
+from tests.support.documents import quoted, text_of
+from tests.support.servers.tools import ROOT
+
+# Whatever is added, these must still hold.
+ALWAYS = (
+    "tests/unit/test_arrows.py",
+    "tests/unit/test_documents.py",
+    "tests/unit/test_reference.py",
+    "tests/unit/test_repository.py",
+)
+# Seconds for the tests of one recipe, and for the whole unit tier, on a machine that does other work as well.
+SOME_TESTS_SECONDS, UNIT_TIER_SECONDS = 300, 1200
+
+
+class Copy:
+    """A copy of the project that is changed as a recipe says; it remembers what was touched."""
+
+    def __init__(self, folder: Path, git_folder: Path) -> None:
+        """`folder` must not exist; `git_folder` is for git to work in."""
+        self.folder = folder
+        self.touched: set[str] = set()
+        for name in project_files(git_folder):
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target)
+
+    def text(self, path: str) -> str:
+        """A file as it is now."""
+        return (self.folder / path).read_text(encoding="utf-8")
+
+    def create(self, path: str, text: str) -> None:
+        """Writes a new file, and the folders above it."""
+        target = self.folder / path
+        assert not target.exists(), path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        self.touched.add(path)
+
+    def edit(self, path: str, pattern: str, replacement: str) -> None:
+        """Replaces the first match; `pattern` and `replacement` are those of `re.sub`."""
+        text, count = re.subn(pattern, replacement, self.text(path), count=1, flags=re.MULTILINE)
+        assert count == 1, f"{path} has no {pattern!r}"
+        (self.folder / path).write_text(text, encoding="utf-8")
+        self.touched.add(path)
+
+    def after(self, path: str, pattern: str, addition: str) -> None:
+        """Adds lines behind the first line that matches."""
+        self.edit(path, rf"({pattern}.*\n)", r"\g<1>" + addition.replace("\\", r"\\"))
+
+    def before(self, path: str, pattern: str, addition: str) -> None:
+        """Adds lines in front of the first line that matches."""
+        self.edit(path, rf"^(.*{pattern})", addition.replace("\\", r"\\") + r"\g<1>")
+
+    def run(self, *command: str, timeout_seconds: float = 60) -> str:
+        """Runs a Python module in the copy, as a developer does; what it printed. It must succeed."""
+        ran = subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=self.folder,
+            env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=timeout_seconds,
+            check=False,
+        )
+        assert ran.returncode == 0, f"{ran.stdout[-3000:]}\n{ran.stderr[-3000:]}"
+        return ran.stdout
+
+    def make_docs(self) -> None:
+        """`make docs`: what it writes is not counted as touched."""
+        self.run("tools.reference")
+
+    def passes(self, *tests: str, timeout_seconds: float = SOME_TESTS_SECONDS) -> None:
+        """Runs these tests in the copy: none fails."""
+        self.run(
+            "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", "-m", "not engine and not alone", *tests,
+            timeout_seconds=timeout_seconds,
+        )  # fmt: skip
+
+    def is_well_typed(self) -> None:
+        """Style and types, as `make lint` checks them, of what was added."""
+        python = [path for path in sorted(self.touched) if path.endswith(".py")]
+        if python:
+            self.run("ruff", "check", "--quiet", *python)
+
+
+Recipe = Callable[[Copy], tuple[str, ...]]
+RECIPES: dict[str, Recipe] = {}
+
+
+def recipe(heading: str) -> Callable[[Recipe], Recipe]:
+    """Registers the steps of the recipe with that heading; the function returns the tests to run."""
+
+    def register(function: Recipe) -> Recipe:
+        RECIPES[heading] = function
+        return function
+
+    return register
+
+
+def section(heading: str) -> str:
+    """The recipe's text in docs/development.md."""
+    sections = re.split(r"^## ", text_of("docs/development.md"), flags=re.MULTILINE)
+    [text] = [part for part in sections if part.startswith(f"{heading}\n")]
+    return text
+
+
+# The recipes
+
+
+@recipe("Add a version of a compiler")
+def add_a_version_of_a_compiler(copy: Copy) -> tuple[str, ...]:
+    """gcc 99, for C and C++."""
+    for language in ("c", "cpp"):
+        path = f"chalicelib/catalog/{language}.toml"
+        [entry] = re.findall(
+            r'^\[\[compilers\]\]\nid = "gcc-14"\n(?:(?!\[\[)[^\n]*\n)*', copy.text(path), re.MULTILINE
+        )
+        new = entry.replace("-14", "-99")
+        copy.edit(path, re.escape(entry), (entry + new).replace("\\", r"\\"))
+    copy.edit("bin/setup", r"(for version in \{11\.\.14\})", r"\1 99")
+    copy.edit("runner/Dockerfile", r'^(ARG GCC_VERSIONS=".*)"', r'\1 99"')
+    return (
+        "tests/unit/test_catalog.py",
+        "tests/unit/test_command.py",
+        "tests/unit/test_options.py",
+        "tests/unit/test_self_test_sources.py",
+    )
+
+
+_D_LANGUAGE = '''# D, with the compiler of GCC.
+id = "d"
+name = "D"
+aliases = ["dlang"]
+default_main = "main.d"
+source_extensions = [".d"]
+standards = [{ id = "d2", order = 2007 }]
+
+[self_test]
+good = """
+void main() {}
+"""
+bad = """void main() {
+    undeclared();
+}
+"""
+bad_line = 2
+
+[[compilers]]
+id = "gdc-12"
+family = "gdc"
+command = ["gdc-12"]
+default_standard = "d2"
+newest_standard = "d2"
+'''
+
+_GDC_FAMILY = """# gdc: a front end of GCC, with GCC's messages.
+id = "gdc"
+diagnostics = "gnu"
+arguments = ["{options}", "{stage}", "{sources}"]
+
+[stages]
+syntax = ["-fsyntax-only"]
+compile = ["-c"]
+link = []
+
+[version]
+arguments = ["-dumpfullversion"]
+pattern = '^([0-9.]+)$'
+
+[options]
+passed_on = "warnings (-W…) and optimisation (-O…)"
+allow = ['-W[a-z-]+', '-O[0-3s]']
+
+[[limit_messages]]
+reason = "memory"
+pattern = '(?m)^d21: out of memory[^\\n]*$'
+"""
+
+
+@recipe("Add a language")
+def add_a_language(copy: Copy) -> tuple[str, ...]:
+    """D, with gdc, whose messages have the form of gcc's."""
+    copy.create("chalicelib/catalog/d.toml", _D_LANGUAGE)
+    copy.create("chalicelib/catalog/families/gdc.toml", _GDC_FAMILY)
+    copy.create(
+        "tests/unit/limit_words/gdc.toml",
+        'error = "main.d:1:2: error: {}"\n\n[[seen]]\nreason = "memory"\n'
+        'said = "d21: out of memory allocating 65536 bytes"\n',
+    )
+    copy.create("tests/cases/d/hello/main.d", "void main() {}\n")
+    copy.create("tests/cases/d/hello/case.toml", 'claim = "It compiles."\nverdict = "compiles"\n')
+    copy.create("tests/cases/d/undeclared/main.d", "void main() { undeclared(); }\n")
+    copy.create(
+        "tests/cases/d/undeclared/case.toml", 'claim = "A name is not there."\nverdict = "rejected"\n'
+    )
+    copy.edit("docs/api.md", r"^\| Fortran \|", "| D, Fortran |")
+    copy.after("bin/setup", r"have npm \|\|", "    have gdc-12 || wanted+=(gdc-12)\n")
+    copy.edit("runner/Dockerfile", r'^(ARG OTHERS=".*)"', r'\1 gdc-12"')
+    copy.edit("runner/Dockerfile", r"case \$package in ", r"\g<0>gdc-*) promised=\"$promised d/*\";; ")
+    return (
+        "tests/unit/test_catalog.py",
+        "tests/unit/test_api_document.py",
+        "tests/unit/test_command.py",
+        "tests/unit/test_main_file.py",
+        "tests/unit/test_options.py",
+        "tests/unit/test_self_test_sources.py",
+        "tests/unit/test_verdict.py",
+        "tests/unit/test_diagnostics_hostile.py",
+    )
+
+
+@recipe("Add an error")
+def add_an_error(copy: Copy) -> tuple[str, ...]:
+    """One with a status that its parent does not have."""
+    copy.before(
+        "chalicelib/errors.py",
+        "├── JobNotFound ",
+        "    ├── Unauthorized              no key, or an unknown one               (401)\n",
+    )
+    copy.before(
+        "chalicelib/errors.py",
+        r"^class JobNotFound\(",
+        'class Unauthorized(WillItCompileError):\n    """No key was sent, or one that is not known."""\n\n'
+        '    slug = "unauthorized"\n\n\n',
+    )
+    copy.after(
+        "chalicelib/api/error_responses.py",
+        r"    errors\.JobNotFound: 404,",
+        "    errors.Unauthorized: 401,\n",
+    )
+    return ("tests/unit/test_errors.py", "tests/unit/test_api_document.py")
+
+
+@recipe("Add a store")
+def add_a_store(copy: Copy) -> tuple[str, ...]:
+    """One that is the store in memory under another name."""
+    copy.create(
+        "chalicelib/storage/shelf.py",
+        '"""The store in memory, under another name."""\n\n'
+        "from chalicelib.storage.memory import MemoryStore\n\n\n"
+        'class ShelfStore(MemoryStore):\n    """`JobStore` in memory."""\n',
+    )
+    copy.edit(
+        "chalicelib/bootstrap.py",
+        r"chalicelib\.storage\.memory import MemoryStore",
+        "chalicelib.storage.shelf import ShelfStore",
+    )
+    copy.edit("chalicelib/bootstrap.py", r"return MemoryStore\(", "return ShelfStore(")
+    copy.edit("tests/contract/conftest.py", r'^KINDS = \("memory", ', r'\g<0>"shelf", ')
+    copy.edit(
+        "tests/contract/conftest.py",
+        r'^( +)case "fakeredis":',
+        r'\1case "shelf":\n\1    return lambda **variables: ShelfStore(make_settings(**variables))\n\g<0>',
+    )
+    copy.after(
+        "tests/contract/conftest.py",
+        r"^from chalicelib\.storage\.redis\.store import RedisStore",
+        "from chalicelib.storage.shelf import ShelfStore\n",
+    )
+    return (
+        "tests/unit/test_bootstrap.py",
+        "tests/contract/test_store.py",
+        "-k",
+        "shelf or bootstrap or unit",
+    )
+
+
+@recipe("Add a route")
+def add_a_route(copy: Copy) -> tuple[str, ...]:
+    """GET /api/v1/version."""
+    [route] = re.findall(r"^(?:@\w.*\n)+def health\(\).*\n(?: +.*\n)+", copy.text("app.py"), re.MULTILINE)
+    new = (
+        route.replace('"/health"', 'f"{API}/version"')
+        .replace("def health(", "def version(")
+        .replace('{"status": "ok"}', "application().service.version()")
+    )
+    new = re.sub(r'""".*"""', '"""The version of the service."""', new)
+    copy.edit("app.py", re.escape(route), f"{route}\n\n{new}".replace("\\", r"\\"))
+    copy.before(
+        "chalicelib/service.py",
+        r"^    def statistics\(",
+        '    def version(self) -> Json:\n        """The version of the service."""\n'
+        '        return {"version": "1.0.0"}\n\n',
+    )
+    copy.before(
+        "docs/api.md",
+        "^### `GET /health`",
+        "### `GET /api/v1/version`\n\n```sh\ncurl -s 'http://127.0.0.1:8000/api/v1/version'\n```\n\n"
+        "- 200 with the version.\n\n",
+    )
+    return ("tests/unit/test_api_document.py", "tests/unit/test_service.py")
+
+
+@recipe("Add a key in Redis")
+def add_a_key(copy: Copy) -> tuple[str, ...]:
+    """One whose name begins with a word that is new."""
+    copy.before(
+        "chalicelib/storage/redis/keys.py",
+        r"^def events\(",
+        'def api_key(digest: str) -> str:\n    """Hash, none: the rights of an API key."""\n'
+        '    return f"apikey:{digest}"\n\n\n',
+    )
+    copy.edit("tests/contract/conftest.py", r"~stats &job:events", r'~stats ~apikey:* "\n    "&job:events')
+    for path in ("docs/operations.md", "infra/templates/store.yml"):
+        copy.edit(path, r"~stats ", "~stats ~apikey:* ")
+    return (
+        "tests/unit/test_redis_client.py",
+        "tests/contract/test_claims.py",
+        "-k",
+        "memory or unit or fakeredis",
+    )
+
+
+# The tests
+
+
+@pytest.fixture
+def make_copy(tmp_path: Path) -> Callable[[], Copy]:
+    """Makes a copy of the project."""
+    (tmp_path / "git").mkdir()
+    return lambda: Copy(tmp_path / "will-it-compile", tmp_path / "git")
+
+
+@pytest.mark.timeout(SOME_TESTS_SECONDS)
+@pytest.mark.parametrize("heading", RECIPES)
+def test_a_recipe_names_every_file_and_the_tests_pass(heading: str, make_copy: Callable[[], Copy]) -> None:
+    """Who changes the files of the recipe, and no others, has a project whose tests pass."""
+    copy = make_copy()
+    tests = RECIPES[heading](copy)
+    named = {name.rstrip("/") for name in quoted(section(heading))}
+    unnamed = {path for path in copy.touched if not named & {path, *map(str, Path(path).parents)}}
+    # A store and its like have a name of their own: the recipe says in which folder.
+    assert unnamed == set()
+    if "`make docs`" in section(heading):
+        copy.make_docs()
+    copy.is_well_typed()
+    copy.passes(*ALWAYS)
+    copy.passes(*tests)
+
+
+@pytest.mark.timeout(UNIT_TIER_SECONDS)
+def test_all_recipes_together_pass_the_unit_tests(make_copy: Callable[[], Copy]) -> None:
+    """With one more of everything, the unit tests pass: no list that was forgotten is in any of them."""
+    copy = make_copy()
+    for steps in RECIPES.values():
+        steps(copy)
+    copy.make_docs()
+    copy.passes("tests/unit", timeout_seconds=UNIT_TIER_SECONDS)
+
+
+def test_every_recipe_is_followed_here() -> None:
+    """No recipe of docs/development.md is without its proof, apart from those that are one file of data."""
+    headings = re.findall(r"^## ((?:Add|Forbid|Allow).*)$", text_of("docs/development.md"), re.MULTILINE)
+    proven_elsewhere = {"Add a metric", "Forbid a system call", "Allow or forbid an option"}
+    missing = set(headings) - set(RECIPES) - proven_elsewhere
+    assert missing == set(), difflib.get_close_matches(str(missing), list(RECIPES))
