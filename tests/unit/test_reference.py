@@ -35,6 +35,13 @@ def test_a_name_without_a_table_is_noticed() -> None:
         pages.filled("<!-- generated: no such table -->\n<!-- end of no such table -->")
 
 
+def test_a_constant_is_found_wherever_it_is() -> None:
+    """A constant that moves to another module keeps its row; one that is gone is noticed."""
+    assert tables.value_of("MAX_CELLS") == 64
+    with pytest.raises(LookupError, match="NO_SUCH_CONSTANT is defined in 0 modules"):
+        tables.value_of("NO_SUCH_CONSTANT")
+
+
 def test_a_row_without_words_is_noticed() -> None:
     """A constant without a comment above it cannot be explained: the generation says where it is missing."""
     with pytest.raises(LookupError, match="NO_SUCH_CONSTANT"):

@@ -5,33 +5,49 @@ the comment above a limit, a metric or an exit code. So a table is never edited 
 """
 
 import dataclasses
+import functools
+import importlib
 import inspect
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 from app import app
-from chalicelib import cloudwatch_metrics, service
+from chalicelib import cloudwatch_metrics
 from chalicelib import errors as error_tree
 from chalicelib import settings as settings_module
-from chalicelib.api import error_responses, expectations, json_body, source_files
-from chalicelib.catalog import (
-    MAX_FILE_NAME_BYTES,
-    MAX_FILE_NAME_LEVELS,
-    MAX_OPTION_CHARACTERS,
-    MAX_OPTIONS,
-    load_catalog,
-)
+from chalicelib.api import error_responses
+from chalicelib.catalog import load_catalog
 from chalicelib.errors import QueueFull, WillItCompileError
-from chalicelib.matrix import groups, plan
 from chalicelib.models import Reason, Status, Totals
-from chalicelib.storage import endings
 from chalicelib.storage.protocol import Counts
 from chalicelib.storage.redis import keys as redis_keys
-from runner import __main__ as runner_main
-from runner.diagnostics import collector
-from runner.sandbox import SANDBOXES, limits
+from runner.sandbox import SANDBOXES
 from runner.sandbox.base import Limits
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@functools.cache
+def home_of(constant: str) -> ModuleType:
+    """The one module of ours that defines this constant, so that a move of it changes nothing here."""
+    line = re.compile(rf"^{constant}(?:: [^=\n]+)? = ", re.MULTILINE)
+    homes = [
+        path
+        for part in ("chalicelib", "runner")
+        for path in (ROOT / part).rglob("*.py")
+        if line.search(path.read_text(encoding="utf-8"))
+    ]
+    if len(homes) != 1:
+        raise LookupError(f"{constant} is defined in {len(homes)} modules, and must be in one")
+    return importlib.import_module(".".join(homes[0].relative_to(ROOT).with_suffix("").parts))
+
+
+def value_of(constant: str) -> Any:
+    """The value of a constant of ours."""
+    return getattr(home_of(constant), constant)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -106,7 +122,7 @@ def errors() -> str:
     for error in error_classes():
         seconds = str(error.retry_after_seconds or "")
         if error is QueueFull:
-            seconds = f"1 to {endings.LONGEST_RETRY_SECONDS}"
+            seconds = f"1 to {value_of('LONGEST_RETRY_SECONDS')}"
         rows.append((f"`{error.slug}`", error_responses.status_of(error), seconds, _sentence(error)))
     rows.append(
         ("`method_not_allowed`", 405, "", "The path has other methods: the header `Allow` names them.")
@@ -116,27 +132,30 @@ def errors() -> str:
     return _table(("error", "status", "Retry-After", "when"), rows)
 
 
+_REQUEST_LIMITS = (
+    ("source, all files together, decoded", "MAX_SOURCE_BYTES", "bytes"),
+    ("body", "MAX_BODY_BYTES", "bytes"),
+    ("files", "MAX_FILES", ""),
+    ("file name", "MAX_FILE_NAME_BYTES", "bytes"),
+    ("parts of a file name", "MAX_FILE_NAME_LEVELS", ""),
+    ("options", "MAX_OPTIONS", ""),
+    ("option", "MAX_OPTION_CHARACTERS", "characters"),
+    ("expected diagnostics", "MAX_EXPECTED_DIAGNOSTICS", ""),
+    ("`wait`", "MAX_WAIT_SECONDS", "seconds"),
+    ("cells of a matrix", "MAX_CELLS", ""),
+    ("source of a matrix, times its cells", "MAX_MATRIX_BYTES", "bytes"),
+    ("names and globs in a list of a matrix", "MAX_PATTERNS", ""),
+    ("details in an error", "MAX_DETAILS", ""),
+    ("diagnostics in a result, children included", "MAX_DIAGNOSTICS", ""),
+    ("message of a diagnostic", "MAX_MESSAGE_CHARACTERS", "characters"),
+    ("diagnostics in `groups` of a matrix, or in its SARIF, as JSON", "MAX_GROUPS_BYTES", "bytes"),
+)
+
+
 def request_limits() -> str:
     """What a request may have and a result may hold."""
-    rows = (
-        ("source, all files together, decoded", source_files.MAX_SOURCE_BYTES, "bytes"),
-        ("body", json_body.MAX_BODY_BYTES, "bytes"),
-        ("files", source_files.MAX_FILES, ""),
-        ("file name", MAX_FILE_NAME_BYTES, "bytes"),
-        ("parts of a file name", MAX_FILE_NAME_LEVELS, ""),
-        ("options", MAX_OPTIONS, ""),
-        ("option", MAX_OPTION_CHARACTERS, "characters"),
-        ("expected diagnostics", expectations.MAX_EXPECTED_DIAGNOSTICS, ""),
-        ("`wait`", f"{service.MAX_WAIT_SECONDS:g}", "seconds"),
-        ("cells of a matrix", plan.MAX_CELLS, ""),
-        ("source of a matrix, times its cells", plan.MAX_MATRIX_BYTES, "bytes"),
-        ("names and globs in a list of a matrix", plan.MAX_PATTERNS, ""),
-        ("details in an error", json_body.MAX_DETAILS, ""),
-        ("diagnostics in a result, children included", collector.MAX_DIAGNOSTICS, ""),
-        ("message of a diagnostic", collector.MAX_MESSAGE_CHARACTERS, "characters"),
-        ("diagnostics in `groups` of a matrix, or in its SARIF, as JSON", groups.MAX_GROUPS_BYTES, "bytes"),
-    )
-    return _table(("limit", "value"), ((name, f"{value} {unit}".strip()) for name, value, unit in rows))
+    rows = ((name, f"{value_of(constant):.0f} {unit}".strip()) for name, constant, unit in _REQUEST_LIMITS)
+    return _table(("limit", "value"), rows)
 
 
 def languages() -> str:
@@ -159,36 +178,32 @@ def files() -> str:
 
 # The sandbox
 
-# Field of `Limits` → the setting or constant that it comes from, the constant whose comment says why it is
-# this much, and the reason of a verdict when it is reached.
-_LIMITS: dict[str, tuple[str, str, Reason]] = {
-    "cpu_seconds": ("COMPILE_TIMEOUT_SECONDS", "", Reason.TIMEOUT),
-    "wall_seconds": ("WALL_PER_CPU_SECOND", "WALL_PER_CPU_SECOND", Reason.TIMEOUT),
-    "memory_bytes": ("COMPILE_MEMORY_MB", "MEMORY_MIB", Reason.MEMORY),
-    "output_bytes": ("OUTPUT_LIMIT_KB", "OUTPUT_KIB", Reason.OUTPUT),
-    "disk_bytes": ("DISK_MIB", "DISK_MIB", Reason.DISK),
-    "processes": ("PROCESSES", "PROCESSES", Reason.PROCESSES),
+# Field of `Limits` → the setting or constant that it comes from, and the reason when it is reached.
+_LIMITS: dict[str, tuple[str, Reason]] = {
+    "cpu_seconds": ("COMPILE_TIMEOUT_SECONDS", Reason.TIMEOUT),
+    "wall_seconds": ("WALL_PER_CPU_SECOND", Reason.TIMEOUT),
+    "memory_bytes": ("COMPILE_MEMORY_MB", Reason.MEMORY),
+    "output_bytes": ("OUTPUT_LIMIT_KB", Reason.OUTPUT),
+    "disk_bytes": ("DISK_MIB", Reason.DISK),
+    "processes": ("PROCESSES", Reason.PROCESSES),
     # No compiler needs this many: one that does is broken, or its runner is.
-    "open_files": ("OPEN_FILES", "OPEN_FILES", Reason.INFRASTRUCTURE),
+    "open_files": ("OPEN_FILES", Reason.INFRASTRUCTURE),
 }
-# Constants that limit a run and are no field of `Limits`.
+# Constants that limit a run and are not a field of `Limits`.
 _OTHER_LIMITS = {"DISK_BYTES_PER_FILE": Reason.DISK}
 
 
 def sandbox_limits() -> str:
-    """Every field of `Limits`: where its value comes from, and what the comment beside that says."""
+    """Every field of `Limits`: where its value comes from, and what the code says about that."""
     variables = {variable.name: variable for variable in settings_module.variables()}
+    sources = [_LIMITS[field.name] for field in dataclasses.fields(Limits)]
     rows = []
-    for field in dataclasses.fields(Limits):
-        source, commented, reason = _LIMITS[field.name]
-        variable = variables.get(source)
-        value = variable.default if variable else getattr(limits, source)
-        sentences = [variable.help] if variable else []
-        sentences += [comment_above(limits, f"{commented} = ")] if commented else []
-        rows.append((f"`{source}`", value, f"`{reason.value}`", " ".join(sentences)))
-    for name, reason in _OTHER_LIMITS.items():
-        value = getattr(limits, name)
-        rows.append((f"`{name}`", value, f"`{reason.value}`", comment_above(limits, f"{name} = ")))
+    for source, reason in (*sources, *_OTHER_LIMITS.items()):
+        if variable := variables.get(source):
+            row = (variable.default, variable.help)
+        else:
+            row = (value_of(source), comment_above(home_of(source), f"{source} = "))
+        rows.append((f"`{source}`", row[0], f"`{reason.value}`", row[1]))
     return _table(("limit", "value", "reason", "why"), rows)
 
 
@@ -250,6 +265,7 @@ def metrics() -> str:
 
 def exit_codes() -> str:
     """0, and every EXIT_ constant of the runner with the comment above it."""
-    codes = {name: value for name, value in vars(runner_main).items() if name.startswith("EXIT_")}
-    rows = sorted((value, comment_above(runner_main, f"{name} = ")) for name, value in codes.items())
+    module = home_of("EXIT_SETTINGS")
+    codes = {name: value for name, value in vars(module).items() if name.startswith("EXIT_")}
+    rows = sorted((value, comment_above(module, f"{name} = ")) for name, value in codes.items())
     return _table(("exit code of `python -m runner`", "when"), [(0, "Stopped as asked."), *rows])
