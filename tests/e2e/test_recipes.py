@@ -76,6 +76,7 @@ name = "D"
 aliases = ["dlang"]
 default_main = "main.d"
 source_extensions = [".d"]
+input_language = "d"
 standards = [{ id = "d2", order = 2007 }]
 
 [self_test]
@@ -96,40 +97,15 @@ default_standard = "d2"
 newest_standard = "d2"
 '''
 
-_GDC_FAMILY = """# gdc: a front end of GCC, with GCC's messages.
-id = "gdc"
-diagnostics = "gnu"
-arguments = ["{options}", "{stage}", "{sources}"]
-
-[stages]
-syntax = ["-fsyntax-only"]
-compile = ["-c"]
-link = []
-
-[version]
-arguments = ["-dumpfullversion"]
-pattern = '^([0-9.]+)$'
-
-[options]
-passed_on = "warnings (-W…) and optimisation (-O…)"
-allow = ['-W[a-z-]+', '-O[0-3s]']
-
-[[limit_messages]]
-reason = "memory"
-pattern = '(?m)^d21: out of memory[^\\n]*$'
-"""
-
 
 @recipe("Add a language")
 def add_a_language(copy: ProjectCopy) -> tuple[str, ...]:
     """D, with gdc, whose messages have the form of gcc's."""
     copy.create("chalicelib/catalog/d.toml", _D_LANGUAGE)
-    copy.create("chalicelib/catalog/families/gdc.toml", _GDC_FAMILY)
-    copy.create(
-        "tests/unit/limit_words/gdc.toml",
-        'error = "main.d:1:2: error: {}"\n\n[[seen]]\nreason = "memory"\n'
-        'said = "d21: out of memory allocating 65536 bytes"\n',
-    )
+    # It is a part of GCC, and driven like gcc.
+    for folder in ("chalicelib/catalog/families", "tests/unit/limit_words"):
+        gcc = copy.text(f"{folder}/gcc.toml")
+        copy.create(f"{folder}/gdc.toml", gcc.replace('id = "gcc"', 'id = "gdc"'))
     copy.create("tests/cases/d/hello/main.d", "void main() {}\n")
     copy.create("tests/cases/d/hello/case.toml", 'claim = "It compiles."\nverdict = "compiles"\n')
     copy.create("tests/cases/d/undeclared/main.d", "void main() { undeclared(); }\n")
@@ -178,29 +154,29 @@ def add_an_error(copy: ProjectCopy) -> tuple[str, ...]:
 def add_a_store(copy: ProjectCopy) -> tuple[str, ...]:
     """One that is the store in memory under another name."""
     copy.create(
-        "chalicelib/storage/shelf.py",
+        "chalicelib/storage/ledger.py",
         '"""The store in memory, under another name."""\n\n'
         "from chalicelib.storage.memory import MemoryStore\n\n\n"
-        'class ShelfStore(MemoryStore):\n    """`JobStore` in memory."""\n',
+        'class LedgerStore(MemoryStore):\n    """`JobStore` in memory."""\n',
     )
     copy.edit(
         "chalicelib/bootstrap.py",
         r"chalicelib\.storage\.memory import MemoryStore",
-        "chalicelib.storage.shelf import ShelfStore",
+        "chalicelib.storage.ledger import LedgerStore",
     )
-    copy.edit("chalicelib/bootstrap.py", r"return MemoryStore\(", "return ShelfStore(")
-    copy.edit("tests/contract/conftest.py", r'^KINDS = \("memory", ', r'\g<0>"shelf", ')
+    copy.edit("chalicelib/bootstrap.py", r"return MemoryStore\(", "return LedgerStore(")
+    copy.edit("tests/contract/conftest.py", r'^KINDS = \("memory", ', r'\g<0>"ledger", ')
     copy.edit(
         "tests/contract/conftest.py",
         r'^( +)case "fakeredis":',
-        r'\1case "shelf":\n\1    return lambda **variables: ShelfStore(make_settings(**variables))\n\g<0>',
+        r'\1case "ledger":\n\1    return lambda **variables: LedgerStore(make_settings(**variables))\n\g<0>',
     )
-    copy.after(
+    copy.before(
         "tests/contract/conftest.py",
-        r"^from chalicelib\.storage\.redis\.store import RedisStore",
-        "from chalicelib.storage.shelf import ShelfStore\n",
+        r"^from chalicelib\.storage\.memory import MemoryStore",
+        "from chalicelib.storage.ledger import LedgerStore\n",
     )
-    return ("tests/contract/test_store.py", "-k", "shelf")
+    return ("tests/contract/test_store.py", "-k", "ledger")
 
 
 @recipe("Add a route")

@@ -20,6 +20,7 @@ from tests.contract.conftest import SERVICE_USER
 from tests.support.documents import DOCUMENTS, names_in, quoted, table, text_of
 from tests.support.factories import make_job, make_result, make_settings
 from tests.support.servers.tools import ROOT
+from tests.support.typed_commands import steps
 
 # What the recipes of docs/development.md add, as examples; and names that stand for a kind of file.
 EXAMPLES = {
@@ -83,8 +84,9 @@ def _anchors(text: str) -> set[str]:
 def test_every_make_command_that_a_document_names_exists(document: str) -> None:
     """`make x` is a target of the Makefile."""
     targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"^ *make ([a-z-]+)|`make ([a-z-]+)", text_of(document), re.MULTILINE))
-    assert {first or second for first, second in named} <= targets
+    typed = [command for commands, _ in steps(document) for command in commands]
+    named = [re.match(r"make ([a-z-]+)", text) for text in (*typed, *quoted(text_of(document)))]
+    assert {match[1] for match in named if match} <= targets
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
