@@ -11,6 +11,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def steps(page: str) -> list[tuple[list[str], str | None]]:
         text_of(page),
         re.MULTILINE | re.DOTALL,
     )
-    return [(_commands(commands), shown or None) for _, commands, shown in blocks]
+    return [(_commands(textwrap.dedent(commands)), shown or None) for _, commands, shown in blocks]
 
 
 def _commands(block: str) -> list[str]:
