@@ -1,91 +1,116 @@
-"""The HTTP API: Chalice routes, and nothing else.
+"""The HTTP API as a Chalice app: its routes, the scheduled sweep, and the start of `chalice local`.
 
-A handler takes the request apart, calls one use case, and makes the answer; `handled` turns
-errors into status codes by the table in `chalicelib/api/error_responses.py` (Chalice's middleware never sees
-them). Importing this module reads no environment and connects to nothing, because
-`chalice package` imports it. Under `chalice local` it also starts what is local: see `_serve_locally`.
+A route reads the request, calls one use case and builds the response. What goes wrong is an exception, which
+`with_error_responses` turns into a response by the table in `chalicelib/api/error_responses.py`: Chalice's
+middleware never sees ordinary exceptions. Importing this module reads no environment variable and connects to
+nothing, because `chalice package` imports it; under `chalice local` it starts the local workers as well.
+To add a route: a function with `@route` here, its use case in `chalicelib/service.py`, a heading in
+`docs/api.md`, and a row in `chalicelib/page/home.html` if people should see it.
 """
 
 import atexit
+import contextlib
 import functools
 import json
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from chalice.app import Chalice, CloudWatchEvent, Rate, Request, Response
 
 from chalicelib import bootstrap, page
-from chalicelib.api import content_negotiation, error_responses
+from chalicelib.api import error_responses, query
 from chalicelib.api.content_negotiation import OutputFormat
 from chalicelib.api.responses import ApiResponse
 from chalicelib.bootstrap import Application
 from chalicelib.errors import SettingsError, UnsupportedMediaType, WillItCompileError
-from chalicelib.matrix.service import parse_after
-from chalicelib.service import parse_wait
+from chalicelib.matrix.plan import MAX_CELLS
 
 API = "/api/v1"
 DOTENV = Path(".env")
-# Chalice refuses no Content-Type by itself: `_body` does, where there is a body, and in our words.
-ANY_TYPE = ["*/*"]
+
+View = Callable[..., Response]
 
 app = Chalice(app_name="will-it-compile")
 
 _lock = threading.Lock()
-_held: dict[str, Application] = {}
+# The last one is in use: `use` puts another on top of the one that was built from the settings.
+_applications: list[Application] = []
 
 
 def application() -> Application:
-    """The application, built from the environment when it is first needed."""
+    """The application that routes use, built from the environment variables when it is first needed."""
     with _lock:
-        if "application" not in _held:
+        if not _applications:
             settings = bootstrap.read_settings(os.environ, DOTENV)
             bootstrap.configure_logging(settings)
             bootstrap.log_choices(settings)
-            use(bootstrap.build_application(settings))
-        return _held["application"]
+            _applications.append(bootstrap.build_application(settings))
+        return _applications[-1]
 
 
-def use(given: Application) -> None:
-    """Makes the handlers use `given`: what was built just now, or a test's own."""
-    _held["application"] = given
+@contextlib.contextmanager
+def use(replacement: Application) -> Iterator[None]:
+    """Makes the routes use another application inside a `with` block: tests bring their own."""
+    _applications.append(replacement)
+    try:
+        yield
+    finally:
+        _applications.pop()
 
 
-def handled(view: Callable[..., Response]) -> Callable[..., Response]:
-    """Turns every exception of a view into an answer; a stack trace goes to the log only."""
+def with_error_responses(view: View) -> View:
+    """Turns every exception of a view into a response; a stack trace goes to the log only."""
 
     @functools.wraps(view)
     def wrapper(*arguments: Any, **named: Any) -> Response:
         try:
             return view(*arguments, **named)
         except WillItCompileError as error:
-            answer = error_responses.answer(error)
-            if answer.status >= 500:
+            response = error_responses.response_to(error)
+            if response.status >= 500:
                 bootstrap.logger.error("%s: %s", error.slug, error.message)
         except Exception:  # noqa: BLE001 -- the last resort: whatever happened, the client gets JSON
             bootstrap.logger.exception("unexpected error in %s", view.__name__)
-            answer = error_responses.internal()
-        return _json(answer.body, answer.status, answer.headers)
+            response = error_responses.internal_error()
+        return _json_response(response.body, response.status, response.headers)
 
     return wrapper
 
 
+def route(path: str, method: str = "GET") -> Callable[[View], View]:
+    """Registers a view for one method of a path, with our responses to errors."""
+
+    def register(view: View) -> View:
+        # Any Content-Type passes Chalice: `_body` checks it where there is a body, with our own message.
+        registered: View = app.route(path, methods=[method], content_types=["*/*"])(
+            with_error_responses(view)
+        )
+        return registered
+
+    return register
+
+
 @app.middleware("http")
-def in_our_words(event: Any, get_response: Callable[[Any], Response]) -> Response:
-    """Gives Chalice's own refusals (a method that a path does not have) the shape of ours."""
+def reformat_405(event: Any, get_response: Callable[[Any], Response]) -> Response:
+    """Gives Chalice's own response to an unsupported method the JSON fields of our errors."""
     response = get_response(event)
     if response.status_code == 405 and isinstance(response.body, dict):
         allowed = str(response.headers.get("Allow", ""))
-        answer = error_responses.refusal(405, f"{response.body['Message']}; this path has {allowed}.")
-        return _json(answer.body, answer.status, {"Allow": allowed})
+        error = error_responses.error_response(
+            405, f"{response.body['Message']}; this path allows {allowed}."
+        )
+        return _json_response(error.body, error.status, {"Allow": allowed})
     return response
 
 
-def _json(body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def _json_response(
+    body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
     fixed = {
         "Content-Type": "application/json",
         "Cache-Control": "no-store",
@@ -96,146 +121,145 @@ def _json(body: dict[str, Any], status: int = 200, headers: dict[str, str] | Non
     )
 
 
-def _told(kind: str, answer: ApiResponse, form: OutputFormat) -> Response:
-    """A job or a matrix, in the form that was asked for once it has ended; until then as JSON, with 202
-    where what was asked for is still to come."""
+def _job_response(kind: str, response: ApiResponse, requested_format: OutputFormat) -> Response:
+    """A job or a matrix: 200 in the requested format once it has ended, JSON until then.
+
+    The JSON comes with 202 after a POST, and where another format was requested.
+    """
     posted = _request().method == "POST"
-    headers = {"Content-Type": answer.form.media_type, "Vary": "Accept"}
+    headers = {"Content-Type": response.output_format.media_type, "Vary": "Accept"}
     if posted:
-        headers["Location"] = f"{_prefix()}{API}/{kind}/{answer.id}"
-    pending = 202 if posted or form is not OutputFormat.JSON else 200
-    return _json(answer.body, 200 if answer.ended else pending, headers)
+        headers["Location"] = f"{_prefix()}{API}/{kind}/{response.id}"
+    unfinished_status = 202 if posted or requested_format is not OutputFormat.JSON else 200
+    return _json_response(response.body, 200 if response.ended else unfinished_status, headers)
 
 
 def _request() -> Request:
     request = app.current_request
-    assert request is not None, "handlers run under a request"
+    assert request is not None, "routes run inside a request"
     return request
 
 
 def _prefix() -> str:
-    """What the client's path has before ours: API Gateway's stage or base path; empty when there is none."""
+    """What comes before our path in the client's URL: API Gateway's stage or base path, or nothing."""
     request = _request()
     ours = [part for part in request.path.split("/") if part]
     theirs = [part for part in str(request.context.get("path", "")).split("/") if part]
     return "".join(f"/{part}" for part in theirs[: len(theirs) - len(ours)])
 
 
-def _query(name: str) -> list[str]:
+def _query_values(name: str) -> list[str]:
     """Every value of a query parameter."""
-    query = _request().query_params
-    return list(query.getlist(name)) if query and name in query else []
+    parameters = _request().query_params
+    return list(parameters.getlist(name)) if parameters and name in parameters else []
 
 
 def _wait_seconds() -> float:
-    return parse_wait(_query("wait"))
+    return query.parse_wait(_query_values("wait"))
 
 
-def _form() -> OutputFormat:
-    return content_negotiation.wanted(_query("format"), _request().headers.get("accept"))
+def _after() -> int | None:
+    return query.parse_after(_query_values("after"), MAX_CELLS)
+
+
+def _output_format() -> OutputFormat:
+    return query.parse_format(_query_values("format"), _request().headers.get("accept"))
 
 
 def _body() -> bytes:
     content_type = _request().headers.get("content-type", "application/json")
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind != "application/json" and not kind.endswith("+json"):
-        raise UnsupportedMediaType("Send JSON, and say so: Content-Type: application/json.")
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise UnsupportedMediaType(
+            "The body must be JSON: send it with the header Content-Type: application/json."
+        )
     raw = _request().raw_body
     return raw.encode() if isinstance(raw, str) else raw
 
 
-@app.route(f"{API}/compile", methods=["POST"], content_types=ANY_TYPE)
-@handled
+@route(f"{API}/compile", "POST")
 def submit() -> Response:
-    """Accepts a job: 202 with its id, or 200 with the result when it ended within `wait`."""
-    form = _form()
-    return _told("compile", application().service.submit(_body(), _wait_seconds(), form), form)
+    """Submits a job: 202 with its id, or 200 with the result when it ends within `wait`."""
+    output_format = _output_format()
+    response = application().service.submit(_body(), _wait_seconds(), output_format)
+    return _job_response("compile", response, output_format)
 
 
-@app.route(f"{API}/compile/{{job_id}}", methods=["GET"], content_types=ANY_TYPE)
-@handled
+@route(f"{API}/compile/{{job_id}}")
 def fetch(job_id: str) -> Response:
-    """The result of a job when there is one, else its status."""
-    form = _form()
-    return _told("compile", application().service.fetch(job_id, _wait_seconds(), form), form)
+    """The result of a job that has ended, otherwise its status."""
+    output_format = _output_format()
+    response = application().service.fetch(job_id, _wait_seconds(), output_format)
+    return _job_response("compile", response, output_format)
 
 
-@app.route(f"{API}/compile/{{job_id}}", methods=["DELETE"], content_types=ANY_TYPE)
-@handled
+@route(f"{API}/compile/{{job_id}}", "DELETE")
 def cancel(job_id: str) -> Response:
-    """Cancels a job: at once when it waits, by ending its compiler when it runs."""
-    return _json(application().service.cancel(job_id).body)
+    """Cancels a job: a queued one at once, a running one by stopping its compiler."""
+    return _json_response(application().service.cancel(job_id).body)
 
 
-@app.route(f"{API}/matrix", methods=["POST"], content_types=ANY_TYPE)
-@handled
+@route(f"{API}/matrix", "POST")
 def submit_matrix() -> Response:
-    """Accepts one source for many environments: all of its jobs, or none."""
-    form, after = _form(), parse_after(_query("after"))
-    answer = application().service.matrices.submit(_body(), _wait_seconds(), after, form)
-    return _told("matrix", answer, form)
+    """Submits one source for many environments: all of its jobs, or none."""
+    output_format, after = _output_format(), _after()
+    response = application().matrices.submit(_body(), _wait_seconds(), after, output_format)
+    return _job_response("matrix", response, output_format)
 
 
-@app.route(f"{API}/matrix/{{matrix_id}}", methods=["GET"], content_types=ANY_TYPE)
-@handled
+@route(f"{API}/matrix/{{matrix_id}}")
 def fetch_matrix(matrix_id: str) -> Response:
-    """What a matrix has found so far, or once more than `after` of its cells have ended."""
-    form, after = _form(), parse_after(_query("after"))
-    answer = application().service.matrices.fetch(matrix_id, _wait_seconds(), after, form)
-    return _told("matrix", answer, form)
+    """The matrix as far as it is known, at once or when more than `after` of its cells have ended."""
+    output_format, after = _output_format(), _after()
+    response = application().matrices.fetch(matrix_id, _wait_seconds(), after, output_format)
+    return _job_response("matrix", response, output_format)
 
 
-@app.route(f"{API}/matrix/{{matrix_id}}", methods=["DELETE"], content_types=ANY_TYPE)
-@handled
+@route(f"{API}/matrix/{{matrix_id}}", "DELETE")
 def cancel_matrix(matrix_id: str) -> Response:
     """Cancels the cells that have not ended."""
-    return _json(application().service.matrices.cancel(matrix_id).body)
+    return _json_response(application().matrices.cancel(matrix_id).body)
 
 
-@app.route(f"{API}/environments", methods=["GET"], content_types=ANY_TYPE)
-@handled
+@route(f"{API}/environments")
 def environments() -> Response:
     """What can be compiled right now."""
-    return _json(application().service.environments())
+    return _json_response(application().service.environments())
 
 
-@app.route(f"{API}/workers/stats", methods=["GET"], content_types=ANY_TYPE)
-@handled
+@route(f"{API}/workers/stats")
 def workers_stats() -> Response:
     """Figures over all runners."""
-    return _json(application().service.statistics())
+    return _json_response(application().service.statistics())
 
 
-@app.route("/health", methods=["GET"], content_types=ANY_TYPE)
-@handled
+@route("/health")
 def health() -> Response:
-    """Alive; asks nobody else."""
-    return _json({"status": "ok"})
+    """The API is alive; uses nothing else, not even the store."""
+    return _json_response({"status": "ok"})
 
 
-@app.route("/ready", methods=["GET"], content_types=ANY_TYPE)
-@handled
+@route("/ready")
 def ready() -> Response:
-    """Able to work: the store answers and a runner is there."""
-    return _json(application().service.ready())
+    """Jobs are compiled now: the store responds and a runner is alive."""
+    return _json_response(application().service.ready())
 
 
-# A minute is as often as EventBridge goes; runners sweep every third of a lease, when there are any.
+# Once a minute is as often as EventBridge can; runners, if there are any, sweep every third of a lease.
 @app.schedule(Rate(1, unit=Rate.MINUTES))
 def sweep(_event: CloudWatchEvent) -> dict[str, int]:
-    """Says how much waits, and mends what dead runners and lost keys left behind, also without a runner."""
-    found = application()
-    # On Lambda what is printed is the function's log, which CloudWatch reads the figures from. They come
-    # first: a repair that takes too long, or fails, must not keep runners from being started.
-    sys.stdout.write(found.service.metrics(found.settings.environment) + "\n")
+    """Publishes the figures that scale the runners, then sweeps: this works also while no runner is alive."""
+    current = application()
+    # On Lambda standard output is the function's log, from which CloudWatch reads the figures. They come
+    # first: a sweep that takes too long, or fails, must not keep runners from being started.
+    sys.stdout.write(current.service.metrics(current.settings.environment) + "\n")
     sys.stdout.flush()
-    return found.service.sweep()
+    return current.service.sweep()
 
 
-@app.route("/", methods=["GET"], content_types=ANY_TYPE)
-@handled
+@route("/")
 def home() -> Response:
-    """The page that says what this is."""
+    """The web page that explains the service."""
     request = _request()
     scheme = request.headers.get("x-forwarded-proto", "http")
     host = request.headers.get("host", "127.0.0.1:8000")
@@ -248,7 +272,7 @@ def home() -> Response:
 
 
 def _serve_locally() -> None:
-    """Under `chalice local`: settings are checked now, and the embedded workers start."""
+    """Under `chalice local`: checks the settings now, and starts the embedded workers."""
     from chalice.local import ChaliceRequestHandler, ThreadedHTTPServer
 
     from chalicelib.api.local_server import harden, refuse_politely, widen
@@ -257,23 +281,23 @@ def _serve_locally() -> None:
     widen(ThreadedHTTPServer)
     refuse_politely(ThreadedHTTPServer)
     try:
-        chosen = application()
+        local = application()
     except SettingsError as error:
         print(f"will-it-compile: {error.message}", file=sys.stderr)  # noqa: T201 -- logging is not set up
         raise SystemExit(2) from None
-    if chosen.settings.redis_enabled:
+    if local.settings.redis_enabled:
         return
-    # The one place where the API knows the runner: both are one process here.
+    # The one place where the API knows the runner: here both are one process.
     from runner.embedded import start
 
-    stop = start(chosen.settings, chosen.store)
+    stop = start(local.settings, local.store)
     atexit.register(stop)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 
 def _under_chalice_local(argv: list[str]) -> bool:
-    # The command is the first word that is one: `chalice package --stage local` serves nothing.
+    # The first word that is a command counts: `chalice package --stage local` serves nothing.
     commands = (
         word for word in argv[1:] if word in ("local", "package", "deploy", "delete", "dev", "invoke")
     )
@@ -283,9 +307,9 @@ def _under_chalice_local(argv: list[str]) -> bool:
 if _under_chalice_local(sys.argv):
     try:
         _serve_locally()
-    except SystemExit as refused:
-        # With autoreload Chalice imports us on a thread, and that is all that SystemExit would end.
+    except SystemExit as exit_:
+        # With autoreload Chalice imports this module on a thread, and SystemExit would end only that thread.
         if threading.current_thread() is not threading.main_thread():
             sys.stderr.flush()
-            os._exit(refused.code if isinstance(refused.code, int) else 1)
+            os._exit(exit_.code if isinstance(exit_.code, int) else 1)
         raise

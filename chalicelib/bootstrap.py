@@ -1,9 +1,9 @@
-"""The composition root: the only module that chooses adapters.
+"""The composition root: settings, logging, the store that they choose, and the use cases over it.
 
-From an environment to a running application: settings, store, service, logging. Nothing
-here happens at import time, and nothing connects before it is used. Who builds what::
+Nothing here happens at import time, and nothing connects before it is used. The runner builds the rest of
+what it needs (sandbox, toolchains, workers) in `runner/bootstrap.py`. Who builds what::
 
-    app.py (Lambda, `chalice local`) ── build_application ──> settings, store, service
+    app.py (Lambda, `chalice local`) ── build_application ──> store and use cases
     runner/__main__.py ──────────────── build_store ────────> the store in Redis
 """
 
@@ -16,7 +16,8 @@ from typing import TextIO
 
 from chalicelib.catalog import load_catalog
 from chalicelib.errors import SettingsError
-from chalicelib.service import CompileService
+from chalicelib.matrix.service import MatrixService
+from chalicelib.service import FIRST_REGISTRATION_SECONDS, CompileService, RegisteredEnvironments
 from chalicelib.settings import Settings
 from chalicelib.storage.protocol import JobStore
 
@@ -25,33 +26,37 @@ logger = logging.getLogger("will_it_compile")
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """What the handlers need."""
+    """What the routes need. `matrices` has the use cases of matrices, `service` all others."""
 
     settings: Settings
     store: JobStore
     service: CompileService
+    matrices: MatrixService
 
 
-def read_environment(environ: Mapping[str, str], dotenv: Path) -> dict[str, str]:
-    """The process's environment over that of a `.env` file, if there is one. Raises `SettingsError`."""
+def read_env(environ: Mapping[str, str], dotenv: Path) -> dict[str, str]:
+    """The variables of the process and of the `.env` file, if there is one: those of the process win.
+
+    Raises `SettingsError`.
+    """
     if not dotenv.is_file():
         return dict(environ)
-    # Only where a file is: the Lambda has none, and its zip does not hold this library.
+    # Imported only when there is a file: Lambda has none, and its zip lacks this library.
     from dotenv import dotenv_values
 
     try:
-        # As it stands: a password may hold "${". Some editors begin a UTF-8 file with a byte order mark.
-        found = dotenv_values(dotenv, interpolate=False, encoding="utf-8-sig")
+        # Not interpolated: a password may contain "${". Some editors write a byte order mark first.
+        from_file = dotenv_values(dotenv, interpolate=False, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{dotenv} cannot be read: it must be a text file in UTF-8 ({error})") from None
-    return {name: value or "" for name, value in found.items()} | dict(environ)
+    return {name: value or "" for name, value in from_file.items()} | dict(environ)
 
 
 def read_settings(environ: Mapping[str, str], dotenv: Path) -> Settings:
     """The settings of this process. Raises `SettingsError`."""
-    variables = read_environment(environ, dotenv)
-    settings = Settings.from_env(variables)
-    if "AWS_LAMBDA_FUNCTION_NAME" in variables and not settings.redis_enabled:
+    env = read_env(environ, dotenv)
+    settings = Settings.from_env(env)
+    if "AWS_LAMBDA_FUNCTION_NAME" in env and not settings.redis_enabled:
         raise SettingsError(
             "REDIS_ENABLED='false' is not allowed on Lambda: it must be true, "
             "because a function that keeps jobs in its own memory loses them"
@@ -60,7 +65,7 @@ def read_settings(environ: Mapping[str, str], dotenv: Path) -> Settings:
 
 
 def build_store(settings: Settings) -> JobStore:
-    """The job store that the settings ask for; it connects when it is first used."""
+    """The job store that the settings choose; it connects when it is first used."""
     if settings.redis_enabled:
         from chalicelib.storage.redis.store import RedisStore
 
@@ -70,24 +75,36 @@ def build_store(settings: Settings) -> JobStore:
     return MemoryStore(settings)
 
 
-def build_application(settings: Settings) -> Application:
-    """Everything that the handlers need, for these settings."""
-    store = build_store(settings)
-    return Application(settings, store, CompileService(store, load_catalog()))
+def build_application(
+    settings: Settings,
+    store: JobStore | None = None,
+    *,
+    registration_patience_seconds: float = FIRST_REGISTRATION_SECONDS,
+) -> Application:
+    """The application for these settings, over the store that they choose or over `store`."""
+    store = store or build_store(settings)
+    catalog = load_catalog()
+    environments = RegisteredEnvironments(store, patience_seconds=registration_patience_seconds)
+    return Application(
+        settings=settings,
+        store=store,
+        service=CompileService(store, catalog, environments.read),
+        matrices=MatrixService(store, catalog, environments.read),
+    )
 
 
 def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
-    """Log lines of this service, from LOG_LEVEL upwards, on standard error (or `stream`)."""
+    """Sends this service's log lines, from LOG_LEVEL upwards, to standard error (or `stream`)."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger.handlers = [handler]
-    # The root logger is the host's (Chalice and Lambda have their own): each line once.
+    # Chalice and Lambda have handlers at the root logger: without this each line would appear twice.
     logger.propagate = False
     logger.setLevel(settings.log_level.upper())
 
 
 def log_choices(settings: Settings) -> None:
-    """The start-up line about the store, and all settings at debug level; never a secret."""
+    """Logs at start-up which store was chosen and, at debug level, all settings; never a secret."""
     if settings.redis_enabled:
         logger.info(
             "store: Redis enabled, address %s, mode %s, TLS %s, database %d, password %s, TTL %g h, "

@@ -1,7 +1,7 @@
-"""The figures that scale the runners, as CloudWatch reads them from a log: the embedded metric format.
+"""The figures by which runners are scaled, as a log line that CloudWatch reads: the embedded metric format.
 
-One line of JSON on standard output is a publication; it takes no request, no right and no client of AWS, so a
-function whose network reaches Redis alone can do it. The names here are those of infra/templates, and a test
+Printing one line of JSON publishes all figures. That needs no request to AWS, no permission and no client, so
+it works in a function whose network reaches only Redis. The names are those in infra/templates, and a test
 compares them. To publish one more figure: an entry in `figures`.
 
 Format: Amazon CloudWatch, "Specification: Embedded metric format".
@@ -15,16 +15,16 @@ from chalicelib.storage.protocol import Counts
 
 NAMESPACE = "WillItCompile"
 DIMENSION = "Stage"
-# Jobs. So few that with any target from 0.1 up and 1,000 runners it is one task that stays.
+# In jobs. Small enough that with 1,000 runners and any target from 0.1 upwards exactly one task remains.
 LEAST_BACKLOG = 0.01
 
 
 def figures(counts: Counts, runners: int) -> dict[str, tuple[float, str]]:
-    """Name → (value, unit). `runners` is how many live; with none, one is what the first would have to do.
+    """Name → (value, unit). `runners` is the number of living runners.
 
-    A moment without a job says little: between short jobs most moments are such. So a backlog per task is
-    never nothing, and target tracking, which multiplies by it and rounds up, leaves one task. That no job
-    ended for a while is what stops the last one.
+    Without a runner, the backlog per task is what the first one would have to compile. It is never 0: target
+    tracking would then stop the last task in the short moment between two jobs. The last task is stopped by
+    another rule, when no job has ended for a while.
     """
     queued, processing = counts.by_status[Status.QUEUED], counts.by_status[Status.PROCESSING]
     backlog = queued + processing
@@ -47,16 +47,16 @@ def figures(counts: Counts, runners: int) -> dict[str, tuple[float, str]]:
 
 
 def embedded(counts: Counts, runners: int, *, stage: str, now_seconds: float) -> str:
-    """The line to print. `now_seconds` is the time since the epoch."""
-    found = figures(counts, runners)
-    published = {
+    """The line to print. `now_seconds` counts from the Unix epoch."""
+    values = figures(counts, runners)
+    description = {
         "Namespace": NAMESPACE,
         "Dimensions": [[DIMENSION]],
-        "Metrics": [{"Name": name, "Unit": unit} for name, (_, unit) in found.items()],
+        "Metrics": [{"Name": name, "Unit": unit} for name, (_, unit) in values.items()],
     }
     line = {
-        "_aws": {"Timestamp": math.floor(now_seconds * 1000), "CloudWatchMetrics": [published]},
+        "_aws": {"Timestamp": math.floor(now_seconds * 1000), "CloudWatchMetrics": [description]},
         DIMENSION: stage,
-        **{name: value for name, (value, _) in found.items()},
+        **{name: value for name, (value, _) in values.items()},
     }
     return json.dumps(line, separators=(",", ":"))

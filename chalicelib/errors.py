@@ -1,26 +1,28 @@
-"""Every error that this service raises on purpose, and nothing else.
+"""Every error that this service raises on purpose.
 
 The tree::
 
-    WillItCompileError                what we can explain to a person
+    WillItCompileError                anything that can be explained to a person
     ├── SettingsError                 a setting is missing or wrong           (exit code 2)
-    ├── RequestError                  the caller can mend it                  (400)
+    ├── RequestError                  the caller can fix it                   (400)
     │   ├── InvalidRequest            malformed, unknown or impossible field  (400)
-    │   ├── SourceTooLarge            more source than we take                (413)
+    │   │   └── BatchTooLarge         more jobs at once than may ever wait    (400)
+    │   ├── SourceTooLarge            more source than is allowed             (413)
     │   └── UnsupportedMediaType      a body that is not JSON by its header   (415)
-    ├── JobNotFound                   unknown id, or its time to live is over (404)
+    ├── JobNotFound                   unknown id, or the job has expired      (404)
     ├── MatrixNotFound                likewise, of a matrix                   (404)
     ├── JobEnded                      too late to cancel                      (409)
     ├── QueueFull                     backpressure: try again later           (429)
-    ├── NotReady                      no runner has come yet                  (503)
-    └── StoreError                    the store could not do it               (503)
-        ├── StoreUnavailable          away, loading, failing over, timed out  (503)
-        ├── StoreRefused              wrong password, user, TLS, or protocol  (503)
+    ├── NotReady                      no runner has registered yet            (503)
+    └── StoreError                    the store failed                        (503)
+        ├── StoreUnavailable          down, loading, failing over, timed out  (503)
+        ├── StoreAccessError          wrong password, user, TLS or protocol   (503)
         └── StoreFull                 Redis is out of memory                  (503)
 
-Libraries' exceptions are translated into these once, at the adapter that called the
-library. `app.py` maps each class to a status; a test asserts that none is forgotten.
-To add one: subclass the nearest parent here, give it a slug, and add it to the table.
+Exceptions of libraries are translated into these once, at the adapter that called the library.
+To add an error: subclass the nearest parent here, give it a slug, and draw it in the tree above. Its
+status is that of its parent unless `STATUS_OF_ERROR` in `api/error_responses.py` has an entry for it.
+Its docstring is its row in docs/api.md, which `make docs` writes.
 """
 
 from collections.abc import Sequence
@@ -29,7 +31,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ErrorDetail:
-    """One thing that is wrong: where (a dotted field path), and what to do about it."""
+    """One thing that is wrong with a request: the dotted path of a field, and a sentence about it."""
 
     field: str
     message: str
@@ -40,7 +42,7 @@ class ErrorDetail:
 
 
 class WillItCompileError(Exception):
-    """Root of the tree. `slug` is for programs, the message for a person who can act on it."""
+    """Root of the tree. `slug` is for programs; the message is for a person who can act on it."""
 
     slug = "internal_error"
     retry_after_seconds: int | None = None
@@ -60,43 +62,51 @@ class WillItCompileError(Exception):
 
 
 class SettingsError(WillItCompileError):
-    """A setting is missing or wrong; the message names the variable, the value and what is allowed."""
+    """A setting is missing or wrong: the message names the variable, its value and what is allowed."""
 
     slug = "invalid_settings"
 
 
 class RequestError(WillItCompileError):
-    """The request cannot be accepted as it is; the caller can mend it."""
+    """The request is wrong, and the caller can fix it."""
 
     slug = "bad_request"
 
 
 class InvalidRequest(RequestError):
-    """A field is malformed, unknown, or asks for something that does not exist."""
+    """A field or query parameter is missing, unknown, malformed, or asks for what does not exist."""
 
     slug = "invalid_request"
 
 
+class BatchTooLarge(InvalidRequest):
+    """More jobs at once than `queue_size`: they would not even fit into an empty queue."""
+
+    def __init__(self, message: str, queue_size: int) -> None:
+        super().__init__(message)
+        self.queue_size = queue_size
+
+
 class SourceTooLarge(RequestError):
-    """The decoded source is over the limit."""
+    """The decoded source, or the body, is over its limit."""
 
     slug = "source_too_large"
 
 
 class UnsupportedMediaType(RequestError):
-    """The body's Content-Type says that it is not JSON."""
+    """The Content-Type of the body is not JSON."""
 
     slug = "unsupported_media_type"
 
 
 class JobNotFound(WillItCompileError):
-    """No such job: the id is unknown, or the job's time to live is over."""
+    """No such job: the id is unknown, or the job has expired."""
 
     slug = "job_not_found"
 
 
 class MatrixNotFound(WillItCompileError):
-    """No such matrix: the id is unknown, or the matrix's time to live is over."""
+    """No such matrix: the id is unknown, or the matrix has expired."""
 
     slug = "matrix_not_found"
 
@@ -108,7 +118,7 @@ class JobEnded(WillItCompileError):
 
 
 class QueueFull(WillItCompileError):
-    """QUEUE_SIZE jobs are waiting; nothing was stored."""
+    """QUEUE_SIZE jobs are waiting, or a matrix has more cells than there is room; nothing was stored."""
 
     slug = "queue_full"
 
@@ -118,36 +128,36 @@ class QueueFull(WillItCompileError):
 
 
 class NotReady(WillItCompileError):
-    """The service cannot do it yet, because no runner is there."""
+    """No runner is alive, or none has registered its compilers yet."""
 
     slug = "not_ready"
-    # A runner needs some seconds to test its compilers.
+    # A runner needs some seconds to test its compilers before it registers them.
     retry_after_seconds = 5
 
 
 class StoreError(WillItCompileError):
-    """The job store could not do what was asked."""
+    """The job store failed."""
 
     slug = "store_error"
-    # A failover or restart of Redis takes a few seconds; asking sooner only adds load.
+    # A failover or restart of Redis takes a few seconds; retrying sooner only adds load.
     retry_after_seconds = 5
 
 
 class StoreUnavailable(StoreError):
-    """The store cannot be reached now: refused, timed out, loading, or failing over."""
+    """The store cannot be reached now: connection refused, timed out, loading or failing over."""
 
     slug = "store_unavailable"
 
 
-class StoreRefused(StoreError):
-    """The store answers but turns us away: password, user rights, TLS, or protocol."""
+class StoreAccessError(StoreError):
+    """The store is reachable but does not let us in: password, user rights, TLS or protocol."""
 
     slug = "store_refused"
 
 
 class StoreFull(StoreError):
-    """Redis is out of memory and evicts nothing, so a new job cannot be stored."""
+    """Redis is out of memory and may not evict keys, so a new job cannot be stored."""
 
     slug = "store_full"
-    # Memory comes back as jobs expire, which takes longer than a failover.
+    # Memory becomes free when jobs expire, which takes longer than a failover.
     retry_after_seconds = 30

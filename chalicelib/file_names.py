@@ -1,49 +1,49 @@
 """Which file names a request may use.
 
-A name becomes a path inside the workspace and an argument of a compiler, so it must not
-lead out of the workspace, read as an option (`-o`), a response file (`@x`) or a hidden
-file, nor be one that the compiler writes itself. Letters are ASCII: the same letter can be
-encoded in two ways in Unicode, and then two names differ that look alike, in messages too.
+A name becomes a path inside the workspace and an argument of a compiler. So it must not lead out of the
+workspace, read as an option (`-o`) or a response file (`@x`), be hidden, or be one that the compiler writes.
+Letters are ASCII, because Unicode can encode the same letter in two ways: two different names would look
+alike, in messages as well.
 """
 
 import re
 
-# The usual limit of a path component in Linux file systems; here for the whole name, which
-# keeps a path short of every limit whatever folder the workspace is in.
+# The usual limit for one component of a path on Linux. Here it holds for the whole name, so that the full
+# path is within every limit wherever the workspace is.
 MAX_FILE_NAME_BYTES = 255
-# Deeper than any project of 64 files needs.
+# More than a project of at most 64 files needs.
 MAX_FILE_NAME_LEVELS = 8
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
-# The compiler writes its objects and its program beside the sources; a file or a folder of
-# that name would be overwritten, or would make the compiler fail where the source is fine.
-_WRITTEN = re.compile(r"(?i:.*\.(?:o|obj|out|gch|pch|pcm))")
+# The compiler writes its objects and its program next to the sources. A file or folder with such a name would
+# be overwritten, or would make the compiler fail although the source is fine.
+_COMPILER_OUTPUT = re.compile(r"(?i:.*\.(?:o|obj|out|gch|pch|pcm))")
 
 
 def check_file_name(name: str) -> str | None:
-    """A sentence that says why `name` cannot be a file of a request, or None when it can."""
+    """A sentence on why a request cannot have a file with that name, or None when it can."""
     if not name:
         return "A file name must not be empty."
     if len(name.encode("utf-8", "surrogatepass")) > MAX_FILE_NAME_BYTES:
-        return f"A file name is at most {MAX_FILE_NAME_BYTES} bytes long."
+        return f"A file name may be at most {MAX_FILE_NAME_BYTES} bytes long."
     segments = name.split("/")
     if len(segments) > MAX_FILE_NAME_LEVELS:
-        return f"A file name has at most {MAX_FILE_NAME_LEVELS} parts separated by slashes."
+        return f"A file name may have at most {MAX_FILE_NAME_LEVELS} parts between slashes."
     for segment in segments:
         if not _SEGMENT.fullmatch(segment):
             return (
-                f"{name!r} is not a usable file name: each part between slashes starts with a letter, "
-                "a digit or an underscore and goes on with those, dots, plus and minus signs (ASCII)."
+                f"{name!r} is not a valid file name: each part between slashes must start with an "
+                "ASCII letter, a digit or an underscore, and go on with these, dots, plus or minus signs."
             )
-        if _WRITTEN.fullmatch(segment):
-            return f"{name!r} is not a usable file name: the compiler writes files ending like {segment!r}."
+        if _COMPILER_OUTPUT.fullmatch(segment):
+            return f"{name!r} is not a valid file name: names like {segment!r} are the compiler's own output."
     return None
 
 
 def check_file_names(names: list[str]) -> str | None:
-    """A sentence that says why `names` cannot be the files of one request, or None when they can.
+    """A sentence on why one request cannot have files with these names, or None when it can.
 
-    Besides each name by itself: a name must not also be the folder of another.
+    In addition to the check of each name, no file may have the name of another file's folder.
     """
     for name in names:
         problem = check_file_name(name)

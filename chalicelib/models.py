@@ -1,11 +1,12 @@
 """The wire format: requests, jobs, results, diagnostics and environments.
 
-What crosses a boundary (HTTP, Redis, runner) is one of these models, and JSON is their
-only encoding. Whether a language or compiler exists is not known here: `api/compile_request.py`
-checks that against the catalogue. To add a field, give it a default, so that jobs stored by an
-older release can still be read.
+Whatever crosses a boundary (HTTP, Redis, runner) is one of these models, encoded as JSON. Nothing here knows
+which languages and compilers exist: `api/compile_request.py` checks that against the catalogue. To add a
+field, give it a default, so that jobs stored by an older release can still be read.
 """
 
+import re
+import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Status(StrEnum):
-    """Where a job is. A job's id is in exactly one status set at a time."""
+    """How far a job is. A job's id is in exactly one status set at a time."""
 
     QUEUED = "queued"
     PROCESSING = "processing"
@@ -32,7 +33,7 @@ class Status(StrEnum):
 
 
 class Stage(StrEnum):
-    """How far the compiler goes: front end only, to an object, or to a program."""
+    """How far the compiler goes: only the front end, up to an object file, or up to a program."""
 
     SYNTAX = "syntax"
     COMPILE = "compile"
@@ -40,7 +41,7 @@ class Stage(StrEnum):
 
 
 class Verdict(StrEnum):
-    """The answer to the question. A limit that was hit is `inconclusive`, never `rejected`."""
+    """Whether the source compiles. A limit that was hit is `inconclusive`, never `rejected`."""
 
     COMPILES = "compiles"
     REJECTED = "rejected"
@@ -61,7 +62,7 @@ class Reason(StrEnum):
 
 
 class Severity(StrEnum):
-    """How bad a diagnostic is, in the compiler's own words."""
+    """How bad a diagnostic is, as the compiler says."""
 
     FATAL = "fatal"
     ERROR = "error"
@@ -74,10 +75,23 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def new_id() -> str:
+    """A new id for a job or a matrix: unique, and impossible to guess (122 random bits)."""
+    return uuid.uuid4().hex
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` has the form of an id; only such a text may become part of a key."""
+    return _ID.fullmatch(text) is not None
+
+
 class Model(BaseModel):
     """Base of all stored models: immutable, and tolerant of fields that a newer release wrote.
 
-    What a client sends is checked strictly instead, in `api/json_body.py`.
+    What a client sends is checked strictly instead: see `ClientModel` in `api/validation.py`.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -112,6 +126,23 @@ class Diagnostic(Model):
     children: tuple["Diagnostic", ...] = ()
 
 
+# What other tools (Go, Docker, Debian, Node) call the same architecture or system.
+ARCHITECTURE_ALIASES = {"amd64": "x86_64", "x64": "x86_64", "x86-64": "x86_64", "aarch64": "arm64"}
+SYSTEM_ALIASES = {"darwin": "macos", "win32": "windows"}
+
+
+def canonical_architecture(name: str) -> str:
+    """The name of an architecture as targets have it: trimmed, in lower case, without aliases."""
+    lower = name.strip().lower()
+    return ARCHITECTURE_ALIASES.get(lower, lower)
+
+
+def canonical_system(name: str) -> str:
+    """The name of an operating system as targets have it: trimmed, in lower case, without aliases."""
+    lower = name.strip().lower()
+    return SYSTEM_ALIASES.get(lower, lower)
+
+
 class Target(NamedTuple):
     """What a compiler produces code for; written as ``<architecture>-<os>``, such as ``x86_64-linux``."""
 
@@ -120,7 +151,7 @@ class Target(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Target":
-        """The target that `str` wrote. The operating system is what follows the first hyphen."""
+        """The inverse of `str`: the operating system is what follows the first hyphen."""
         architecture, _, system = text.partition("-")
         return cls(architecture, system)
 
@@ -144,11 +175,15 @@ class Environment(Model):
     version_text: str = Field("", description="The line in which the compiler names its version in full.")
     image: str = Field("", description="The container image that the runner runs in; empty outside of one.")
 
+    def parsed_targets(self) -> list[Target]:
+        """`targets` as values, in their order: the first is what the compiler builds for by default."""
+        return [Target.parse(text) for text in self.targets]
+
 
 class ExpectedDiagnostic(Model):
-    """What a request expects of one diagnostic: each field that is given must hold.
+    """What a request expects of one diagnostic; a field that is None may have any value.
 
-    `message` is a part of the message, upper and lower case told apart; the rest is equal.
+    `message` is a case-sensitive substring; all other fields must match exactly.
     """
 
     severity: Severity | None = None
@@ -160,7 +195,7 @@ class ExpectedDiagnostic(Model):
 
 
 class Expectation(Model):
-    """What a request says that its answer will be; at least one of the two is given."""
+    """What a request expects of its result: a verdict, diagnostics, or both."""
 
     verdict: Verdict | None = None
     diagnostics: tuple[ExpectedDiagnostic, ...] = ()
@@ -169,8 +204,8 @@ class Expectation(Model):
 class CompileRequest(Model):
     """A request in canonical form: aliases resolved, source decoded, defaults filled in.
 
-    Made by `compile_request.resolve` from what a client sent; the runner reads this
-    form only. `files` maps relative POSIX paths to text; `main` is one of its keys.
+    Made by `compile_request.resolve` from what a client sent; runners only ever see this form.
+    `files` maps relative POSIX paths to text, and `main` is one of its keys.
     """
 
     files: dict[str, str]
@@ -210,7 +245,7 @@ Nanoseconds = Annotated[int, Field(ge=0)]
 
 
 class Result(Model):
-    """What became of a job, as stored under ``result:<id>``. `duration` is in nanoseconds."""
+    """How a job ended, as stored under ``result:<id>``. `duration` is in nanoseconds."""
 
     job_id: str
     verdict: Verdict
@@ -226,14 +261,14 @@ class Result(Model):
     truncated: bool = False
     environment: Environment | None = None
     command: tuple[str, ...] = ()
-    # What the compiler's environment had besides, such as GOOS: part of what makes a run repeatable.
+    # Additional environment variables of the compiler, such as GOOS: needed to repeat the run.
     command_environment: dict[str, str] = Field(default_factory=dict)
     attempts: int = 0
     cached: bool = False
 
     @property
     def status(self) -> Status:
-        """The terminal status that this result puts its job into (design: statuses)."""
+        """The terminal status of a job with this result."""
         if self.verdict is Verdict.COMPILES:
             return Status.COMPLETED
         if self.verdict is Verdict.REJECTED:
@@ -246,7 +281,7 @@ class Result(Model):
 
     @classmethod
     def inconclusive(cls, job_id: str, reason: Reason, error: str, *, attempts: int = 0) -> "Result":
-        """A result without a verdict; `error` says in a sentence what happened."""
+        """A result without a verdict about the source; `error` is a sentence that says what happened."""
         return cls(
             job_id=job_id,
             verdict=Verdict.INCONCLUSIVE,
@@ -257,9 +292,61 @@ class Result(Model):
             attempts=attempts,
         )
 
+    @classmethod
+    def of_cancelled_job(cls, job_id: str, *, attempts: int = 0) -> "Result":
+        """The result of a job that was cancelled."""
+        return cls.inconclusive(
+            job_id, Reason.CANCELLED, "the job was cancelled by a request", attempts=attempts
+        )
+
+    @classmethod
+    def of_used_up_attempts(cls, job_id: str, attempts: int) -> "Result":
+        """The result of a job whose runners died or fell silent, `attempts` times."""
+        times = "once" if attempts == 1 else f"{attempts} times"
+        error = f"its runner died or fell silent {times} while compiling it; no further attempt is made"
+        return cls.inconclusive(job_id, Reason.INFRASTRUCTURE, error, attempts=attempts)
+
+
+class Cell(Model):
+    """One environment of a matrix, and the job that compiles there.
+
+    `standard` may be empty, where a language has none.
+    """
+
+    compiler: str
+    standard: str
+    target: str
+    job_id: str
+
+
+class Omission(Model):
+    """A combination that cannot be compiled, and why. None means every one that the request asks for."""
+
+    compiler: str
+    standard: str | None = None
+    target: str | None = None
+    reason: str
+
+
+class Matrix(Model):
+    """A matrix as stored under ``matrix:<id>``: which jobs it has, and which combinations were left out.
+
+    It holds no status: that is read from its jobs, so nothing here can be out of date. `environments` are
+    those of its compilers, as they were registered when it was submitted.
+    """
+
+    id: str
+    language: str
+    stage: Stage
+    cells: tuple[Cell, ...]
+    omitted: tuple[Omission, ...] = ()
+    environments: tuple[Environment, ...] = ()
+    expect: Expectation | None = None
+    created_at: datetime = Field(default_factory=utc_now)
+
 
 class RunnerInfo(Model):
-    """What a runner says of itself with every renewal."""
+    """How a runner describes itself, with every renewal of its registration."""
 
     id: str
     host: str
@@ -268,11 +355,10 @@ class RunnerInfo(Model):
     active_workers: int = 0
     sandbox: str = ""
     sandbox_weaknesses: tuple[str, ...] = ()
-    version: str = ""
 
 
 class Totals(Model):
-    """Counters over all runners since the store was created: jobs that ended, by status."""
+    """Ended jobs by status, over all runners since the store was created."""
 
     completed: int = 0
     failed: int = 0
@@ -283,12 +369,12 @@ class Totals(Model):
 
     @classmethod
     def of(cls, counters: Mapping[str, int]) -> "Totals":
-        """From counters by name; those that are missing are 0."""
+        """Totals from counters by name; a missing counter is 0."""
         return cls.model_validate(dict(counters))
 
     @property
     def processed(self) -> int:
-        """Jobs that a runner brought to an end."""
+        """Jobs that a runner completed."""
         return self.completed + self.failed + self.timeout + self.error
 
     @property

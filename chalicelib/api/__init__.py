@@ -1,1 +1,1 @@
-"""HTTP without a framework: reading requests, wording errors, shaping responses."""
+"""HTTP without a framework: reads and checks requests, words errors, and builds the JSON of responses."""

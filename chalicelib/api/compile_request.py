@@ -1,8 +1,8 @@
-"""From what a client sent to a `CompileRequest`, or to a sentence that helps.
+"""From the body of a request to a `CompileRequest`, or to an error that says what to change.
 
-Two steps: `parse` holds the JSON to its shape (names, types, sizes), `resolve` holds it to
-the catalogue and to what runners registered. Both raise `RequestError`s whose details name
-the field. Nothing that passes here can be refused later: what is accepted is compiled.
+Two steps: `parse` checks the JSON by itself (names, types, sizes); `resolve` checks it against the catalogue
+and against the compilers that runners registered. Both raise `RequestError`s whose details name the field.
+A request that passes both is compiled: nothing later finds it invalid.
 To add a field: here, in `CompileRequest`, and in the fingerprint unless no verdict depends on it.
 """
 
@@ -13,22 +13,25 @@ from pydantic import Field
 
 from chalicelib.api import expectations, json_body
 from chalicelib.api.expectations import ClientExpectation
-from chalicelib.api.source_files import ClientSources, files_of
+from chalicelib.api.source_files import ClientSources, read_files
 from chalicelib.api.validation import invalid, joined, quoted
 from chalicelib.catalog import MAX_OPTIONS, Catalog, Language
 from chalicelib.errors import InvalidRequest
-from chalicelib.models import CompileRequest, Environment, Stage
+from chalicelib.models import (
+    CompileRequest,
+    Environment,
+    Stage,
+    Target,
+    canonical_architecture,
+    canonical_system,
+)
 
-# What the same thing is called elsewhere: by Go, Docker, Debian and Node.
-ARCHITECTURE_ALIASES = {"amd64": "x86_64", "x64": "x86_64", "x86-64": "x86_64", "aarch64": "arm64"}
-SYSTEM_ALIASES = {"darwin": "macos", "win32": "windows"}
-
-# Neither says anything about the source: both are left out of the fingerprint.
+# Neither changes what the compiler does, so both are left out of the fingerprint.
 _NOT_IN_FINGERPRINT = {"cache", "expect"}
 
 
 class ClientJob(ClientSources):
-    """What a compile request and a matrix have in common."""
+    """The fields that a compile request and a matrix have in common."""
 
     language: str
     stage: str = Stage.COMPILE.value
@@ -47,26 +50,29 @@ class ClientRequest(ClientJob):
 
 
 def parse(body: bytes) -> ClientRequest:
-    """Reads a request body. Raises `InvalidRequest`, or `SourceTooLarge` when it cannot fit."""
+    """The request in a body. Raises `InvalidRequest`, or `SourceTooLarge` for a body that is too long."""
     return json_body.read(body, ClientRequest)
 
 
 def resolve(request: ClientRequest, catalog: Catalog, environments: Sequence[Environment]) -> CompileRequest:
-    """The canonical form of a request. `InvalidRequest` names what is allowed; or `SourceTooLarge`."""
-    language, offered = language_of(request.language, catalog, environments)
-    environment = compiler_of(request.compiler, language, offered)
-    files, main = files_of(request, language, catalog)
-    architecture, system = _target(request, environment, offered)
+    """The request in canonical form, for one of the registered `environments`.
+
+    Raises `InvalidRequest`, which names what is allowed, or `SourceTooLarge`.
+    """
+    language, offered = find_language(request.language, catalog, environments)
+    environment = find_compiler(request.compiler, language, offered)
+    files, main = read_files(request, language, catalog)
+    target = _find_target(request, environment, offered)
     return CompileRequest(
         files=files,
         main=main,
         language=language.id,
         compiler=environment.id,
-        standard=_standard(request.standard, language, environment),
-        architecture=architecture,
-        os=system,
-        stage=stage_of(request.stage, environment),
-        options=_options(request.options, catalog, environment),
+        standard=_find_standard(request.standard, language, environment),
+        architecture=target.architecture,
+        os=target.os,
+        stage=find_stage(request.stage, environment),
+        options=_check_options(request.options, catalog, environment),
         cache=request.cache,
         expect=expectations.resolve(request.expect),
     )
@@ -78,124 +84,115 @@ def fingerprint(request: CompileRequest) -> str:
     return hashlib.sha256(ordered.model_dump_json(exclude=_NOT_IN_FINGERPRINT).encode()).hexdigest()
 
 
-def language_of(
+def find_language(
     name: str, catalog: Catalog, environments: Sequence[Environment]
 ) -> tuple[Language, list[Environment]]:
-    """The language of that name or alias, and its environments; `InvalidRequest` when it has none."""
+    """The language with that name or alias, and its environments; `InvalidRequest` when it has none."""
     language = catalog.language(name)
-    registered = {item.language for item in environments}
+    registered = {environment.language for environment in environments}
     if language is None or language.id not in registered:
-        why = "is not a language that we know" if language is None else "has no compiler here at present"
-        raise invalid("language", f"{quoted(name)} {why}; available are {joined(sorted(registered))}.")
-    return language, [item for item in environments if item.language == language.id]
+        what = (
+            "is not a language that is known here" if language is None else "has no compiler here right now"
+        )
+        raise invalid("language", f"{quoted(name)} {what}; available are {joined(sorted(registered))}.")
+    return language, [environment for environment in environments if environment.language == language.id]
 
 
-def newest_last(offered: Sequence[Environment]) -> list[Environment]:
-    """Environments by version: numbers are compared, not text."""
-    return sorted(offered, key=lambda item: (item.version_key, item.id))
+def oldest_first(environments: Sequence[Environment]) -> list[Environment]:
+    """Environments by version, where 9 comes before 12."""
+    return sorted(environments, key=lambda environment: (environment.version_key, environment.id))
 
 
-def compiler_of(wanted: str | None, language: Language, offered: Sequence[Environment]) -> Environment:
-    """The compiler by its id, the newest of a family by the family's name, or the newest of all."""
-    ordered = newest_last(offered)
-    if wanted is None:
+def find_compiler(name: str | None, language: Language, offered: Sequence[Environment]) -> Environment:
+    """The compiler with that id, or the newest of the family with that name; for None the newest of all."""
+    ordered = oldest_first(offered)
+    if name is None:
         return ordered[-1]
-    name = wanted.strip().lower()
-    matching = [item for item in ordered if name == item.id.lower()] or [
-        item for item in ordered if name == item.family
+    lower = name.strip().lower()
+    matching = [item for item in ordered if lower == item.id.lower()] or [
+        item for item in ordered if lower == item.family
     ]
     if not matching:
         ids = joined(sorted({item.id for item in offered}))
         raise invalid(
-            "compiler", f"{quoted(wanted)} is not a compiler for {language.name} here; available are {ids}."
+            "compiler", f"{quoted(name)} is not a compiler for {language.name} here; available are {ids}."
         )
     return matching[-1]
 
 
-def _standard(wanted: str | None, language: Language, environment: Environment) -> str:
-    if wanted is None:
+def _find_standard(name: str | None, language: Language, environment: Environment) -> str:
+    if name is None:
         return environment.default_standard
-    standard = language.standard(wanted.strip())
+    standard = language.standard(name.strip())
     if standard is None or standard.id not in environment.standards:
         what = (
             f"a standard of {language.name}"
             if standard is None
             else f"a standard that {environment.id} knows"
         )
-        allowed = f"takes {joined(environment.standards)}" if environment.standards else "has none to choose"
-        raise invalid("standard", f"{quoted(wanted)} is not {what}; {environment.id} {allowed}.")
+        allowed = (
+            f"takes {joined(environment.standards)}" if environment.standards else "has none to choose from"
+        )
+        raise invalid("standard", f"{quoted(name)} is not {what}; {environment.id} {allowed}.")
     return standard.id
 
 
-def _target(
-    request: ClientRequest, environment: Environment, offered: Sequence[Environment]
-) -> tuple[str, str]:
-    """Architecture and system: the compiler's first target that has what was asked for."""
-    architecture = canonical(request.architecture, ARCHITECTURE_ALIASES)
-    system = canonical(request.os, SYSTEM_ALIASES)
-    found = _first_target(environment, architecture, system)
-    if found is not None:
-        return found
-    targets = [target.partition("-") for target in environment.targets]
-    unknown_architecture = architecture not in (None, *(target[0] for target in targets))
-    asked = [f"{name} {quoted(value)}" for name, value in _given(request)]
-    others = [item.id for item in newest_last(offered) if _first_target(item, architecture, system)]
-    elsewhere = f"; {joined(others)} would do it" if others else ""
+def _find_target(request: ClientRequest, environment: Environment, offered: Sequence[Environment]) -> Target:
+    """The compiler's first target that has the requested architecture and operating system."""
+    architecture = None if request.architecture is None else canonical_architecture(request.architecture)
+    system = None if request.os is None else canonical_system(request.os)
+    target = _first_target(environment, architecture, system)
+    if target is not None:
+        return target
+    known = [target.architecture for target in environment.parsed_targets()]
+    unknown_architecture = architecture is not None and architecture not in known
+    requested = [
+        f"{name} {quoted(value)}"
+        for name, value in (("architecture", request.architecture), ("os", request.os))
+        if value is not None
+    ]
+    others = [item.id for item in oldest_first(offered) if _first_target(item, architecture, system)]
+    elsewhere = f"; compilers that have one: {joined(others)}" if others else ""
     raise invalid(
         "architecture" if unknown_architecture else "os",
-        f"{environment.id} has no target for {' with '.join(asked)}; "
+        f"{environment.id} has no target for {' with '.join(requested)}; "
         f"it has {joined(environment.targets)}{elsewhere}.",
     )
 
 
-def _given(request: ClientRequest) -> list[tuple[str, str]]:
-    both = (("architecture", request.architecture), ("os", request.os))
-    return [(name, value) for name, value in both if value is not None]
-
-
-def canonical(name: str | None, aliases: dict[str, str]) -> str | None:
-    """A name as we write it: trimmed, in lower case, and not by an alias."""
-    if name is None:
-        return None
-    lower = name.strip().lower()
-    return aliases.get(lower, lower)
-
-
-def _first_target(
-    environment: Environment, architecture: str | None, system: str | None
-) -> tuple[str, str] | None:
-    for target in environment.targets:
-        has_architecture, _, has_system = target.partition("-")
-        if architecture in (None, has_architecture) and system in (None, has_system):
-            return has_architecture, has_system
+def _first_target(environment: Environment, architecture: str | None, system: str | None) -> Target | None:
+    """The first target with both; None stands for any architecture or system."""
+    for target in environment.parsed_targets():
+        if architecture in (None, target.architecture) and system in (None, target.os):
+            return target
     return None
 
 
-def stage_of(wanted: str, environment: Environment) -> Stage:
-    """The stage of that name; `InvalidRequest` when the compiler has no such stage."""
-    name = wanted.strip().lower()
+def find_stage(name: str, environment: Environment) -> Stage:
+    """The stage with that name; `InvalidRequest` when the compiler has no such stage."""
+    lower = name.strip().lower()
     for stage in environment.stages:
-        if name == stage.value:
+        if lower == stage.value:
             return stage
     raise invalid(
         "stage",
-        f"{quoted(wanted)} is not a stage that {environment.id} has; it has {joined(environment.stages)}.",
+        f"{quoted(name)} is not a stage of {environment.id}; it has {joined(environment.stages)}.",
     )
 
 
-def _options(wanted: Sequence[str], catalog: Catalog, environment: Environment) -> tuple[str, ...]:
-    refused = refused_option(wanted, catalog, environment)
-    if refused is not None:
-        raise refused
-    return tuple(wanted)
+def _check_options(options: Sequence[str], catalog: Catalog, environment: Environment) -> tuple[str, ...]:
+    forbidden = forbidden_option(options, catalog, environment)
+    if forbidden is not None:
+        raise forbidden
+    return tuple(options)
 
 
-def refused_option(
-    wanted: Sequence[str], catalog: Catalog, environment: Environment
+def forbidden_option(
+    options: Sequence[str], catalog: Catalog, environment: Environment
 ) -> InvalidRequest | None:
-    """The error about the first option that the compiler is not given; None when all are taken."""
-    for number, option in enumerate(wanted):
-        refusal = catalog.refuse_option(environment.family, option)
-        if refusal:
-            return invalid(f"options.{number}", refusal)
+    """The error about the first option that the compiler may not be given; None when all are allowed."""
+    for number, option in enumerate(options):
+        problem = catalog.refuse_option(environment.family, option)
+        if problem:
+            return invalid(f"options.{number}", problem)
     return None

@@ -1,57 +1,52 @@
-"""In which form an answer is wanted: by the query parameter `format`, else by the header Accept.
+"""The formats in which a job or a matrix can be sent, and which of them the header Accept prefers.
 
-One more form: a member of `OutputFormat`, and the one who makes it (`sarif/log.py` for SARIF).
+To add a format: a member of `OutputFormat` with its media type, and the code that makes the document
+(`chalicelib/sarif` for SARIF).
 """
 
 import re
-from collections.abc import Sequence
 from enum import StrEnum
 
 from chalicelib.api.validation import invalid, joined, quoted
 
 
 class OutputFormat(StrEnum):
-    """A form, by its name in `format`. The first is ours, and taken where the client has no preference."""
+    """A format by its name in the query parameter `format`. The first is used where a client has no wish."""
 
     JSON = "json"
     SARIF = "sarif"
 
     @property
     def media_type(self) -> str:
-        """Its name in Accept and Content-Type."""
+        """Its name in the headers Accept and Content-Type."""
         return _MEDIA_TYPES[self]
 
 
 _MEDIA_TYPES = {OutputFormat.JSON: "application/json", OutputFormat.SARIF: "application/sarif+json"}
 _QUALITY = re.compile(r"[01](\.[0-9]{0,3})?")
-# Browsers send about ten; the rest of a longer header is not read.
-_MOST_RANGES = 32
+# Browsers send about ten; the rest of a longer header is ignored.
+_MAX_RANGES = 32
 
 
-def wanted(names: Sequence[str], accept: str | None) -> OutputFormat:
-    """The form for all values of `format` and the header Accept; `InvalidRequest` when it is none of ours."""
-    if len(names) > 1:
-        raise invalid("format", "`format` is given more than once: give one.")
-    if names:
-        name = names[0].strip().lower()
-        if name not in tuple(OutputFormat):
-            raise invalid("format", f"{quoted(names[0])} is not a format; there are {joined(OutputFormat)}.")
-        return OutputFormat(name)
+def negotiate(accept: str | None) -> OutputFormat:
+    """The format that the header Accept prefers; `InvalidRequest` when it allows none of them."""
     if accept is None or not accept.strip():
         return OutputFormat.JSON
-    ranges = [_parsed(text) for text in accept.split(",", _MOST_RANGES)[:_MOST_RANGES]]
-    # The most specific range that fits a form is about it (RFC 9110, 12.5.1); a higher quality wins, then
-    # the form that was named more exactly, then ours.
-    liked = {each: max(_rank(each, *named) for named in ranges) for each in OutputFormat}
-    best = max(OutputFormat, key=lambda each: (liked[each][1], liked[each][0]))
-    if liked[best][1] <= 0:
-        allowed = joined(each.media_type for each in OutputFormat)
-        raise invalid("Accept", f"The Accept header {quoted(accept)} takes none of our formats: {allowed}.")
+    ranges = [_parse_range(text) for text in accept.split(",", _MAX_RANGES)[:_MAX_RANGES]]
+    # For each format the most specific media range counts (RFC 9110, 12.5.1). The format with the highest
+    # quality wins; among equals the one that was named more exactly, then the first of `OutputFormat`.
+    ranks = {format_: max(_rank(format_, *range_) for range_ in ranges) for format_ in OutputFormat}
+    best = max(OutputFormat, key=lambda format_: (ranks[format_][1], ranks[format_][0]))
+    if ranks[best][1] <= 0:
+        available = joined(format_.media_type for format_ in OutputFormat)
+        raise invalid(
+            "Accept", f"The Accept header {quoted(accept)} allows none of the available formats: {available}."
+        )
     return best
 
 
-def _parsed(text: str) -> tuple[str, float]:
-    """A media range without parameters, and its quality; one that cannot be read is not wanted."""
+def _parse_range(text: str) -> tuple[str, float]:
+    """A media range without its parameters, and its quality: 0 when the quality cannot be read."""
     name, *parameters = (part.strip().lower() for part in text.split(";"))
     quality = 1.0
     for parameter in parameters:
@@ -61,7 +56,7 @@ def _parsed(text: str) -> tuple[str, float]:
     return name, min(quality, 1.0)
 
 
-def _rank(form: OutputFormat, name: str, quality: float) -> tuple[int, float]:
-    """How exactly a range names a form (0: not at all), and its quality for it."""
-    names = ("*/*", "application/*", form.media_type)
+def _rank(output_format: OutputFormat, name: str, quality: float) -> tuple[int, float]:
+    """How exactly a media range names a format (0: not at all), and the quality that it gives it."""
+    names = ("*/*", "application/*", output_format.media_type)
     return (names.index(name) + 1, quality) if name in names else (0, 0.0)

@@ -1,6 +1,7 @@
-"""Errors as HTTP: the one table from the error tree to status codes, and the answer for each.
+"""Errors as HTTP: the one table from error classes to status codes, and the response for each error.
 
-Knows numbers and headers, not Chalice: `app.py` makes its responses from this.
+Knows status codes and headers, but not Chalice: `app.py` turns an `ErrorResponse` into Chalice's own class.
+To add an error: see `chalicelib/errors.py`; an error without a status of its own has that of its parent.
 """
 
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from http import HTTPStatus
 
 from chalicelib import errors
 
-# The nearest entry up an error's ancestry counts.
+# The entry of the nearest parent class counts.
 STATUS_OF_ERROR: dict[type[errors.WillItCompileError], int] = {
     errors.SettingsError: 503,
     errors.RequestError: 400,
@@ -24,7 +25,7 @@ STATUS_OF_ERROR: dict[type[errors.WillItCompileError], int] = {
 
 
 @dataclass(frozen=True, slots=True)
-class HttpError:
+class ErrorResponse:
     """An error as status code, JSON body and headers."""
 
     status: int
@@ -33,34 +34,34 @@ class HttpError:
 
 
 def status_of(error: type[errors.WillItCompileError]) -> int:
-    """The status code of an error class; `KeyError` when the table forgot it."""
+    """The status code of an error class; `KeyError` when neither it nor a parent is in the table."""
     for ancestor in error.__mro__:
         if ancestor in STATUS_OF_ERROR:
             return STATUS_OF_ERROR[ancestor]
     raise KeyError(error.__name__)
 
 
-def answer(error: errors.WillItCompileError) -> HttpError:
-    """The answer to a request that ended in `error`."""
+def response_to(error: errors.WillItCompileError) -> ErrorResponse:
+    """The response to a request that raised `error`."""
     body = error.to_json()
+    # Addresses, user names and settings concern the operator, who finds them in the log.
     if isinstance(error, errors.StoreError):
-        # Addresses, users and settings are the operator's; the log has them.
-        body["message"] = "The job store cannot be used right now: try again in a moment."
+        body["message"] = "The job store is not available right now: try again in a moment."
     if isinstance(error, errors.SettingsError):
         body["message"] = "The service is not configured correctly; its log says what is wrong."
     headers = {}
     if error.retry_after_seconds is not None:
         headers["Retry-After"] = str(error.retry_after_seconds)
-    return HttpError(status_of(type(error)), body, headers)
+    return ErrorResponse(status_of(type(error)), body, headers)
 
 
-def refusal(status: int, message: str) -> HttpError:
-    """An answer of the framework's own, such as 405, in the shape of ours."""
+def error_response(status: int, message: str) -> ErrorResponse:
+    """A response for an error that the framework found, such as 405; its slug is the status's name."""
     slug = HTTPStatus(status).phrase.lower().replace(" ", "_")
-    return HttpError(status, {"error": slug, "message": message, "details": []})
+    return ErrorResponse(status, {"error": slug, "message": message, "details": []})
 
 
-def internal() -> HttpError:
-    """The answer when we failed in a way that we did not foresee."""
-    message = "The service failed in an unexpected way; this has been logged."
-    return HttpError(500, {"error": "internal_error", "message": message, "details": []})
+def internal_error() -> ErrorResponse:
+    """The response to an exception that nobody expected."""
+    message = "The service failed unexpectedly; its log has the details."
+    return ErrorResponse(500, {"error": "internal_error", "message": message, "details": []})

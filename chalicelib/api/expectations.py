@@ -1,16 +1,16 @@
-"""What a request expects of its answer, and whether that was met: for authors who must show that code does
-*not* compile, or that a warning comes.
+"""What a request expects of its result, and whether the result meets it: for authors who must show that
+code does *not* compile, or that it draws a warning.
 
-Shapes from a client become an `Expectation` (`resolve`), which is stored with the request; `evaluate`
-compares it with a result, each time that the answer is made. It never changes a verdict.
+`resolve` turns what a client sent into an `Expectation`, which is stored with the request. `evaluate`
+compares it with a result whenever a response is made. An expectation never changes a verdict.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from chalicelib.api.validation import invalid, joined, quoted
+from chalicelib.api.validation import ClientModel, invalid, joined, quoted
 from chalicelib.models import (
     Diagnostic,
     Expectation,
@@ -20,22 +20,18 @@ from chalicelib.models import (
     Verdict,
 )
 
-# A test of a header expects a handful; the bound keeps the comparison with 1000 diagnostics cheap.
+# A test of a header expects a handful; the bound keeps the comparison with 1,000 diagnostics cheap.
 MAX_EXPECTED_DIAGNOSTICS = 32
 
-# A near miss is looked for among so many diagnostics: what it tells is worth no more time.
-_NEAR = 100
-# What is equal in these alone makes two diagnostics no neighbours.
-_VAGUE = frozenset({"severity", "file"})
+# At most this many diagnostics are searched for a near miss: the hint is worth no more time.
+_NEAR_MISS_CANDIDATES = 100
+# Matching only on these is too weak to call a diagnostic a near miss.
+_WEAK_FIELDS = frozenset({"severity", "file"})
 
 _ERRORS = (Severity.FATAL, Severity.ERROR)
 
 
-class _Shape(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class ClientExpectedDiagnostic(_Shape):
+class ClientExpectedDiagnostic(ClientModel):
     """One element of ``expect.diagnostics``."""
 
     severity: str | None = None
@@ -46,7 +42,7 @@ class ClientExpectedDiagnostic(_Shape):
     column: int | None = Field(None, ge=1)
 
 
-class ClientExpectation(_Shape):
+class ClientExpectation(ClientModel):
     """The field ``expect`` of a request."""
 
     verdict: str | None = None
@@ -55,63 +51,68 @@ class ClientExpectation(_Shape):
     )
 
 
-def resolve(given: ClientExpectation | None) -> Expectation | None:
-    """The expectation of a request. `InvalidRequest` when nothing could ever meet it, or everything would."""
-    if given is None:
+def resolve(expect: ClientExpectation | None) -> Expectation | None:
+    """The expectation of a request. `InvalidRequest` when no result, or every result, would meet it."""
+    if expect is None:
         return None
-    if given.verdict is None and not given.diagnostics:
+    if expect.verdict is None and not expect.diagnostics:
         raise invalid("expect", "`expect` is empty: say which `verdict`, or which `diagnostics`, you expect.")
-    verdict = None if given.verdict is None else _named(given.verdict, Verdict, "expect.verdict")
-    diagnostics = tuple(_resolve_one(item, number) for number, item in enumerate(given.diagnostics))
+    verdict = None if expect.verdict is None else _parse_name(expect.verdict, Verdict, "expect.verdict")
+    diagnostics = tuple(_resolve_diagnostic(item, number) for number, item in enumerate(expect.diagnostics))
     for number, item in enumerate(diagnostics):
         if verdict is Verdict.COMPILES and item.severity in _ERRORS:
             raise invalid(
                 f"expect.diagnostics.{number}.severity",
-                "`expect` cannot be met: what compiles has no errors, and an error is expected.",
+                "`expect` cannot be met: it expects an error, and code that compiles has none.",
             )
     return Expectation(verdict=verdict, diagnostics=diagnostics)
 
 
-def _resolve_one(given: ClientExpectedDiagnostic, number: int) -> ExpectedDiagnostic:
+def _resolve_diagnostic(expected: ClientExpectedDiagnostic, number: int) -> ExpectedDiagnostic:
     field = f"expect.diagnostics.{number}"
-    values = given.model_dump(exclude_none=True)
+    values = expected.model_dump(exclude_none=True)
     if not values:
         known = joined(ClientExpectedDiagnostic.model_fields)
-        raise invalid(field, f"`{field}` is empty: every diagnostic would meet it; give one of {known}.")
-    if given.severity is not None:
-        values["severity"] = _named(given.severity, Severity, f"{field}.severity")
+        raise invalid(
+            field, f"`{field}` is empty, so every diagnostic would match it; give at least one of {known}."
+        )
+    if expected.severity is not None:
+        values["severity"] = _parse_name(expected.severity, Severity, f"{field}.severity")
     return ExpectedDiagnostic.model_validate(values)
 
 
-def _named(value: str, kind: Any, field: str) -> Any:
+def _parse_name(value: str, kind: Any, field: str) -> Any:
+    """The member of the enum `kind` with that value."""
     try:
         return kind(value.strip().lower())
     except ValueError:
         allowed = joined(member.value for member in kind)
         what = kind.__name__.lower()
-        raise invalid(field, f"{quoted(value)} is not a {what}; there are {allowed}.") from None
+        raise invalid(field, f"{quoted(value)} is not a {what}; choose one of {allowed}.") from None
 
 
 def evaluate(expectation: Expectation, result: Result) -> dict[str, Any]:
-    """``{"met": bool, "differences": [sentence, …]}``: what differs, in sentences; none when it was met."""
+    """``{"met": bool, "differences": [sentence, …]}``; no differences when the expectation is met."""
     differences = _verdict_differences(expectation, result)
     actual = flattened(result.diagnostics)
     missing = unmatched(expectation.diagnostics, actual)
     for expected in missing:
         differences.append(_missing_sentence(expected, actual))
     if missing and result.truncated:
-        differences.append("The output was cut at a limit, so what is missing may have been there.")
+        differences.append(
+            "The output was cut off at a limit, so a missing diagnostic may have been in the rest."
+        )
     return {"met": not differences, "differences": differences}
 
 
 def _verdict_differences(expectation: Expectation, result: Result) -> list[str]:
-    wanted = expectation.verdict
-    if wanted in (None, result.verdict):
+    if expectation.verdict in (None, result.verdict):
         return []
+    expected = f"Expected the verdict {expectation.verdict}"
     if result.verdict is Verdict.INCONCLUSIVE and result.reason is not None:
         why = f" {result.error}" if result.error else ""
-        return [f"Expected the verdict {wanted}; it is inconclusive (reason {result.reason}).{why}"]
-    return [f"Expected the verdict {wanted}; it is {result.verdict}."]
+        return [f"{expected}, but it is inconclusive (reason {result.reason}).{why}"]
+    return [f"{expected}, but it is {result.verdict}."]
 
 
 def flattened(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
@@ -122,34 +123,35 @@ def flattened(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
 def unmatched(
     expected: Sequence[ExpectedDiagnostic], actual: Sequence[Diagnostic]
 ) -> list[ExpectedDiagnostic]:
-    """What is left of `expected` when as many as possible are met, each by a diagnostic of its own.
+    """What remains of `expected` when as many as possible are matched, each by a diagnostic of its own.
 
-    A greedy choice would fail where a loose expectation takes what only a strict one could have, so
-    this is a maximum matching, by augmenting paths.
+    This is a maximum bipartite matching by augmenting paths. A greedy choice would be wrong where a loose
+    expectation takes the only diagnostic that a strict one could have.
     """
-    # One that fits as many as there are expectations always finds one that is free: more need not be kept.
-    fitting = [
-        [position for position, diagnostic in enumerate(actual) if meets(item, diagnostic)][: len(expected)]
+    # An expectation with as many candidates as there are expectations always gets one: more are not needed.
+    candidates = [
+        [position for position, diagnostic in enumerate(actual) if matches(item, diagnostic)][: len(expected)]
         for item in expected
     ]
-    taken: dict[int, int] = {}
+    owner: dict[int, int] = {}
 
-    def place(number: int, tried: set[int]) -> bool:
-        for position in fitting[number]:
+    def assign(number: int, tried: set[int]) -> bool:
+        """Gives expectation `number` a diagnostic, moving others to another one where that is needed."""
+        for position in candidates[number]:
             if position not in tried:
                 tried.add(position)
-                if position not in taken or place(taken[position], tried):
-                    taken[position] = number
+                if position not in owner or assign(owner[position], tried):
+                    owner[position] = number
                     return True
         return False
 
-    return [item for number, item in enumerate(expected) if not place(number, set())]
+    return [item for number, item in enumerate(expected) if not assign(number, set())]
 
 
-def meets(expected: ExpectedDiagnostic, actual: Diagnostic) -> bool:
-    """Whether a diagnostic is as expected: `message` is a part of it, everything else is equal.
+def matches(expected: ExpectedDiagnostic, actual: Diagnostic) -> bool:
+    """Whether a diagnostic is the expected one.
 
-    A fatal error is an error, too.
+    `message` is a case-sensitive substring, all other fields must be equal; a fatal error counts as an error.
     """
     severities = _ERRORS if expected.severity is Severity.ERROR else (expected.severity,)
     return (
@@ -163,32 +165,38 @@ def meets(expected: ExpectedDiagnostic, actual: Diagnostic) -> bool:
 
 
 def _missing_sentence(expected: ExpectedDiagnostic, actual: Sequence[Diagnostic]) -> str:
-    wanted = expected.model_dump(mode="json", exclude_none=True)
+    values = expected.model_dump(mode="json", exclude_none=True)
     description = ", ".join(
-        f"message containing {quoted(value)}" if name == "message" else _told(name, value)
-        for name, value in wanted.items()
+        f"message containing {quoted(value)}" if name == "message" else _field_text(name, value)
+        for name, value in values.items()
     )
-    if any(meets(expected, item) for item in actual):
-        return f"Expected one more diagnostic with {description}; all that there are meet other expectations."
-    return f"Expected a diagnostic with {description}; there is none.{_near_miss(wanted, actual)}"
+    if any(matches(expected, diagnostic) for diagnostic in actual):
+        return (
+            f"Expected one more diagnostic with {description}: "
+            "every one that matches already meets another expectation."
+        )
+    return f"Expected a diagnostic with {description}, but no diagnostic matches.{_near_miss(values, actual)}"
 
 
-def _near_miss(wanted: Mapping[str, Any], actual: Sequence[Diagnostic]) -> str:
-    """A sentence on the diagnostic that lacks the least of what was wanted; empty when all lack too much."""
-    singles = {name: ExpectedDiagnostic.model_validate({name: value}) for name, value in wanted.items()}
-    lacks = [
-        (diagnostic, [name for name, single in singles.items() if not meets(single, diagnostic)])
-        for diagnostic in actual[:_NEAR]
+def _near_miss(expected: Mapping[str, Any], actual: Sequence[Diagnostic]) -> str:
+    """A sentence about the diagnostic that differs in the fewest fields; empty when none is close."""
+    single_fields = {
+        name: ExpectedDiagnostic.model_validate({name: value}) for name, value in expected.items()
+    }
+    mismatches = [
+        (diagnostic, [name for name, single in single_fields.items() if not matches(single, diagnostic)])
+        for diagnostic in actual[:_NEAR_MISS_CANDIDATES]
     ]
-    near = [(item, names) for item, names in lacks if singles.keys() - names - _VAGUE]
-    if not near:
+    close = [
+        (diagnostic, names) for diagnostic, names in mismatches if expected.keys() - names - _WEAK_FIELDS
+    ]
+    if not close:
         return ""
-    nearest, names = min(near, key=lambda each: len(each[1]))
-    told = ", ".join(_told(name, getattr(nearest, name)) for name in names)
-    return f" The nearest has {told}."
+    closest, names = min(close, key=lambda mismatch: len(mismatch[1]))
+    return f" The closest has {', '.join(_field_text(name, getattr(closest, name)) for name in names)}."
 
 
-def _told(name: str, value: str | int | None) -> str:
+def _field_text(name: str, value: str | int | None) -> str:
     if value is None:
         return f"no {name}"
     return f"{name} {value}" if isinstance(value, int) or name == "severity" else f"{name} {quoted(value)}"

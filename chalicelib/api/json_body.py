@@ -1,7 +1,7 @@
-"""From the bytes of a request to a checked object of one of our shapes: names, types and sizes.
+"""From the bytes of a request's body to an object of one of our models: names, types and sizes are checked.
 
-What the names mean is `requests.py`'s and `matrix/plan.py`'s affair. Whatever is wrong is an
-`InvalidRequest` whose details name the fields, and costs no more than a good body of the same size.
+What the values mean is checked by `compile_request.py` and `matrix/plan.py`. Whatever is wrong becomes an
+`InvalidRequest` whose details name the fields, and costs no more time than a valid body of the same size.
 """
 
 import codecs
@@ -15,37 +15,38 @@ from chalicelib.api.source_files import MAX_FILES, MAX_SOURCE_BYTES
 from chalicelib.api.validation import invalid, joined, quoted
 from chalicelib.errors import ErrorDetail, InvalidRequest, SourceTooLarge
 
-# JSON may write a byte of source as six characters (\u0000): more cannot be a source that we take.
+# JSON may write one byte of source as six characters (\u0000), and 64 KiB are enough for all other fields.
 MAX_BODY_BYTES = 6 * MAX_SOURCE_BYTES + 64 * 1024
-# Errors are for people: more than these say nothing new.
+# A person reads these; more of them say nothing new.
 MAX_DETAILS = 20
 
 _MISSING = {"language": 'name the language of the source, such as "cpp"'}
 
-Shape = TypeVar("Shape", bound=BaseModel)
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-def read(body: bytes, shape: type[Shape]) -> Shape:
-    """Holds a body to a shape. Raises `InvalidRequest`, or `SourceTooLarge` when it cannot fit."""
+def read(body: bytes, model: type[ModelT]) -> ModelT:
+    """The body as an object of `model`. Raises `InvalidRequest`, or `SourceTooLarge` for a body too long."""
     if len(body) > MAX_BODY_BYTES:
-        raise SourceTooLarge(f"The body has {len(body)} bytes; a request has at most {MAX_BODY_BYTES}.")
+        raise SourceTooLarge(f"The body has {len(body)} bytes; at most {MAX_BODY_BYTES} are allowed.")
     if not body.strip():
         raise InvalidRequest(
             'The body is empty: send a JSON object such as {"source_code": "…", "language": "cpp"}.'
         )
     value = _json_object(body)
-    unknown = [name for name in value if name not in shape.model_fields]
-    # An error takes a kilobyte, and a body has room for half a million: what is not shown is not made.
+    unknown = [name for name in value if name not in model.model_fields]
+    # pydantic needs a kilobyte for each error, and a body has room for half a million unknown fields: those
+    # that would not be listed are removed before it sees them.
     for name in unknown[MAX_DETAILS:]:
         del value[name]
     files = value.get("files")
     if isinstance(files, dict) and len(files) > MAX_FILES:
-        raise invalid("files", f"There are {len(files)} files; at most {MAX_FILES} are taken.")
+        raise invalid("files", f"There are {len(files)} files; at most {MAX_FILES} are allowed.")
     try:
-        return shape.model_validate(value)
+        return model.model_validate(value)
     except ValidationError as error:
         items = error.errors(include_url=False, include_input=False)
-        details = [_detail(item, shape) for item in items[:MAX_DETAILS]]
+        details = [_detail(item, model) for item in items[:MAX_DETAILS]]
         raise InvalidRequest(details[0].message, details) from None
 
 
@@ -61,15 +62,15 @@ def _json_object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def _detail(item: Any, shape: type[BaseModel]) -> ErrorDetail:
+def _detail(item: Any, model: type[BaseModel]) -> ErrorDetail:
     """One of pydantic's errors as a field and a sentence."""
     path = ".".join(quoted(part, quote=False) for part in item["loc"] if part != "[key]")
     kind, message = item["type"], item["msg"]
     if kind == "missing":
         return ErrorDetail(path, f"`{path}` is missing: {_MISSING.get(path, 'it is required')}.")
     if kind == "extra_forbidden":
-        known = joined(_shape_at(shape, item["loc"][:-1]).model_fields)
-        return ErrorDetail(path, f"`{path}` is not a field of a request; known are {known}.")
+        known = joined(_model_at(model, item["loc"][:-1]).model_fields)
+        return ErrorDetail(path, f"`{path}` is not a field of a request; known fields are {known}.")
     if kind == "too_long":
         return ErrorDetail(
             path, f"`{path}` has too many elements: at most {item['ctx']['max_length']} are allowed."
@@ -79,16 +80,16 @@ def _detail(item: Any, shape: type[BaseModel]) -> ErrorDetail:
     return ErrorDetail(path, f"`{path}` is not valid: {message[:1].lower()}{message[1:]}.")
 
 
-def _shape_at(shape: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel]:
-    """The shape of the object at a path; list positions lead nowhere by themselves."""
+def _model_at(model: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel]:
+    """The model of the object at a path inside `model`; a position in a list does not change the model."""
     for name in path:
-        if isinstance(name, str) and name in shape.model_fields:
-            shape = _shape_in(shape.model_fields[name].annotation) or shape
-    return shape
+        if isinstance(name, str) and name in model.model_fields:
+            model = _model_in(model.model_fields[name].annotation) or model
+    return model
 
 
-def _shape_in(annotation: Any) -> type[BaseModel] | None:
-    """The shape in an annotation such as ``list[Shape] | None``."""
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The first model in an annotation such as ``list[ClientExpectation] | None``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for part in get_args(annotation) if (found := _shape_in(part))), None)
+    return next((model for part in get_args(annotation) if (model := _model_in(part))), None)

@@ -1,4 +1,4 @@
-"""The receipt of a result: what ran, in which version and image, and one line that runs it again."""
+"""The receipt of a result: what ran, in which version and image, and one shell line that runs it again."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -6,11 +6,11 @@ from typing import Any
 
 from chalicelib.models import Result
 
-# Given for the service's parser alone: without them a compiler prints what `stdout` and `stderr` show.
+# Options for the service's own parser; without them a compiler prints what `stdout` and `stderr` show.
 FOR_THE_PARSER = frozenset({"-fdiagnostics-parseable-fixits", "--error-format=json"})
-# As jobs have it: compilers translate their messages, and choose their quotes, by the locale.
+# Jobs run with this locale: compilers choose the language of their messages, and their quotes, by it.
 _LOCALE = {"LC_ALL": "C.UTF-8"}
-# Where the folder with the files is seen in a container.
+# Where a container sees the folder with the files.
 _FOLDER = "/src"
 
 
@@ -21,29 +21,25 @@ def receipt(result: Result) -> dict[str, Any] | None:
         return None
     return {
         "argv": list(result.command),
-        # What an older runner registered has no line of its own.
+        # A runner of an older release registered no version text.
         "version": environment.version_text or f"{environment.family} {environment.version}",
         "image": environment.image,
         "reproduce": reproduce(result.command, result.command_environment, environment.image),
     }
 
 
-def reproduce(command: Sequence[str], variables: Mapping[str, str], image: str) -> str:
+def reproduce(command: Sequence[str], env: Mapping[str, str], image: str) -> str:
     """One line for a shell, to be run in a folder that holds the request's files under their names."""
     command = [argument for argument in command if argument not in FOR_THE_PARSER]
-    assignments = _assignments({**_LOCALE, **variables})
+    assignments = [f"{name}={value}" for name, value in sorted({**_LOCALE, **env}.items())]
     if not image:
         return shlex.join(["env", *assignments, *command])
     options = [word for assignment in assignments for word in ("--env", assignment)]
     executable, *arguments = command
-    # The image's own entry point may be anything; `$PWD` is the one word that the shell is to replace.
+    # `--entrypoint` replaces the image's own. `$PWD` is the one word that the shell must expand.
     return " ".join(
         [
             f'docker run --rm --network none --volume "$PWD:{_FOLDER}" --workdir {_FOLDER}',
             shlex.join([*options, "--entrypoint", executable, image, *arguments]),
         ]
     )
-
-
-def _assignments(variables: Mapping[str, str]) -> list[str]:
-    return [f"{name}={value}" for name, value in sorted(variables.items())]

@@ -1,4 +1,7 @@
-"""What the API answers: jobs, results, environments and statistics as JSON objects."""
+"""The JSON objects of responses: jobs, results, environments and statistics.
+
+To add a field of a result: `Result` in `chalicelib/models.py`; to add one that is computed: `ended_job` here.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,32 +13,32 @@ from chalicelib.api.content_negotiation import OutputFormat
 from chalicelib.api.receipt import receipt
 from chalicelib.models import Environment, Job, Result, RunnerInfo, Status
 from chalicelib.storage.protocol import Counts
-from chalicelib.storage.redis.codec import format_time
+from chalicelib.timestamps import format_time
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """The body that a use case answers with, before it becomes HTTP.
+    """What a use case gives back about one job or matrix, before `app.py` makes HTTP of it.
 
-    `id` is the job's or the matrix's, and `ended` says whether that one has ended. Until it has,
-    `form` is JSON, whatever the client asked for.
+    `id` is that of the job or the matrix, and `ended` says whether it has ended. Until then
+    `output_format` is JSON, whatever the client requested.
     """
 
     id: str
     body: Json
     ended: bool
-    form: OutputFormat = OutputFormat.JSON
+    output_format: OutputFormat = OutputFormat.JSON
 
 
-def accepted(job: Job) -> Json:
-    """The answer to an accepted job: where to ask for it."""
+def submitted_job(job: Job) -> Json:
+    """A job that was just stored: its id, by which the client can fetch it."""
     return {"job_id": job.id, "status": job.status.value}
 
 
-def pending(job: Job) -> Json:
-    """A job that has not ended."""
+def unfinished_job(job: Job) -> Json:
+    """A job that is queued or running."""
     return {
         "job_id": job.id,
         "status": job.status.value,
@@ -46,8 +49,8 @@ def pending(job: Job) -> Json:
     }
 
 
-def ended(job: Job, result: Result) -> Json:
-    """A job that has ended, with its result, its receipt, and whether it is as expected."""
+def ended_job(job: Job, result: Result) -> Json:
+    """A job that has ended, with its result, its receipt, and whether its expectation was met."""
     expect = job.request.expect
     return (
         {"job_id": job.id, "status": job.status.value}
@@ -63,7 +66,7 @@ def ended(job: Job, result: Result) -> Json:
 
 
 def environments(offered: Sequence[Environment], runners: Sequence[RunnerInfo]) -> Json:
-    """What can be compiled, and who would do it."""
+    """What can be compiled, and the runners that would compile it."""
     return {
         "environments": [item.model_dump(mode="json", exclude={"version_key"}) for item in offered],
         "runners": [
@@ -79,9 +82,9 @@ def environments(offered: Sequence[Environment], runners: Sequence[RunnerInfo]) 
 
 
 def statistics(counts: Counts, runners: Sequence[RunnerInfo], now: datetime) -> Json:
-    """The figures of ``/workers/stats``, over all living runners; totals since the store began.
+    """The figures of ``/workers/stats``, over all living runners; totals count from the store's creation.
 
-    `uptime` is that of the runner that has lived longest.
+    `uptime` and `start_time` are those of the oldest living runner.
     """
     start = min((runner.started_at for runner in runners), default=None)
     uptime = now - start if start else timedelta()

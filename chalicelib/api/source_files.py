@@ -1,23 +1,19 @@
-"""The files of a request: `source_code`, `code` or `files` as names and texts, and which is the main one."""
+"""The source files of a request: `source_code`, `code` or `files` as names and texts, with the main file."""
 
 import base64
 import binascii
 
-from pydantic import BaseModel, ConfigDict
-
-from chalicelib.api.validation import invalid, joined, quoted
+from chalicelib.api.validation import ClientModel, invalid, joined, quoted
 from chalicelib.catalog import Catalog, Language, check_file_names
 from chalicelib.errors import SourceTooLarge
 
-# A source of 1 MiB is some 30,000 lines; amalgamated libraries fit, archives do not.
+# 1 MiB of source is some 30,000 lines: enough for an amalgamated library, too little for an archive.
 MAX_SOURCE_BYTES = 1024 * 1024
 MAX_FILES = 64
 
 
-class ClientSources(BaseModel):
-    """The fields of a body that say what is to be compiled. Unknown fields are refused, types are exact."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+class ClientSources(ClientModel):
+    """The fields of a request that say what is to be compiled."""
 
     source_code: str | None = None
     code: str | None = None
@@ -25,19 +21,19 @@ class ClientSources(BaseModel):
     main: str | None = None
 
 
-def files_of(request: ClientSources, language: Language, catalog: Catalog) -> tuple[dict[str, str], str]:
-    """The files by name, and which of them is the main one.
+def read_files(request: ClientSources, language: Language, catalog: Catalog) -> tuple[dict[str, str], str]:
+    """The files by name, and the name of the main file.
 
-    Raises `InvalidRequest`, or `SourceTooLarge` for more than `MAX_SOURCE_BYTES` in all.
+    Raises `InvalidRequest`, or `SourceTooLarge` when all files together exceed `MAX_SOURCE_BYTES`.
     """
-    given = [name for name in ("source_code", "code", "files") if getattr(request, name) is not None]
-    if not given:
+    sent = [name for name in ("source_code", "code", "files") if getattr(request, name) is not None]
+    if not sent:
         raise invalid(
             "source_code",
             "`source_code` is missing: send the source there, as `code` (Base64), or as `files`.",
         )
-    if len(given) > 1:
-        raise invalid(given[1], f"Send one of `source_code`, `code` and `files`, not {' and '.join(given)}.")
+    if len(sent) > 1:
+        raise invalid(sent[1], f"Send one of `source_code`, `code` and `files`, not {' and '.join(sent)}.")
     if request.files is None:
         if request.main is not None:
             raise invalid("main", "`main` names one of `files`; leave it out when you send a single source.")
@@ -47,10 +43,15 @@ def files_of(request: ClientSources, language: Language, catalog: Catalog) -> tu
         files = request.files
         _check_files(files, language, catalog)
         main = _main(files, request.main, language)
-    size = sum(len(text.encode()) for text in files.values())
-    if size > MAX_SOURCE_BYTES:
-        raise SourceTooLarge(f"The source has {size} bytes; at most {MAX_SOURCE_BYTES} (1 MiB) are taken.")
+    _check_size(sum(len(text.encode()) for text in files.values()))
     return files, main
+
+
+def _check_size(size_bytes: int) -> None:
+    if size_bytes > MAX_SOURCE_BYTES:
+        raise SourceTooLarge(
+            f"The source has {size_bytes} bytes; at most {MAX_SOURCE_BYTES} (1 MiB) are allowed."
+        )
 
 
 def _decode(code: str) -> str:
@@ -60,10 +61,7 @@ def _decode(code: str) -> str:
         raise invalid(
             "code", "`code` is not valid Base64 (RFC 4648, with padding); or send it as `source_code`."
         ) from None
-    if len(raw) > MAX_SOURCE_BYTES:
-        raise SourceTooLarge(
-            f"The source has {len(raw)} bytes; at most {MAX_SOURCE_BYTES} (1 MiB) are taken."
-        )
+    _check_size(len(raw))
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -71,31 +69,31 @@ def _decode(code: str) -> str:
         raise invalid("code", message) from None
 
 
-def _main(files: dict[str, str], main: str | None, language: Language) -> str:
-    found = _named_main(files, main, language)
-    if not language.can_be_main(found):
+def _main(files: dict[str, str], requested: str | None, language: Language) -> str:
+    main = _choose_main(files, requested, language)
+    if not language.can_be_main(main):
         ends = joined(language.source_extensions)
-        but = f" and not in {joined(language.not_sources)}" if language.not_sources else ""
+        but = f", but not in {joined(language.not_sources)}" if language.not_sources else ""
         raise invalid(
-            "files" if main is None else "main",
-            f"The main file {quoted(found)} is no {language.name} source by its name: "
-            f"that ends in {ends}{but}.",
+            "files" if requested is None else "main",
+            f"The main file {quoted(main)} is not named like a {language.name} source: "
+            f"its name must end in {ends}{but}.",
         )
-    return found
+    return main
 
 
-def _named_main(files: dict[str, str], main: str | None, language: Language) -> str:
-    if main is not None:
-        if main not in files:
-            raise invalid("main", f"`main` is {quoted(main)}, which is not one of `files`.")
-        return main
+def _choose_main(files: dict[str, str], requested: str | None, language: Language) -> str:
+    if requested is not None:
+        if requested not in files:
+            raise invalid("main", f"`main` is {quoted(requested)}, which is not one of `files`.")
+        return requested
     if len(files) == 1:
         return next(iter(files))
     if language.default_main in files:
         return language.default_main
     raise invalid(
         "main",
-        f"`main` is missing: say which of `files` is the main one (or call it {language.default_main}).",
+        f"`main` is missing: say which of `files` is the main one (or name it {language.default_main}).",
     )
 
 
@@ -113,5 +111,5 @@ def _check_files(files: dict[str, str], language: Language, catalog: Catalog) ->
     left_out = catalog.left_out(language, files)
     if left_out is not None:
         project = language.project.file if language.project else ""
-        what = f"is in a folder, which {language.name} compiles only with a {project} at the top"
+        what = f"is in a folder, which {language.name} compiles only with a {project} in the top folder"
         raise invalid("files", f"{quoted(left_out)} {what}: add one.")

@@ -1,23 +1,34 @@
-"""How a refused field is worded: one sentence that names the field, what was sent, and what is allowed."""
+"""What the checks of a request share: the base of models that clients send, and how errors are worded.
+
+Every error about a field is one sentence that names the field, what was sent and what is allowed.
+"""
 
 from collections.abc import Iterable
 
+from pydantic import BaseModel, ConfigDict
+
 from chalicelib.errors import ErrorDetail, InvalidRequest
 
-_SHOWN_CHARACTERS = 60
+_MAX_QUOTED_CHARACTERS = 60
+
+
+class ClientModel(BaseModel):
+    """Base of everything that a client sends: unknown fields are invalid, and types are not converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 def invalid(field: str, message: str) -> InvalidRequest:
-    """The error about one field, given as a dotted path."""
+    """The error about one field; `field` is a dotted path such as ``options.0``."""
     return InvalidRequest(message, [ErrorDetail(field, message)])
 
 
 def quoted(value: object, *, quote: bool = True) -> str:
-    """A value from a client for a message: printable, and not longer than a line."""
+    """A client's value as part of a message: printable, and cut to the length of a line."""
     text = repr(value) if quote else str(value).encode("unicode_escape").decode()
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+    return text if len(text) <= _MAX_QUOTED_CHARACTERS else f"{text[:_MAX_QUOTED_CHARACTERS]}…"
 
 
 def joined(names: Iterable[str]) -> str:
-    """Names for a message, in the order given."""
+    """A list of names as part of a message, in the given order."""
     return ", ".join(names) or "none"

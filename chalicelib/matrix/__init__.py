@@ -1,1 +1,1 @@
-"""One source for many environments: asked (`plan`), kept (`model`), done (`service`) and told (`report`)."""
+"""One source for many environments: its cells (`plan`), use cases (`service`) and JSON (`report`)."""

@@ -1,8 +1,8 @@
-"""From what a client asked of a matrix to its cells: which combinations there are, and which cannot be.
+"""From the body of a matrix to its cells: which combinations are compiled, and which are not possible.
 
-A name or glob that means nothing here is a mistake and refused; a combination of known parts
-that does not exist (a compiler without that standard or target) is left out and told. Pure: it
-makes requests, and neither ids nor jobs.
+A name or glob that matches nothing here is invalid. A combination of known parts that does not exist (a
+compiler without that standard or target) is omitted, and the response names it. Pure: this module makes
+requests, but neither ids nor jobs, and touches no store.
 """
 
 import fnmatch
@@ -14,26 +14,34 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from chalicelib.api import compile_request, expectations, json_body
-from chalicelib.api.source_files import files_of
+from chalicelib.api.source_files import read_files
 from chalicelib.api.validation import invalid, joined, quoted
 from chalicelib.catalog import Catalog, Language
 from chalicelib.errors import InvalidRequest, SourceTooLarge
-from chalicelib.matrix.model import Omission
-from chalicelib.models import CompileRequest, Environment, Stage
+from chalicelib.models import (
+    CompileRequest,
+    Environment,
+    Omission,
+    Stage,
+    Target,
+    canonical_architecture,
+    canonical_system,
+)
 
-# Seven compilers by nine standards, or what a few workers do within one wait of 25 s.
+# Seven compilers by nine standards, or what a few workers compile within one wait of 25 s.
 MAX_CELLS = 64
-# Each cell is a job with its own copy of the source, so that it can be read and compiled by itself.
+# Each cell is a job with a copy of the source, so that it can be read and compiled independently.
 MAX_MATRIX_BYTES = 16 * 1024 * 1024
-# More patterns than cells cannot each mean another cell.
+# With more patterns than cells, some of them must mean the same cell.
 MAX_PATTERNS = 64
 
 _ALL = "all"
-_LONGEST_PATTERN = 64
+# Our own names are shorter; matching a longer pattern would only cost time.
+_MAX_PATTERN_CHARACTERS = 64
 _GLOB = re.compile(r"[*?\[]")
 
 
-# Names and globs; one of them may be given without a list.
+# Names and globs; a single one may be sent without a list.
 Patterns = Annotated[
     list[str],
     BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
@@ -51,7 +59,7 @@ class ClientMatrix(compile_request.ClientJob):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a matrix is made of: one request for each cell, in order."""
+    """What a matrix consists of: one request for each cell, in order."""
 
     language: Language
     stage: Stage
@@ -61,37 +69,39 @@ class Plan:
 
 
 def parse(body: bytes) -> ClientMatrix:
-    """Reads the body of a matrix. Raises `InvalidRequest`, or `SourceTooLarge` when it cannot fit."""
+    """The matrix in a body. Raises `InvalidRequest`, or `SourceTooLarge` for a body that is too long."""
     return json_body.read(body, ClientMatrix)
 
 
-def make(request: ClientMatrix, catalog: Catalog, environments: Sequence[Environment]) -> Plan:
-    """The cells of a matrix. `InvalidRequest` names what is allowed; or `SourceTooLarge`."""
-    language, offered = compile_request.language_of(request.language, catalog, environments)
-    chosen = _compilers(request.compilers, language, offered)
-    files, main = files_of(request, language, catalog)
-    able, omitted = _able(request, chosen, catalog)
-    cells, impossible = _cells(
-        able, _standards(request.standards, language, offered), _targets(request.targets, language, offered)
+def make_plan(request: ClientMatrix, catalog: Catalog, environments: Sequence[Environment]) -> Plan:
+    """The cells of a matrix. Raises `InvalidRequest`, which names what is allowed, or `SourceTooLarge`."""
+    language, offered = compile_request.find_language(request.language, catalog, environments)
+    chosen = _choose_compilers(request.compilers, language, offered)
+    files, main = read_files(request, language, catalog)
+    able, omitted = _split_by_ability(request, chosen, catalog)
+    cells, impossible = _combine(
+        able,
+        _choose_standards(request.standards, language, offered),
+        _choose_targets(request.targets, language, offered),
     )
     omitted += impossible
     if not cells:
-        reasons = " ".join(each.reason for each in omitted[: json_body.MAX_DETAILS])
+        reasons = " ".join(omission.reason for omission in omitted[: json_body.MAX_DETAILS])
         raise invalid("compilers", f"No combination is possible. {reasons}")
     if len(cells) > MAX_CELLS:
         raise invalid(
             "compilers",
-            f"There would be {len(cells)} cells, and a matrix has at most {MAX_CELLS}: "
-            "ask for fewer compilers, standards or targets.",
+            f"The matrix would have {len(cells)} cells; at most {MAX_CELLS} are allowed: "
+            "choose fewer compilers, standards or targets.",
         )
-    size = sum(len(text.encode()) for text in files.values())
-    if size * len(cells) > MAX_MATRIX_BYTES:
+    size_bytes = sum(len(text.encode()) for text in files.values())
+    if size_bytes * len(cells) > MAX_MATRIX_BYTES:
         raise SourceTooLarge(
-            f"The source has {size} bytes for each of {len(cells)} cells; "
-            f"a matrix takes at most {MAX_MATRIX_BYTES} bytes (16 MiB) in all."
+            f"The source has {size_bytes} bytes for each of {len(cells)} cells; "
+            f"at most {MAX_MATRIX_BYTES} bytes (16 MiB) are allowed in all."
         )
     expect = expectations.resolve(request.expect)
-    stage = compile_request.stage_of(request.stage, able[0])
+    stage = compile_request.find_stage(request.stage, able[0])
     return Plan(
         language=language,
         stage=stage,
@@ -102,8 +112,8 @@ def make(request: ClientMatrix, catalog: Catalog, environments: Sequence[Environ
                 language=language.id,
                 compiler=environment.id,
                 standard=standard,
-                architecture=target.partition("-")[0],
-                os=target.partition("-")[2],
+                architecture=target.architecture,
+                os=target.os,
                 stage=stage,
                 options=tuple(request.options),
                 cache=request.cache,
@@ -116,38 +126,37 @@ def make(request: ClientMatrix, catalog: Catalog, environments: Sequence[Environ
     )
 
 
-# A standard or target of None: the compiler's own.
-_Choice = Sequence[str | None]
-
-
-def _able(
+def _split_by_ability(
     request: ClientMatrix, chosen: Sequence[Environment], catalog: Catalog
 ) -> tuple[list[Environment], list[Omission]]:
-    """Those of the chosen compilers that have the stage and take the options; `InvalidRequest` when none."""
+    """The chosen compilers that have the stage and allow the options, and the others as omissions.
+
+    Raises the first compiler's `InvalidRequest` when none is able.
+    """
     able: list[Environment] = []
     omitted: list[Omission] = []
-    refused: list[InvalidRequest] = []
+    problems: list[InvalidRequest] = []
     for environment in chosen:
         try:
-            compile_request.stage_of(request.stage, environment)
-            problem = compile_request.refused_option(request.options, catalog, environment)
+            compile_request.find_stage(request.stage, environment)
+            problem = compile_request.forbidden_option(request.options, catalog, environment)
         except InvalidRequest as error:
             problem = error
         if problem is None:
             able.append(environment)
         else:
-            refused.append(problem)
+            problems.append(problem)
             omitted.append(Omission(compiler=environment.id, reason=problem.message))
     if not able:
-        raise refused[0]
+        raise problems[0]
     return able, omitted
 
 
-def _cells(
-    able: Sequence[Environment], standards: _Choice, targets: _Choice
-) -> tuple[list[tuple[Environment, str, str]], list[Omission]]:
-    """Every combination that there is, and those that there are not."""
-    cells: list[tuple[Environment, str, str]] = []
+def _combine(
+    able: Sequence[Environment], standards: Sequence[str | None], targets: Sequence[Target | None]
+) -> tuple[list[tuple[Environment, str, Target]], list[Omission]]:
+    """Every possible combination, and the impossible ones. None stands for the compiler's own default."""
+    cells: list[tuple[Environment, str, Target]] = []
     omitted: list[Omission] = []
     for environment in able:
         own_standards: list[str] = []
@@ -159,40 +168,45 @@ def _cells(
             else:
                 reason = f"{environment.id} does not know the standard {standard}."
                 omitted.append(Omission(compiler=environment.id, standard=standard, reason=reason))
-        own_targets: list[str] = []
+        own_targets: list[Target] = []
+        available = environment.parsed_targets()
         for target in targets:
             if target is None:
-                own_targets.append(environment.targets[0])
-            elif target in environment.targets:
+                own_targets.append(available[0])
+            elif target in available:
                 own_targets.append(target)
             else:
                 reason = f"{environment.id} does not compile for {target}."
-                omitted.append(Omission(compiler=environment.id, target=target, reason=reason))
+                omitted.append(Omission(compiler=environment.id, target=str(target), reason=reason))
         cells += [(environment, standard, target) for target in own_targets for standard in own_standards]
     return cells, omitted
 
 
-def _compilers(wanted: list[str], language: Language, offered: Sequence[Environment]) -> list[Environment]:
-    """The compilers that are meant, each once: in the order asked for, of a glob the oldest version first."""
-    ordered = compile_request.newest_last(offered)
-    found: dict[str, Environment] = {}
-    for field, pattern in _patterns("compilers", wanted):
+def _choose_compilers(
+    patterns: list[str], language: Language, offered: Sequence[Environment]
+) -> list[Environment]:
+    """The compilers that the patterns mean, each once: in the order of the patterns, oldest version first."""
+    ordered = compile_request.oldest_first(offered)
+    chosen: dict[str, Environment] = {}
+    for field, pattern in _numbered("compilers", patterns):
         if _is_glob(pattern):
             matching = [item for item in ordered if _matches(item.id, pattern)]
             if not matching:
-                raise _nothing(field, pattern, "compiler", language, sorted({item.id for item in ordered}))
+                raise _no_match(field, pattern, "compiler", language, sorted({item.id for item in ordered}))
         else:
             try:
-                matching = [compile_request.compiler_of(pattern, language, offered)]
+                matching = [compile_request.find_compiler(pattern, language, offered)]
             except InvalidRequest as error:
                 raise invalid(field, error.message) from None
-        found |= {item.id: item for item in matching}
-    return list(found.values())
+        chosen |= {item.id: item for item in matching}
+    return list(chosen.values())
 
 
-def _standards(wanted: list[str] | None, language: Language, offered: Sequence[Environment]) -> _Choice:
-    """The standards that are meant, oldest first; [None] when each compiler is to use its own."""
-    if wanted is None:
+def _choose_standards(
+    patterns: list[str] | None, language: Language, offered: Sequence[Environment]
+) -> Sequence[str | None]:
+    """The standards that the patterns mean, oldest first; [None] without patterns."""
+    if patterns is None:
         return [None]
     used = {standard for item in offered for standard in item.standards}
     known = [standard.id for standard in language.standards if standard.id in used]
@@ -201,57 +215,57 @@ def _standards(wanted: list[str] | None, language: Language, offered: Sequence[E
         standard = language.standard(name)
         return standard.id if standard else None
 
-    found = _chosen("standards", wanted, known, by_name, "standard", language)
-    return sorted(found, key=known.index)
+    return sorted(_choose("standards", patterns, known, by_name, "standard", language), key=known.index)
 
 
-def _targets(wanted: list[str] | None, language: Language, offered: Sequence[Environment]) -> _Choice:
-    """The targets that are meant, in the order asked for; [None] when each compiler is to use its own."""
-    if wanted is None:
+def _choose_targets(
+    patterns: list[str] | None, language: Language, offered: Sequence[Environment]
+) -> Sequence[Target | None]:
+    """The targets that the patterns mean, in the order of the patterns; [None] without patterns."""
+    if patterns is None:
         return [None]
     known = list(dict.fromkeys(target for item in offered for target in item.targets))
-    return _chosen("targets", wanted, known, _target, "target", language)
+    names = _choose("targets", patterns, known, _target_name, "target", language)
+    return [Target.parse(name) for name in names]
 
 
-def _target(name: str) -> str:
-    """``<architecture>-<os>`` or ``<os>/<architecture>`` as we write it."""
-    if "/" in name:
-        system, _, architecture = name.partition("/")
+def _target_name(text: str) -> str:
+    """The name of a target written as ``<architecture>-<os>`` or ``<os>/<architecture>``, without aliases."""
+    if "/" in text:
+        system, _, architecture = text.partition("/")
     else:
-        architecture, _, system = name.partition("-")
-    architecture = compile_request.canonical(architecture, compile_request.ARCHITECTURE_ALIASES) or ""
-    system = compile_request.canonical(system, compile_request.SYSTEM_ALIASES) or ""
-    return f"{architecture}-{system}"
+        architecture, system = Target.parse(text)
+    return str(Target(canonical_architecture(architecture), canonical_system(system)))
 
 
-def _chosen(
+def _choose(
     field: str,
-    wanted: list[str],
+    patterns: list[str],
     known: Sequence[str],
     by_name: Callable[[str], str | None],
     what: str,
     language: Language,
 ) -> list[str]:
-    """The known names that are meant by names and globs, each once; `InvalidRequest` for an unknown one."""
-    found: dict[str, None] = {}
-    for place, pattern in _patterns(field, wanted):
+    """The known names that the patterns mean, each once; `InvalidRequest` for a pattern without a match."""
+    chosen: dict[str, None] = {}
+    for path, pattern in _numbered(field, patterns):
         if _is_glob(pattern):
-            # A glob of the form <os>/<architecture> is turned around like a name.
-            turned = _target(pattern) if what == "target" and "/" in pattern else pattern
-            matching = [name for name in known if _matches(name, turned)]
+            # In a glob of the form <os>/<architecture> the parts change places, as in a name.
+            glob = _target_name(pattern) if what == "target" and "/" in pattern else pattern
+            matching = [name for name in known if _matches(name, glob)]
         else:
             matching = [name for name in (by_name(pattern),) if name in known and name is not None]
         if not matching:
-            raise _nothing(place, pattern, what, language, known)
-        found |= dict.fromkeys(matching)
-    return list(found)
+            raise _no_match(path, pattern, what, language, known)
+        chosen |= dict.fromkeys(matching)
+    return list(chosen)
 
 
-def _patterns(field: str, wanted: list[str]) -> Iterable[tuple[str, str]]:
-    """Each pattern with the path of its field; "all" is a glob like any other."""
-    if not wanted:
+def _numbered(field: str, patterns: list[str]) -> Iterable[tuple[str, str]]:
+    """Each pattern with the path of its field; "all" becomes the glob ``*``."""
+    if not patterns:
         raise invalid(field, f"`{field}` is empty: name at least one, or leave it out.")
-    for number, pattern in enumerate(wanted):
+    for number, pattern in enumerate(patterns):
         name = pattern.strip().lower()
         yield f"{field}.{number}", "*" if name == _ALL else name
 
@@ -261,12 +275,13 @@ def _is_glob(pattern: str) -> bool:
 
 
 def _matches(name: str, pattern: str) -> bool:
-    # The longest name of ours is shorter; what is longer costs time to no avail.
-    return len(pattern) <= _LONGEST_PATTERN and fnmatch.fnmatchcase(name.lower(), pattern)
+    return len(pattern) <= _MAX_PATTERN_CHARACTERS and fnmatch.fnmatchcase(name.lower(), pattern)
 
 
-def _nothing(field: str, pattern: str, what: str, language: Language, known: Sequence[str]) -> InvalidRequest:
-    article = "matches no" if _is_glob(pattern) else "is not a"
+def _no_match(
+    field: str, pattern: str, what: str, language: Language, known: Sequence[str]
+) -> InvalidRequest:
+    verb = "matches no" if _is_glob(pattern) else "is not a"
     return invalid(
-        field, f"{quoted(pattern)} {article} {what} for {language.name} here; available are {joined(known)}."
+        field, f"{quoted(pattern)} {verb} {what} for {language.name} here; available are {joined(known)}."
     )

@@ -1,6 +1,6 @@
-"""What became of a matrix, as the API tells it: cells, summary, where it compiles, and what was said.
+"""The JSON of a matrix: its cells, a summary, where the source compiles, and the diagnostics in groups.
 
-Results are added cell by cell, so that not all of them need to be held at once.
+Results are added one by one, so that they need not all be in memory at once.
 """
 
 from collections.abc import Sequence
@@ -8,36 +8,37 @@ from typing import Any
 
 from chalicelib.api import expectations
 from chalicelib.catalog import Language
-from chalicelib.matrix.groups import Groups
+from chalicelib.diagnostic_groups import DiagnosticGroups
 from chalicelib.matrix.minimum_standard import minimum_standards
-from chalicelib.matrix.model import Cell, Matrix
-from chalicelib.models import Reason, Result, Severity, Status, Verdict
-from chalicelib.storage.redis.codec import format_time
+from chalicelib.models import Cell, Matrix, Reason, Result, Severity, Status, Verdict
+from chalicelib.timestamps import format_time
 
 Json = dict[str, Any]
 
 
-def lost(job_id: str) -> Result:
-    """The result of a cell whose job is gone: nothing is known about the source."""
-    return Result.inconclusive(job_id, Reason.INFRASTRUCTURE, "The job's record or result is gone.")
+def lost_result(job_id: str) -> Result:
+    """The result of a cell whose job no longer exists: nothing is known about the source."""
+    return Result.inconclusive(
+        job_id, Reason.INFRASTRUCTURE, "The job or its result no longer exists in the store."
+    )
 
 
-def place(cell: Cell) -> Json:
-    """A cell as compiler, standard (None where the language has none) and target."""
+def cell_coordinates(cell: Cell) -> Json:
+    """The compiler, standard (None where the language has none) and target of a cell."""
     return {"compiler": cell.compiler, "standard": cell.standard or None, "target": cell.target}
 
 
 class Report:
-    """The answer about one matrix. `statuses` are those of its cells; None for a job that is gone."""
+    """Builds the JSON of one matrix. `statuses` are those of its cells; None for a job that is gone."""
 
     def __init__(self, matrix: Matrix, statuses: Sequence[Status | None]) -> None:
         self._matrix = matrix
         self._cells: list[Json] = []
         self._verdicts: list[Verdict | None] = [None] * len(statuses)
-        self._groups = Groups()
+        self._groups = DiagnosticGroups()
         for cell, status in zip(matrix.cells, statuses, strict=True):
             self._cells.append(
-                place(cell)
+                cell_coordinates(cell)
                 | {
                     "job_id": cell.job_id,
                     "status": (status or Status.ERROR).value,
@@ -50,8 +51,8 @@ class Report:
             )
 
     def add(self, cell: int, result: Result) -> None:
-        """The result of the cell with that number."""
-        severities = [each.severity for each in expectations.flattened(result.diagnostics)]
+        """Adds the result of the cell with that number."""
+        severities = [diagnostic.severity for diagnostic in expectations.flattened(result.diagnostics)]
         expect = self._matrix.expect
         self._cells[cell] |= {
             "verdict": result.verdict.value,
@@ -64,13 +65,15 @@ class Report:
         self._groups.add(cell, result.diagnostics)
 
     def to_json(self, language: Language | None) -> Json:
-        """The whole answer. `language` is the matrix's, from the catalogue; None when it is not there."""
+        """The whole object. `language` is that of the matrix, or None if the catalogue no longer has it."""
         matrix, verdicts = self._matrix, self._verdicts
         by_verdict = {
-            wanted: [
-                place(cell) for cell, verdict in zip(matrix.cells, verdicts, strict=True) if verdict is wanted
+            verdict: [
+                cell_coordinates(cell)
+                for cell, cell_verdict in zip(matrix.cells, verdicts, strict=True)
+                if cell_verdict is verdict
             ]
-            for wanted in Verdict
+            for verdict in Verdict
         }
         return {
             "matrix_id": matrix.id,
@@ -91,13 +94,13 @@ class Report:
 
     def _summary(self) -> Json:
         verdicts = self._verdicts
-        waiting = [cell["status"] for cell in self._cells]
+        statuses = [cell["status"] for cell in self._cells]
         met = [cell["expectation"]["met"] for cell in self._cells if cell["expectation"]]
         return {
             "cells": len(verdicts),
             "ended": sum(verdict is not None for verdict in verdicts),
-            "queued": waiting.count(Status.QUEUED.value),
-            "processing": waiting.count(Status.PROCESSING.value),
+            "queued": statuses.count(Status.QUEUED.value),
+            "processing": statuses.count(Status.PROCESSING.value),
             **{verdict.value: verdicts.count(verdict) for verdict in Verdict},
             "omitted": len(self._matrix.omitted),
             "expectations_met": sum(met) if self._matrix.expect else None,

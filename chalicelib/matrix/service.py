@@ -1,9 +1,8 @@
 """The use cases of a matrix: submit, fetch, wait, cancel.
 
-Every cell is an ordinary job: runners know nothing of matrices, and a cell can be asked for like any other.
+Every cell is an ordinary job: runners know nothing about matrices, and a cell can be fetched like any job.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -12,61 +11,66 @@ from chalicelib.api.content_negotiation import OutputFormat
 from chalicelib.api.responses import ApiResponse
 from chalicelib.api.validation import invalid, quoted
 from chalicelib.catalog import Catalog
-from chalicelib.errors import MatrixNotFound, StoreError
-from chalicelib.ids import is_id, new_id
-from chalicelib.matrix import plan
-from chalicelib.matrix.groups import Groups, Room
-from chalicelib.matrix.model import Cell, Matrix
-from chalicelib.matrix.report import Report, lost
-from chalicelib.models import Environment, Job, Result, Status
-from chalicelib.sarif import document
+from chalicelib.diagnostic_groups import ByteBudget, DiagnosticGroups
+from chalicelib.errors import BatchTooLarge, MatrixNotFound, StoreError
+from chalicelib.matrix.plan import make_plan, parse
+from chalicelib.matrix.report import Report, lost_result
+from chalicelib.models import Cell, Environment, Job, Matrix, Result, Status, Target, is_id, new_id
+from chalicelib.sarif.document import CompilerRun, run_id, sarif_document
 from chalicelib.storage.protocol import JobStore
 
-# Results may be long: so many are read and told at a time.
-_CHUNK = 8
+# Results may be long, so only this many are in memory at a time.
+_RESULTS_AT_A_TIME = 8
 
 
 class MatrixService:
-    """All use cases of matrices over one store. `offered` gives what was registered, or raises `NotReady`."""
+    """The use cases over one store. `registered` gives the environments, or raises `NotReady`."""
 
     def __init__(
-        self, store: JobStore, catalog: Catalog, offered: Callable[[], tuple[Environment, ...]]
+        self, store: JobStore, catalog: Catalog, registered: Callable[[], tuple[Environment, ...]]
     ) -> None:
         self._store = store
         self._catalog = catalog
-        self._offered = offered
+        self._registered = registered
 
     def submit(
         self,
         body: bytes,
         wait_seconds: float = 0.0,
         after: int | None = None,
-        form: OutputFormat = OutputFormat.JSON,
+        output_format: OutputFormat = OutputFormat.JSON,
     ) -> ApiResponse:
-        """Accepts a matrix: all of its jobs, or none. Waits as `fetch` does, counted from now."""
+        """Submits a matrix: all of its jobs, or none. Waits as `fetch` does, counted from now."""
         deadline = time.monotonic() + wait_seconds
-        client_matrix = plan.parse(body)
-        made = plan.make(client_matrix, self._catalog, self._offered())
+        client_matrix = parse(body)
+        plan = make_plan(client_matrix, self._catalog, self._registered())
         jobs = [
             Job(id=new_id(), request=request, fingerprint=compile_request.fingerprint(request))
-            for request in made.requests
+            for request in plan.requests
         ]
         matrix = Matrix(
             id=new_id(),
-            language=made.language.id,
-            stage=made.stage,
+            language=plan.language.id,
+            stage=plan.stage,
             cells=tuple(_cell(job) for job in jobs),
-            omitted=made.omitted,
-            environments=made.environments,
+            omitted=plan.omitted,
+            environments=plan.environments,
             expect=jobs[0].request.expect,
         )
-        self._store.submit_matrix(matrix, jobs)
+        try:
+            self._store.submit_matrix(matrix, jobs)
+        except BatchTooLarge as error:
+            raise invalid(
+                "compilers",
+                f"The matrix has {len(jobs)} cells, but no more than {error.queue_size} jobs may wait here: "
+                "choose fewer compilers, standards or targets.",
+            ) from None
         remaining_seconds = deadline - time.monotonic()
         if remaining_seconds > 0:
             try:
-                return self._answer(matrix, remaining_seconds, after, form)
+                return self._respond(matrix, remaining_seconds, after, output_format)
             except StoreError:
-                pass  # the matrix is stored: who heard an error now would submit it again
+                pass  # the matrix is stored: after an error the client would submit it a second time
         return ApiResponse(matrix.id, self._report(matrix, [Status.QUEUED] * len(jobs)), ended=False)
 
     def fetch(
@@ -74,37 +78,39 @@ class MatrixService:
         matrix_id: str,
         wait_seconds: float = 0.0,
         after: int | None = None,
-        form: OutputFormat = OutputFormat.JSON,
+        output_format: OutputFormat = OutputFormat.JSON,
     ) -> ApiResponse:
-        """What there is, once more than `after` cells have ended (None: all), or after `wait_seconds`."""
-        return self._answer(self._found(matrix_id), wait_seconds, after, form)
+        """The matrix, as soon as more than `after` cells have ended (None: all), or after `wait_seconds`."""
+        return self._respond(self._get(matrix_id), wait_seconds, after, output_format)
 
     def cancel(self, matrix_id: str) -> ApiResponse:
-        """Cancels every cell that has not ended. The answer is that of `fetch`."""
-        matrix = self._found(matrix_id)
+        """Cancels every cell that has not ended. The response is that of `fetch`."""
+        matrix = self._get(matrix_id)
         statuses = self._store.wait_all(_job_ids(matrix), 0, 0.0)
         for cell, status in zip(matrix.cells, statuses, strict=True):
             if status is not None and not status.terminal:
                 self._store.cancel(cell.job_id)
-        return self._answer(matrix, 0.0, None, OutputFormat.JSON)
+        return self._respond(matrix, 0.0, None, OutputFormat.JSON)
 
-    def _found(self, matrix_id: str) -> Matrix:
+    def _get(self, matrix_id: str) -> Matrix:
         matrix = self._store.get_matrix(matrix_id) if is_id(matrix_id) else None
         if matrix is None:
             raise MatrixNotFound(
-                f"There is no matrix {quoted(matrix_id)}: its id is wrong, or its time to live is over."
+                f"Matrix {quoted(matrix_id)} does not exist: the id is wrong, or the matrix has expired."
             )
         return matrix
 
-    def _answer(
-        self, matrix: Matrix, wait_seconds: float, after: int | None, form: OutputFormat
+    def _respond(
+        self, matrix: Matrix, wait_seconds: float, after: int | None, output_format: OutputFormat
     ) -> ApiResponse:
         size = len(matrix.cells)
-        wanted = size if after is None else min(after + 1, size)
-        statuses = self._store.wait_all(_job_ids(matrix), wanted, wait_seconds)
+        min_ended = size if after is None else min(after + 1, size)
+        statuses = self._store.wait_all(_job_ids(matrix), min_ended, wait_seconds)
         ended = all(status is None or status.terminal for status in statuses)
-        if ended and form is OutputFormat.SARIF:
-            return ApiResponse(matrix.id, self._sarif(matrix, statuses), ended=True, form=form)
+        if ended and output_format is OutputFormat.SARIF:
+            return ApiResponse(
+                matrix.id, self._sarif(matrix, statuses), ended=True, output_format=output_format
+            )
         return ApiResponse(matrix.id, self._report(matrix, statuses), ended=ended)
 
     def _report(self, matrix: Matrix, statuses: Sequence[Status | None]) -> dict[str, object]:
@@ -118,52 +124,42 @@ class MatrixService:
         jobs = (self._store.get(cell.job_id) for cell in matrix.cells)
         files = next((job.request.files for job in jobs if job is not None), {})
         environments = {environment.id: environment for environment in matrix.environments}
-        room = Room()
-        runs: dict[str, tuple[document.Run, Groups]] = {}
+        budget = ByteBudget()
+        runs: dict[str, tuple[CompilerRun, DiagnosticGroups]] = {}
         for number, result in self._results(matrix, statuses):
             cell = matrix.cells[number]
             if cell.compiler not in runs:
                 environment = result.environment or environments.get(cell.compiler)
-                runs[cell.compiler] = document.Run(cell.compiler, environment, files), Groups(room)
+                run = CompilerRun(cell.compiler, environment, files)
+                runs[cell.compiler] = run, DiagnosticGroups(budget)
             run, groups = runs[cell.compiler]
-            invocation = run.add(result, cell.standard, cell.target, matrix.stage, {})
+            invocation = run.add_job(result, cell.standard, Target.parse(cell.target), matrix.stage, {})
             groups.add(invocation, result.diagnostics)
-        told = []
+        documents = []
         for compiler, (run, groups) in runs.items():
             if groups.omitted:
-                run.omitted(groups.omitted)
-            told.append(run.to_json(f"{document.CONVERTER}/{compiler}/{matrix.id}", groups.ordered()))
-        return document.document(told)
+                run.note_omitted(groups.omitted)
+            documents.append(run.to_json(run_id(compiler, matrix.id), groups.ordered()))
+        return sarif_document(documents)
 
     def _results(self, matrix: Matrix, statuses: Sequence[Status | None]) -> Iterator[tuple[int, Result]]:
-        """Number and result of each cell that has ended, without what the compilers wrote."""
+        """Number and result of each cell that has ended, without `stdout` and `stderr`."""
         ended = [number for number, status in enumerate(statuses) if status is None or status.terminal]
-        for start in range(0, len(ended), _CHUNK):
-            numbers = ended[start : start + _CHUNK]
+        for start in range(0, len(ended), _RESULTS_AT_A_TIME):
+            numbers = ended[start : start + _RESULTS_AT_A_TIME]
             job_ids = [matrix.cells[number].job_id for number in numbers]
             for number, job_id, result in zip(
                 numbers, job_ids, self._store.get_outlines(job_ids), strict=True
             ):
-                yield number, result or lost(job_id)
+                yield number, result or lost_result(job_id)
 
 
 def _cell(job: Job) -> Cell:
     request = job.request
-    target = f"{request.architecture}-{request.os}"
-    return Cell(compiler=request.compiler, standard=request.standard, target=target, job_id=job.id)
+    return Cell(
+        compiler=request.compiler, standard=request.standard, target=str(request.target), job_id=job.id
+    )
 
 
 def _job_ids(matrix: Matrix) -> list[str]:
     return [cell.job_id for cell in matrix.cells]
-
-
-def parse_after(given: Sequence[str]) -> int | None:
-    """The `after` query parameter, from all its values; None when it is not given."""
-    if not given:
-        return None
-    text = given[-1]
-    if len(given) == 1 and re.fullmatch(r"[0-9]{1,2}", text) and int(text) < plan.MAX_CELLS:
-        return int(text)
-    raise invalid(
-        "after", f"`after` is one number of cells from 0 to {plan.MAX_CELLS - 1}, not {quoted(text)}."
-    )

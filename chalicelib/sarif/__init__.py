@@ -1,1 +1,1 @@
-"""Results as SARIF 2.1.0 (OASIS, errata 01): `log` makes the document, `places` what points into files."""
+"""Results as SARIF 2.1.0 (OASIS, errata 01): `document` builds it, `locations` converts files and columns."""

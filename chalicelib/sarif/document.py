@@ -1,13 +1,13 @@
-"""The SARIF document of a job, or of a matrix: one run for each compiler.
+"""The SARIF document of a job or of a matrix: one run for each compiler.
 
-    driver        the compiler; `conversion` says that it was us who made SARIF of what it printed
-    invocation    one job: its command, exit status, verdict; without a verdict a notification says why
-    result        one diagnostic; its notes are related locations, its proposed edits one fix, those of each
-                  note another. In a matrix, what several jobs of one compiler say is one result
-    rule          the code of a diagnostic, or its severity where it has none
+    driver        the compiler; `conversion` says that this service made SARIF of the compiler's output
+    invocation    one job: its command, exit status and verdict; without a verdict a notification says why
+    result        one diagnostic; its notes are related locations, its proposed edits are one fix, and
+                  those of each note another. In a matrix, the jobs of a compiler share equal diagnostics
+    rule          the code of a diagnostic, or its severity where it has no code
 
-What the standard says in words and its schema does not: braces in messages are doubled (3.11.5), and what
-would read as a link is not one.
+Two rules of the standard are not in its schema: braces in messages are doubled (3.11.5), and text that would
+read as a link is escaped.
 """
 
 import re
@@ -15,10 +15,10 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from chalicelib.matrix.groups import Group
-from chalicelib.models import Diagnostic, Environment, Job, Result, Severity, Stage, Verdict
-from chalicelib.sarif.locations import BASE, COLUMN_KIND, Places
-from chalicelib.storage.redis.codec import format_time
+from chalicelib.diagnostic_groups import DiagnosticGroup
+from chalicelib.models import Diagnostic, Environment, Job, Result, Severity, Stage, Target, Verdict
+from chalicelib.sarif.locations import BASE, COLUMN_KIND, Locations
+from chalicelib.timestamps import format_time
 
 VERSION = "2.1.0"
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -31,41 +31,47 @@ _LEVELS = {
     Severity.NOTE: "note",
 }
 _LINK = re.compile(r"\[([^\[\]]*)\]\(")
-_SEMANTIC = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
+_SEMANTIC_VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
 
 Json = dict[str, Any]
 
 
-def document(runs: Iterable[Mapping[str, Any]]) -> Json:
-    """A whole log."""
+def sarif_document(runs: Iterable[Mapping[str, Any]]) -> Json:
+    """A whole document of these runs."""
     return {"$schema": SCHEMA, "version": VERSION, "runs": list(runs)}
 
 
 def job_document(job: Job, result: Result) -> Json:
-    """The log of one job that has ended."""
+    """The document of one job that has ended."""
     request = job.request
-    run = Run(request.compiler, result.environment, request.files)
-    target = f"{request.architecture}-{request.os}"
+    run = CompilerRun(request.compiler, result.environment, request.files)
     times = {"startTimeUtc": format_time(job.started_at), "endTimeUtc": format_time(job.completed_at)}
-    run.add(result, request.standard, target, request.stage, times)
-    groups = [Group(diagnostic, [0]) for diagnostic in result.diagnostics]
-    return document([run.to_json(f"{CONVERTER}/{request.compiler}/{job.id}", groups)])
+    run.add_job(result, request.standard, request.target, request.stage, times)
+    groups = [DiagnosticGroup(diagnostic, [0]) for diagnostic in result.diagnostics]
+    return sarif_document([run.to_json(run_id(request.compiler, job.id), groups)])
 
 
-class Run:
-    """One compiler, and the jobs that it did. Add the jobs, then tell what they said."""
+def run_id(compiler: str, subject_id: str) -> str:
+    """The id of a compiler's run in the document of that job or matrix."""
+    return f"{CONVERTER}/{compiler}/{subject_id}"
+
+
+class CompilerRun:
+    """One compiler and its jobs. Add all jobs first, then build the run with `to_json`."""
 
     def __init__(self, compiler: str, environment: Environment | None, files: Mapping[str, str]) -> None:
         self._compiler = compiler
         self._environment = environment
-        self._places = Places(files)
+        self._locations = Locations(files)
         self._invocations: list[Json] = []
         self._notifications: dict[str, None] = {}
 
-    def add(self, result: Result, standard: str, target: str, stage: Stage, times: Mapping[str, str]) -> int:
-        """A job's invocation; returns its number.
+    def add_job(
+        self, result: Result, standard: str, target: Target, stage: Stage, times: Mapping[str, str]
+    ) -> int:
+        """Adds a job as an invocation; returns the invocation's number.
 
-        `times` are `startTimeUtc` and `endTimeUtc`; those that are empty are left out.
+        `times` are `startTimeUtc` and `endTimeUtc`; empty ones are left out.
         """
         invocation: Json = {
             "executionSuccessful": result.verdict is not Verdict.INCONCLUSIVE,
@@ -74,7 +80,7 @@ class Run:
                 "verdict": result.verdict.value,
                 "reason": result.reason.value if result.reason else None,
                 "standard": standard or None,
-                "target": target,
+                "target": str(target),
                 "stage": stage.value,
             },
         }
@@ -90,18 +96,18 @@ class Run:
         if result.verdict is Verdict.INCONCLUSIVE and result.reason is not None:
             notifications.append(self._notification(result.reason.value, "error", result.error))
         if result.truncated:
-            text = "What the compiler printed was cut at a limit: there may have been more."
+            text = "The compiler's output was cut off at a limit: there may be more diagnostics."
             notifications.append(self._notification("truncated", "warning", text))
         if notifications:
             invocation["toolExecutionNotifications"] = notifications
         self._invocations.append(invocation)
         return len(self._invocations) - 1
 
-    def omitted(self, count: int) -> None:
-        """Says that so many diagnostics were left out for want of room."""
-        text = f"{count} diagnostics were left out: the jobs themselves have them all."
-        told = self._invocations[0].setdefault("toolExecutionNotifications", [])
-        told.append(self._notification("omitted", "warning", text))
+    def note_omitted(self, count: int) -> None:
+        """Adds a notification: `count` diagnostics were left out, or the document would be too long."""
+        text = f"{count} diagnostics were left out here: the results of the single jobs have all of them."
+        notifications = self._invocations[0].setdefault("toolExecutionNotifications", [])
+        notifications.append(self._notification("omitted", "warning", text))
 
     def _notification(self, identifier: str, level: str, text: str) -> Json:
         self._notifications[identifier] = None
@@ -111,8 +117,8 @@ class Run:
             "message": {"text": message_text(text or identifier)},
         }
 
-    def to_json(self, identifier: str, groups: Sequence[Group]) -> Json:
-        """The run. The cells of a group are the numbers of invocations, in the order of `add`."""
+    def to_json(self, identifier: str, groups: Sequence[DiagnosticGroup]) -> Json:
+        """The run. The cells of a group are numbers of invocations, as `add_job` returned them."""
         rules: dict[str, Severity] = {}
         results = [self._result(group, rules) for group in groups]
         return {
@@ -121,7 +127,7 @@ class Run:
             "automationDetails": {"id": identifier},
             "invocations": self._invocations,
             "originalUriBaseIds": {BASE: {"description": {"text": "The folder with the request's files."}}},
-            "artifacts": self._places.artifacts(),
+            "artifacts": self._locations.artifacts(),
             "columnKind": COLUMN_KIND,
             "results": results,
         }
@@ -143,11 +149,11 @@ class Run:
             "version": environment.version,
             "properties": {"language": environment.language, "image": environment.image},
         }
-        if _SEMANTIC.fullmatch(environment.version):
+        if _SEMANTIC_VERSION.fullmatch(environment.version):
             driver["semanticVersion"] = environment.version
         return driver
 
-    def _result(self, group: Group, rules: dict[str, Severity]) -> Json:
+    def _result(self, group: DiagnosticGroup, rules: dict[str, Severity]) -> Json:
         diagnostic = group.diagnostic
         rule = diagnostic.code or diagnostic.severity.value
         rules.setdefault(rule, diagnostic.severity)
@@ -161,42 +167,42 @@ class Run:
         if len(self._invocations) > 1:
             result["occurrenceCount"] = len(group.cells)
             result["properties"] = {"invocations": group.cells}
-        location = self._places.location(diagnostic)
+        location = self._locations.physical_location(diagnostic)
         if location is not None:
             result["locations"] = [{"physicalLocation": location}]
         notes = _descendants(diagnostic)
         if notes:
             result["relatedLocations"] = [self._note(number, note) for number, note in enumerate(notes)]
-        fixes = [self._fix(each) for each in (diagnostic, *notes) if each.fixes]
+        fixes = [self._fix(item) for item in (diagnostic, *notes) if item.fixes]
         if fixes:
-            # Two notes may propose the same, and the list must not hold it twice.
+            # Two notes may propose the same fix, and the list must not contain it twice.
             result["fixes"] = [fix for number, fix in enumerate(fixes) if fix not in fixes[:number]]
         return result
 
     def _note(self, number: int, note: Diagnostic) -> Json:
-        location = self._places.location(note)
-        place = {"physicalLocation": location} if location is not None else {}
-        return {"id": number, "message": {"text": message_text(note.message)}, **place}
+        location = self._locations.physical_location(note)
+        where = {"physicalLocation": location} if location is not None else {}
+        return {"id": number, "message": {"text": message_text(note.message)}, **where}
 
     def _fix(self, diagnostic: Diagnostic) -> Json:
-        """The edits of one message, which belong together."""
+        """The edits of one diagnostic, which belong together, as one fix."""
         changes: dict[str, list[Json]] = {}
         for fix in diagnostic.fixes:
-            changes.setdefault(fix.file, []).append(self._places.replacement(fix))
+            changes.setdefault(fix.file, []).append(self._locations.replacement(fix))
         return {
             "description": {"text": message_text(diagnostic.message)},
             "artifactChanges": [
-                {"artifactLocation": self._places.artifact(name), "replacements": replacements}
+                {"artifactLocation": self._locations.artifact_location(name), "replacements": replacements}
                 for name, replacements in changes.items()
             ],
         }
 
 
 def _descendants(diagnostic: Diagnostic) -> list[Diagnostic]:
-    return [each for child in diagnostic.children for each in (child, *_descendants(child))]
+    return [item for child in diagnostic.children for item in (child, *_descendants(child))]
 
 
 def message_text(text: str) -> str:
-    """A text that means itself: no placeholder, no link."""
+    """Text escaped for a SARIF message, in which braces are placeholders and brackets may be links."""
     doubled = text.replace("{", "{{").replace("}", "}}")
     return _LINK.sub(r"\\[\1\\](", doubled)

@@ -1,8 +1,8 @@
-"""Where something is, as SARIF says it: URIs instead of names, code points instead of bytes.
+"""Locations in SARIF: URIs instead of file names, and columns in code points instead of bytes.
 
-Our columns count bytes of UTF-8, as compilers print them, and SARIF has no such unit. The request's own
-text tells how many characters those bytes are. A line that is not in it (a system header, or what a
-`#line` made up) keeps its numbers: such lines are ASCII, if they are anything.
+Our columns count bytes of UTF-8, as compilers print them, and SARIF has no such unit. The text of the request
+says how many characters those bytes are. A line that is not part of the request (of a system header, or
+invented by `#line`) keeps its column: such lines are almost always ASCII.
 """
 
 from collections.abc import Mapping
@@ -12,16 +12,16 @@ from urllib.parse import quote
 from chalicelib.models import Diagnostic, Fix
 
 COLUMN_KIND = "unicodeCodePoints"
-# The folder that holds the request's files, wherever the reader keeps them.
+# Stands for the folder with the request's files, wherever the reader of the document keeps them.
 BASE = "SRCROOT"
 
-# Neither compilers' columns nor those of SARIF count it.
+# Columns count it neither in our diagnostics nor in SARIF.
 _BYTE_ORDER_MARK = "\ufeff"
 
 Json = dict[str, Any]
 
 
-class Places:
+class Locations:
     """Locations and edits in the files of one request."""
 
     def __init__(self, files: Mapping[str, str]) -> None:
@@ -30,7 +30,7 @@ class Places:
         self._lines: dict[str, list[str]] = {}
 
     def artifacts(self) -> list[Json]:
-        """The request's files, in the order to which `index` refers."""
+        """The request's files; `index` in other places refers to this order."""
         return [
             {
                 "location": {"uri": quote(name), "uriBaseId": BASE},
@@ -41,27 +41,27 @@ class Places:
             for name, text in self._files.items()
         ]
 
-    def artifact(self, name: str) -> Json:
-        """A file by its name: one of the request's, one of the system, or whatever the source says it is."""
+    def artifact_location(self, name: str) -> Json:
+        """The URI of a file: of the request, of the system, or with any name that a `#line` invented."""
         if name in self._numbers:
             return {"uri": quote(name), "uriBaseId": BASE, "index": self._numbers[name]}
-        # Quoted, so that no name becomes another scheme or host.
+        # Percent-encoded, so that a name can never read as a scheme or a host.
         return {"uri": f"file://{quote(name)}" if name.startswith("/") else quote(name, safe="/")}
 
-    def location(self, diagnostic: Diagnostic) -> Json | None:
-        """A diagnostic's ``physicalLocation``; None when it is about no file, such as ``<command-line>``."""
+    def physical_location(self, diagnostic: Diagnostic) -> Json | None:
+        """Where a diagnostic is; None when it belongs to no real file, such as ``<command-line>``."""
         name = diagnostic.file
         if name is None or (name.startswith("<") and name.endswith(">")):
             return None
-        found: Json = {"artifactLocation": self.artifact(name)}
+        location: Json = {"artifactLocation": self.artifact_location(name)}
         if diagnostic.line is not None:
-            found["region"] = self._region(
+            location["region"] = self._region(
                 name, diagnostic.line, diagnostic.column, diagnostic.end_line, diagnostic.end_column
             )
-        return found
+        return location
 
     def replacement(self, fix: Fix) -> Json:
-        """One edit; an insertion deletes a region without length."""
+        """One edit; an insertion deletes an empty region."""
         region = self._region(fix.file, fix.line, fix.column, fix.end_line, fix.end_column)
         return {"deletedRegion": region, "insertedContent": {"text": fix.text}}
 
@@ -71,20 +71,20 @@ class Places:
         region: Json = {"startLine": line}
         if column is None:
             return region
-        region["startColumn"] = self.character(name, line, column)
+        region["startColumn"] = self.column_in_characters(name, line, column)
         if end_column is not None and (line, column) <= (end_line or line, end_column):
             region["endLine"] = end_line or line
-            region["endColumn"] = self.character(name, end_line or line, end_column)
+            region["endColumn"] = self.column_in_characters(name, end_line or line, end_column)
         return region
 
-    def character(self, name: str, line: int, column: int) -> int:
-        """The column in code points, from 1, for one in bytes; the same where the line is not known."""
+    def column_in_characters(self, name: str, line: int, column: int) -> int:
+        """A column in code points, from 1, for one in bytes; unchanged where the line's text is unknown."""
         text = self._line(name, line)
         if text is None or text.isascii():
             return column
         encoded = text.encode()
         before = encoded[: column - 1].decode(errors="replace")
-        # Behind the end of the line nothing is left to convert.
+        # Beyond the end of the line there is nothing to convert.
         return len(before) + 1 + max(0, column - 1 - len(encoded))
 
     def _line(self, name: str, number: int) -> str | None:

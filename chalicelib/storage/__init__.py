@@ -1,1 +1,1 @@
-"""Where jobs are kept: one protocol (`base.py`), one store in memory, one in Redis."""
+"""Where jobs are kept: one protocol (`protocol.py`), one store in memory, one in Redis."""

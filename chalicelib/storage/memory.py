@@ -1,7 +1,7 @@
 """The job store in memory: for the embedded mode, where API and workers are one process.
 
-The same contract as the Redis store with the same words for the same things, and one lock
-instead of scripts. Jobs live as long as the process; that is why a Lambda refuses it.
+It keeps the same contract as the Redis store, with the same words, and has one lock instead of scripts. Jobs
+live as long as the process; that is why it is not allowed on Lambda.
 """
 
 import threading
@@ -10,28 +10,25 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from chalicelib.matrix.model import Matrix
-from chalicelib.models import Environment, Job, Result, RunnerInfo, Status, Totals, utc_now
+from chalicelib.models import Environment, Job, Matrix, Result, RunnerInfo, Status, Totals, utc_now
 from chalicelib.settings import Settings
-from chalicelib.storage.endings import attempts_used_up, cancelled, ended_among, never_fits, queue_full
-from chalicelib.storage.memory_runners import MemoryRunners
-from chalicelib.storage.protocol import Claim, Counts, SweepReport
+from chalicelib.storage.backpressure import batch_too_large, queue_full
+from chalicelib.storage.protocol import Claim, Counts, SweepReport, count_ended
 
 
 @dataclass(slots=True)
 class _Record:
-    """A job and what the store knows of it; times are of the store's clock."""
+    """A job and what the store knows about it; times are those of the store's clock."""
 
     job: Job
     expires_at: float
-    result: Result | None = None
     token: int = 0
-    returned: int = 0
+    releases: int = 0
     lease_ends_at: float = 0.0
 
     @property
     def attempts(self) -> int:
-        return self.token - self.returned
+        return self.token - self.releases
 
 
 class MemoryStore:
@@ -44,40 +41,27 @@ class MemoryStore:
         # In order of expiry: each write moves its record to the end, and all live equally long.
         self._records: OrderedDict[str, _Record] = OrderedDict()
         self._results: dict[str, Result] = {}
-        # In order of delivery: since when each waits.
+        # In order of delivery; the value is the time at which the job was queued.
         self._queue: OrderedDict[str, float] = OrderedDict()
         self._processing: set[str] = set()
         self._totals: dict[str, int] = {}
         # (matrix, expires at), in order of expiry.
         self._matrices: OrderedDict[str, tuple[Matrix, float]] = OrderedDict()
-        self._runners = MemoryRunners(clock)
+        self._registry = _RunnerRegistry(clock)
 
     def ping(self) -> None:
-        """Memory is always there."""
+        """Memory can always be reached."""
 
     def close(self) -> None:
-        """Nothing to release."""
+        """There are no connections."""
 
-    # -- records
-
-    def store(self, job: Job) -> None:
-        with self._changed:
-            self._expire()
-            self._put(job)
-
-    def _put(self, job: Job) -> _Record:
-        record = self._records.get(job.id)
-        if record is None:
-            record = self._records[job.id] = _Record(job, 0.0)
-        record.job = job
-        self._touch(record)
-        return record
+    # -- jobs and results
 
     def _touch(self, record: _Record) -> None:
         record.expires_at = self._clock() + self._settings.job_ttl_seconds
         self._records.move_to_end(record.job.id)
 
-    def _change(self, record: _Record, status: Status, **changes: object) -> None:
+    def _update(self, record: _Record, status: Status, **changes: object) -> None:
         record.job = record.job.model_copy(update={"status": status, **changes})
         self._touch(record)
         self._changed.notify_all()
@@ -97,18 +81,14 @@ class MemoryStore:
         while self._matrices and next(iter(self._matrices.values()))[1] <= self._clock():
             self._matrices.popitem(last=False)
 
-    def _find(self, job_id: str) -> _Record | None:
+    def _record_of(self, job_id: str) -> _Record | None:
         self._expire()
         return self._records.get(job_id)
 
     def get(self, job_id: str) -> Job | None:
         with self._changed:
-            record = self._find(job_id)
+            record = self._record_of(job_id)
             return record.job if record else None
-
-    def store_result(self, result: Result) -> None:
-        with self._changed:
-            self._results[result.job_id] = result
 
     def get_result(self, job_id: str) -> Result | None:
         with self._changed:
@@ -116,70 +96,66 @@ class MemoryStore:
             return self._results.get(job_id)
 
     def get_outlines(self, job_ids: Sequence[str]) -> tuple[Result | None, ...]:
-        found = (self.get_result(job_id) for job_id in job_ids)
-        return tuple(result and result.model_copy(update={"stdout": "", "stderr": ""}) for result in found)
+        results = (self.get_result(job_id) for job_id in job_ids)
+        return tuple(result and result.model_copy(update={"stdout": "", "stderr": ""}) for result in results)
 
     # -- queue
 
     def submit(self, job: Job) -> None:
         with self._changed:
-            self._admit([job])
+            self._submit([job])
 
     def submit_matrix(self, matrix: Matrix, jobs: Sequence[Job]) -> None:
         if len(jobs) > self._settings.queue_size:
-            raise never_fits(len(jobs), self._settings.queue_size)
+            raise batch_too_large(len(jobs), self._settings.queue_size)
         with self._changed:
-            self._admit(jobs)
+            self._submit(jobs)
             self._expire_matrices()
             self._matrices[matrix.id] = matrix, self._clock() + self._settings.job_ttl_seconds
 
-    def _admit(self, jobs: Sequence[Job]) -> None:
+    def _submit(self, jobs: Sequence[Job]) -> None:
         """Queues those of the jobs that are not known yet: all of them or none."""
         self._expire()
-        new = [job for job in jobs if not self._in_a_status(job.id)]
+        new = [job for job in jobs if job.id not in self._records]
         waiting, queue_size = len(self._queue), self._settings.queue_size
         if len(new) == len(jobs) and waiting + len(new) > queue_size:
             totals = Totals.of(self._totals)
-            raise queue_full(waiting, queue_size, self._runners.living(), totals, wanted=len(new))
+            raise queue_full(waiting, queue_size, self._registry.runners(), totals, new_jobs=len(new))
         for job in new:
-            self._put(job)
+            self._records[job.id] = _Record(job, 0.0)
+            self._touch(self._records[job.id])
             self._queue[job.id] = self._clock()
         self._changed.notify_all()
-
-    def _in_a_status(self, job_id: str) -> bool:
-        record = self._records.get(job_id)
-        ended = record is not None and record.job.status.terminal
-        return ended or job_id in self._queue or job_id in self._processing
 
     def get_matrix(self, matrix_id: str) -> Matrix | None:
         with self._changed:
             self._expire_matrices()
-            found = self._matrices.get(matrix_id)
-            return found[0] if found else None
+            matrix, _ = self._matrices.get(matrix_id, (None, 0.0))
+            return matrix
 
     def claim(self, runner: str, block_seconds: float) -> Claim | None:
         deadline = time.monotonic() + block_seconds
         with self._changed:
             self._expire()
             while not self._queue:
-                remaining = deadline - time.monotonic()
-                if remaining <= 0:
+                remaining_seconds = deadline - time.monotonic()
+                if remaining_seconds <= 0:
                     return None
-                self._changed.wait(remaining)
+                self._changed.wait(remaining_seconds)
                 self._expire()
             job_id, _ = self._queue.popitem(last=False)
             record = self._records[job_id]
             record.token += 1
             record.lease_ends_at = self._clock() + self._settings.lease_seconds
             self._processing.add(job_id)
-            self._change(
+            self._update(
                 record, Status.PROCESSING, started_at=utc_now(), attempts=record.attempts, runner=runner
             )
             return Claim(job=record.job, token=record.token, attempts=record.attempts, runner=runner)
 
-    def _valid(self, claim: Claim) -> _Record | None:
-        """The record of a claim that still stands."""
-        record = self._find(claim.job.id)
+    def _held_by(self, claim: Claim) -> _Record | None:
+        """The record of a job that this claim still holds."""
+        record = self._record_of(claim.job.id)
         if record is None or claim.job.id not in self._processing or record.token != claim.token:
             return None
         return record
@@ -188,21 +164,35 @@ class MemoryStore:
         with self._changed:
             lost = set()
             for claim in claims:
-                record = self._valid(claim)
+                record = self._held_by(claim)
                 if record is None or claim.runner != runner:
                     lost.add(claim.job.id)
                 else:
                     record.lease_ends_at = self._clock() + self._settings.lease_seconds
             return frozenset(lost)
 
-    # -- ends
+    def release(self, claim: Claim) -> bool:
+        with self._changed:
+            record = self._held_by(claim)
+            if record is None:
+                return False
+            record.releases += 1
+            self._release(record)
+            return True
+
+    def _release(self, record: _Record) -> None:
+        self._processing.discard(record.job.id)
+        self._queue[record.job.id] = self._clock()
+        self._update(record, Status.QUEUED, started_at=None, runner="", attempts=record.attempts)
+
+    # -- end
 
     def complete(self, claim: Claim, result: Result) -> bool:
         with self._changed:
-            record = self._valid(claim)
+            record = self._held_by(claim)
             if record is None:
-                ended = self._find(claim.job.id)
-                # A retry after the job had ended just so counts as done.
+                ended = self._record_of(claim.job.id)
+                # A retry of the call that ended the job counts as done.
                 return bool(ended and ended.token == claim.token and ended.job.status is result.status)
             self._end(record, result.model_copy(update={"attempts": claim.attempts}))
             return True
@@ -214,30 +204,33 @@ class MemoryStore:
         self._results[job_id] = result
         for name, value in ((result.status.value, 1), ("duration_ms", result.duration // 1_000_000)):
             self._totals[name] = self._totals.get(name, 0) + value
-        self._change(record, result.status, completed_at=utc_now(), attempts=result.attempts)
-
-    def release(self, claim: Claim) -> bool:
-        with self._changed:
-            record = self._valid(claim)
-            if record is None:
-                return False
-            record.returned += 1
-            self._requeue(record)
-            return True
-
-    def _requeue(self, record: _Record) -> None:
-        self._processing.discard(record.job.id)
-        self._queue[record.job.id] = self._clock()
-        self._change(record, Status.QUEUED, started_at=None, runner="", attempts=record.attempts)
+        self._update(record, result.status, completed_at=utc_now(), attempts=result.attempts)
 
     def cancel(self, job_id: str) -> Status | None:
         with self._changed:
-            record = self._find(job_id)
+            record = self._record_of(job_id)
             if record is None:
                 return None
             if not record.job.status.terminal:
-                self._end(record, cancelled(job_id, attempts=record.attempts))
+                self._end(record, Result.of_cancelled_job(job_id, attempts=record.attempts))
             return record.job.status
+
+    def sweep(self) -> SweepReport:
+        with self._changed:
+            self._expire()
+            now = self._clock()
+            processing = [self._records[job_id] for job_id in self._processing]
+            released = given_up = 0
+            for record in processing:
+                if record.lease_ends_at > now:
+                    continue
+                if record.attempts >= self._settings.max_attempts:
+                    self._end(record, Result.of_used_up_attempts(record.job.id, record.attempts))
+                    given_up += 1
+                else:
+                    self._release(record)
+                    released += 1
+            return SweepReport(released=released, given_up=given_up)
 
     # -- waiting
 
@@ -245,22 +238,22 @@ class MemoryStore:
         deadline = time.monotonic() + seconds
         with self._changed:
             while True:
-                record = self._find(job_id)
-                remaining = deadline - time.monotonic()
-                if record is None or record.job.status.terminal or remaining <= 0:
+                record = self._record_of(job_id)
+                remaining_seconds = deadline - time.monotonic()
+                if record is None or record.job.status.terminal or remaining_seconds <= 0:
                     return record.job if record else None
-                self._changed.wait(remaining)
+                self._changed.wait(remaining_seconds)
 
-    def wait_all(self, job_ids: Sequence[str], wanted: int, seconds: float) -> tuple[Status | None, ...]:
+    def wait_all(self, job_ids: Sequence[str], enough: int, seconds: float) -> tuple[Status | None, ...]:
         deadline = time.monotonic() + seconds
         with self._changed:
             while True:
-                records = [self._find(job_id) for job_id in job_ids]
+                records = [self._record_of(job_id) for job_id in job_ids]
                 statuses = tuple(record.job.status if record else None for record in records)
-                remaining = deadline - time.monotonic()
-                if ended_among(statuses) >= wanted or remaining <= 0:
+                remaining_seconds = deadline - time.monotonic()
+                if count_ended(statuses) >= enough or remaining_seconds <= 0:
                     return statuses
-                self._changed.wait(remaining)
+                self._changed.wait(remaining_seconds)
 
     # -- runners
 
@@ -270,41 +263,61 @@ class MemoryStore:
             by_status = dict.fromkeys(Status, 0)
             for record in self._records.values():
                 by_status[record.job.status] += 1
-            since = next(iter(self._queue.values()), None)
-            age = 0.0 if since is None else max(0.0, self._clock() - since)
-            return Counts(by_status, Totals.of(self._totals), oldest_queued_seconds=age)
+            queued_at = next(iter(self._queue.values()), None)
+            age_seconds = 0.0 if queued_at is None else max(0.0, self._clock() - queued_at)
+            return Counts(by_status, Totals.of(self._totals), oldest_queued_seconds=age_seconds)
 
     def register(self, runner: RunnerInfo, environments: Sequence[Environment], ttl_seconds: float) -> None:
         with self._changed:
-            self._runners.register(runner, environments, ttl_seconds)
+            self._registry.register(runner, environments, ttl_seconds)
             self._changed.notify_all()
 
     def unregister(self, runner_id: str) -> None:
         with self._changed:
-            self._runners.unregister(runner_id)
+            self._registry.unregister(runner_id)
 
     def runners(self) -> tuple[RunnerInfo, ...]:
         with self._changed:
-            return self._runners.living()
+            return self._registry.runners()
 
     def environments(self) -> tuple[Environment, ...]:
         with self._changed:
-            return self._runners.environments()
+            return self._registry.environments()
 
-    # -- repair
 
-    def sweep(self) -> SweepReport:
-        with self._changed:
-            self._expire()
-            now = self._clock()
-            silent = [self._records[job_id] for job_id in self._processing]
-            silent = [record for record in silent if record.lease_ends_at <= now]
-            requeued = exhausted = 0
-            for record in silent:
-                if record.attempts >= self._settings.max_attempts:
-                    self._end(record, attempts_used_up(record.job.id, record.attempts))
-                    exhausted += 1
-                else:
-                    self._requeue(record)
-                    requeued += 1
-            return SweepReport(requeued=requeued, exhausted=exhausted)
+@dataclass(frozen=True, slots=True)
+class _Registration:
+    runner: RunnerInfo
+    environments: tuple[Environment, ...]
+    expires_at: float
+
+
+class _RunnerRegistry:
+    """The runners' part of the store, without a lock of its own: the store holds one around each call."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._registrations: dict[str, _Registration] = {}
+        self._last_environments: tuple[Environment, ...] = ()
+
+    def register(self, runner: RunnerInfo, environments: Sequence[Environment], ttl_seconds: float) -> None:
+        self._last_environments = tuple(environments)
+        expires_at = self._clock() + ttl_seconds
+        self._registrations[runner.id] = _Registration(runner, self._last_environments, expires_at)
+
+    def unregister(self, runner_id: str) -> None:
+        self._registrations.pop(runner_id, None)
+
+    def runners(self) -> tuple[RunnerInfo, ...]:
+        now = self._clock()
+        for runner_id, registration in list(self._registrations.items()):
+            if registration.expires_at <= now:
+                del self._registrations[runner_id]
+        return tuple(self._registrations[runner_id].runner for runner_id in sorted(self._registrations))
+
+    def environments(self) -> tuple[Environment, ...]:
+        self.runners()  # removes those that have run out
+        registered = [registration.environments for registration in self._registrations.values()]
+        listings = registered or [self._last_environments]
+        known = {(item.language, item.id): item for listing in listings for item in listing}
+        return tuple(known[identity] for identity in sorted(known))

@@ -10,10 +10,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from chalicelib.catalog import CompilerEntry
-from chalicelib.models import Environment
-
-_ARCHITECTURES = {"amd64": "x86_64", "aarch64": "arm64", "armv7l": "arm"}
-_SYSTEMS = {"darwin": "macos", "win32": "windows"}
+from chalicelib.models import Environment, Target, canonical_architecture, canonical_system
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +46,10 @@ class Toolchains:
 
 def native_target() -> str:
     """The target of this machine's own programs, such as ``x86_64-linux``."""
-    machine = platform.machine().lower()
-    return f"{_ARCHITECTURES.get(machine, machine)}-{_SYSTEMS.get(sys.platform, sys.platform)}"
+    architecture = canonical_architecture(platform.machine())
+    # Linux names the generation of the processor, too.
+    architecture = "arm" if architecture == "armv7l" else architecture
+    return str(Target(architecture, canonical_system(sys.platform)))
 
 
 def is_wanted(language: str, compiler: str, patterns: Iterable[str]) -> bool:

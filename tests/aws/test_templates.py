@@ -10,7 +10,7 @@ import pytest
 
 from chalicelib.errors import SettingsError
 from chalicelib.settings import Settings
-from chalicelib.storage.redis.connection import CONNECT_TIMEOUT_SECONDS, RETRIES, SOCKET_TIMEOUT_SECONDS
+from chalicelib.storage.redis.client import CONNECT_TIMEOUT_SECONDS, RETRIES, SOCKET_TIMEOUT_SECONDS
 from infra.image import DOCKERFILE
 from infra.stage import FILLED_IN, ROOT, STACKS, TEMPLATES, parameters_of
 from runner.task_protection import Pace

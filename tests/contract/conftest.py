@@ -1,22 +1,24 @@
-"""The stores that the contract suite runs over. One more store: an entry in `KINDS`."""
+"""The stores that the contract suite runs over. To add one: an entry in `KINDS` and a case in `_factory`.
 
-from collections.abc import Callable, Iterator
+Each test has the kind in its id, as ``store-<kind>``, so that a run can choose: ``-k store-memory``.
+"""
+
+from collections.abc import Iterator
 
 import fakeredis
 import pytest
 
 from chalicelib.storage.memory import MemoryStore
 from chalicelib.storage.protocol import JobStore
-from chalicelib.storage.redis.store import RedisStore
+from tests.contract.support import MakeStore
 from tests.support.factories import make_settings
 from tests.support.servers import RedisCluster, RedisServer, SentinelGroup
+from tests.support.stores import redis_store, store_over
 
-MakeStore = Callable[..., JobStore]
+KINDS = ("memory", "fakeredis", "standalone", "tls", "sentinel", "cluster")
 
-KINDS = ("memory", "fakeredis", "redis", "tls", "sentinel", "cluster")
-
-# A user for the service and nothing else: its keys, its channels, the commands that it uses.
-# The same line stands in docs/operations.md.
+# A user with the rights that the service needs and no others: its keys, its channels, its commands.
+# docs/architecture.md and docs/operations.md publish this line; infra/templates/store.yml grants the same.
 SERVICE_USER = (
     "wic on >s3cret ~job:* ~result:* ~matrix:* ~runner:* ~runners ~environments ~stats &job:events:* "
     "-@all +@read +@write +@connection +@pubsub +@scripting +time "
@@ -45,18 +47,18 @@ def cluster() -> Iterator[RedisCluster]:
         yield started
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=KINDS, ids=lambda kind: f"store-{kind}")
 def stores(request: pytest.FixtureRequest) -> Iterator[MakeStore]:
-    """Makes stores of one kind, all over the same, emptied data; settings are written in lower case."""
-    make = _factory(request)
-    made: list[JobStore] = []
+    """Opens stores of one kind, all over the same, emptied data; settings are written in lower case."""
+    factory = _factory(request)
+    opened: list[JobStore] = []
 
-    def remembered(**variables: object) -> JobStore:
-        made.append(make(**variables))
-        return made[-1]
+    def open_store(**variables: object) -> JobStore:
+        opened.append(factory(**variables))
+        return opened[-1]
 
-    yield remembered
-    for store in made:
+    yield open_store
+    for store in opened:
         store.close()
 
 
@@ -66,27 +68,26 @@ def _factory(request: pytest.FixtureRequest) -> MakeStore:
             return lambda **variables: MemoryStore(make_settings(**variables))
         case "fakeredis":
             fake = fakeredis.FakeServer()
-            return lambda **variables: RedisStore(
-                make_settings(**variables), client=fakeredis.FakeRedis(server=fake, decode_responses=True)
+            return lambda **variables: store_over(
+                fakeredis.FakeRedis(server=fake, decode_responses=True), **variables
             )
-        case "redis":
-            environment = request.getfixturevalue("clean_redis").environment()
+        case "standalone":
+            env = request.getfixturevalue("clean_redis").environment()
         case "tls":
             server: RedisServer = request.getfixturevalue("tls_server")
             server.admin.flushall()
-            environment = server.environment() | {"REDIS_USERNAME": "wic", "REDIS_PASSWORD": "s3cret"}
+            env = server.environment() | {"REDIS_USERNAME": "wic", "REDIS_PASSWORD": "s3cret"}
         case "sentinel":
             group: SentinelGroup = request.getfixturevalue("sentinel_group")
             group.client().flushall()
-            environment = group.environment()
+            env = group.environment()
         case "cluster":
             started: RedisCluster = request.getfixturevalue("cluster")
             started.client().flushall(target_nodes="primaries")
-            environment = started.environment()
+            env = started.environment()
         case other:
             raise LookupError(other)
-    known = {name.lower(): value for name, value in environment.items()}
-    return lambda **variables: RedisStore(make_settings(**(known | variables)))
+    return lambda **variables: redis_store(env, **variables)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
-"""The contract of `JobStore` about claims: leases, attempts, hand-back and cancel, held by every store."""
+"""The contract of `JobStore` about claims: lease, attempts, release and cancel, held by every store."""
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 from chalicelib.models import Job, Reason, Status, Verdict
@@ -10,16 +9,15 @@ from tests.contract.support import (
     LEASE_SECONDS,
     MakeStore,
     assert_in_one_status,
-    claim_one,
     nothing_to_claim,
     status_of,
-    sweep_until,
 )
 from tests.support.factories import make_job, make_result
+from tests.support.stores import claim_one, keep_lease, sweep_until
 
 
 def test_cancelling_a_queued_job_ends_it(store: JobStore) -> None:
-    """A cancelled job is never handed out, and its result says why."""
+    """A cancelled job is never claimed, and its result says that it was cancelled."""
     job = make_job()
     store.submit(job)
     assert store.cancel(job.id) is Status.CANCELLED
@@ -32,7 +30,7 @@ def test_cancelling_a_queued_job_ends_it(store: JobStore) -> None:
 
 
 def test_cancelling_a_running_job_takes_it_from_its_runner(store: JobStore) -> None:
-    """The runner learns it from its next renewal, and its late result is refused."""
+    """The runner is told by its next renewal, and its late result has no effect."""
     job = make_job()
     store.submit(job)
     claim = claim_one(store)
@@ -45,8 +43,8 @@ def test_cancelling_a_running_job_takes_it_from_its_runner(store: JobStore) -> N
     assert_in_one_status(store, {Status.CANCELLED: 1})
 
 
-def test_cancelling_an_ended_job_tells_how_it_ended(store: JobStore) -> None:
-    """Too late: the status stays, and the caller gets it."""
+def test_cancelling_an_ended_job_returns_how_it_ended(store: JobStore) -> None:
+    """The cancel comes too late: the status stays, and is returned."""
     job = make_job()
     store.submit(job)
     store.complete(claim_one(store), make_result(job.id))
@@ -62,14 +60,14 @@ def test_cancel_and_complete_have_one_winner(stores: MakeStore) -> None:
             job = make_job()
             store.submit(job)
             claim = claim_one(store)
-            gate = threading.Barrier(2)
+            start = threading.Barrier(2)
 
-            def cancel(job: Job = job, gate: threading.Barrier = gate) -> bool:
-                gate.wait()
+            def cancel(job: Job = job, start: threading.Barrier = start) -> bool:
+                start.wait()
                 return store.cancel(job.id) is Status.CANCELLED
 
-            def complete(claim: Claim = claim, gate: threading.Barrier = gate) -> bool:
-                gate.wait()
+            def complete(claim: Claim = claim, start: threading.Barrier = start) -> bool:
+                start.wait()
                 return store.complete(claim, make_result(claim.job.id))
 
             cancelled, completed = pool.submit(cancel), pool.submit(complete)
@@ -77,13 +75,12 @@ def test_cancel_and_complete_have_one_winner(stores: MakeStore) -> None:
             result = store.get_result(job.id)
             assert result is not None
             assert result.compiled is completed.result()
-            found = store.get(job.id)
-            assert found is not None
-            assert found.status is (Status.COMPLETED if completed.result() else Status.CANCELLED)
+            winner = Status.COMPLETED if completed.result() else Status.CANCELLED
+            assert status_of(store, job) is winner
 
 
-def test_a_job_handed_back_is_served_at_once_and_its_attempt_does_not_count(store: JobStore) -> None:
-    """A graceful stop costs the job nothing: queued again, first attempt again, old claim void."""
+def test_a_released_job_can_be_claimed_at_once_and_its_attempt_does_not_count(store: JobStore) -> None:
+    """A graceful stop costs the job nothing: it is queued, on its first attempt; the old claim is void."""
     job = make_job()
     store.submit(job)
     first = claim_one(store)
@@ -100,8 +97,8 @@ def test_a_job_handed_back_is_served_at_once_and_its_attempt_does_not_count(stor
     assert result is not None and result.stdout == "second"
 
 
-def test_a_silent_runners_job_comes_back_and_its_late_result_is_refused(stores: MakeStore) -> None:
-    """After the lease another runner gets the job, and the first one's word counts no more."""
+def test_a_silent_runners_job_is_released_and_its_late_result_has_no_effect(stores: MakeStore) -> None:
+    """After the lease another runner gets the job, and what the first one still writes is ignored."""
     store = stores(lease_seconds=LEASE_SECONDS)
     job = make_job()
     store.submit(job)
@@ -121,15 +118,13 @@ def test_a_silent_runners_job_comes_back_and_its_late_result_is_refused(stores: 
 def test_a_renewed_lease_is_kept(stores: MakeStore) -> None:
     """A runner that renews keeps its job for much longer than the lease."""
     store = stores(lease_seconds=LEASE_SECONDS)
-    job = make_job()
-    store.submit(job)
-    claim = claim_one(store)
-    end = time.monotonic() + 3 * LEASE_SECONDS
-    while time.monotonic() < end:
-        assert store.renew("runner-a", [claim]) == frozenset()
-        store.sweep()
-        time.sleep(LEASE_SECONDS / 10)
-    assert store.complete(claim, make_result(job.id))
+
+    def start() -> Claim:
+        store.submit(make_job())
+        return claim_one(store)
+
+    claim = keep_lease(store, start, LEASE_SECONDS)
+    assert store.complete(claim, make_result(claim.job.id))
 
 
 def test_a_job_that_kills_its_runners_ends_in_error(stores: MakeStore) -> None:

@@ -1,5 +1,6 @@
-"""A process that dies while it submits a matrix, at every place: no part of a matrix is ever queued, and none
-is queued that cannot be found.
+"""A process that dies while it submits a matrix, at each step.
+
+A matrix is queued as a whole or not at all, and its jobs are never queued without it.
 """
 
 import contextlib
@@ -13,15 +14,15 @@ from redis.exceptions import ConnectionError as CutError
 from chalicelib.errors import QueueFull, StoreUnavailable
 from chalicelib.models import Job, Status
 from chalicelib.storage.redis.store import RedisStore
-from tests.contract.support import assert_in_one_status, claim_one
-from tests.contract.test_matrices import make_matrix
-from tests.support.factories import make_job, make_result, make_settings
+from tests.contract.support import assert_in_one_status
+from tests.support.factories import make_job, make_matrix, make_result
+from tests.support.stores import claim_one, store_over
 
 CELLS = 10  # more than one chunk of records
 
 
 class _Mortal:
-    """Counts the steps of a client, and ends it at one of them: before it was done, or before it was told."""
+    """Counts the steps of a client, and lets it die at one of them: before the step, or before its answer."""
 
     def __init__(self, last_step: int, *, done: bool) -> None:
         self.steps = 0
@@ -63,7 +64,7 @@ class _MortalRedis(fakeredis.FakeRedis):
 
 
 def _deaths() -> Iterator[tuple[int, bool]]:
-    """Every step that a submission takes, of which `test_every_step_is_tried` knows how many there are."""
+    """Every step of a submission; `test_every_step_is_tried` checks that there are no more."""
     for step in range(8):
         yield step, False
         yield step, True
@@ -72,7 +73,7 @@ def _deaths() -> Iterator[tuple[int, bool]]:
 def _store(server: fakeredis.FakeServer, mortal: _Mortal | None = None, **settings: object) -> RedisStore:
     options: dict[str, Any] = {"server": server, "decode_responses": True}
     client = _MortalRedis(mortal, **options) if mortal else fakeredis.FakeRedis(**options)
-    return RedisStore(make_settings(**settings), client=client)
+    return store_over(client, **settings)
 
 
 def _jobs() -> list[Job]:
@@ -84,7 +85,7 @@ def _queued(store: RedisStore) -> int:
 
 
 def test_every_step_is_tried() -> None:
-    """A submission takes no more steps than the tests below end it at."""
+    """A submission has no more steps than those at which the tests below let it die."""
     mortal = _Mortal(1000, done=True)
     jobs = _jobs()
     _store(fakeredis.FakeServer(), mortal).submit_matrix(make_matrix(jobs), jobs)
@@ -92,8 +93,8 @@ def test_every_step_is_tried() -> None:
 
 
 @pytest.mark.parametrize(("step", "done"), list(_deaths()))
-def test_who_dies_while_submitting_leaves_all_or_nothing(step: int, done: bool) -> None:
-    """Either all jobs are queued and their matrix can be found, or none is; and what can be found ends."""
+def test_a_process_that_dies_while_submitting_leaves_all_or_nothing(step: int, done: bool) -> None:
+    """Either all jobs are queued and their matrix can be read, or no job is; a readable matrix ends."""
     server = fakeredis.FakeServer()
     jobs = _jobs()
     matrix = make_matrix(jobs)
@@ -105,7 +106,7 @@ def test_who_dies_while_submitting_leaves_all_or_nothing(step: int, done: bool) 
         assert store.get_matrix(matrix.id) == matrix
     if store.get_matrix(matrix.id) is None:
         return
-    # Whoever got hold of the id all the same finds a matrix that ends.
+    # Should a client know the id all the same, its jobs are queued by reading them, and end.
     store.wait_all([job.id for job in jobs], 0, 0.0)
     assert _queued(store) == CELLS
     for _ in jobs:
@@ -115,8 +116,8 @@ def test_who_dies_while_submitting_leaves_all_or_nothing(step: int, done: bool) 
 
 
 @pytest.mark.parametrize(("step", "done"), list(_deaths()))
-def test_who_submits_again_queues_nothing_twice(step: int, done: bool) -> None:
-    """A submission that was cut off and repeated is one submission, also when the queue has no more room."""
+def test_a_submission_that_is_repeated_queues_nothing_twice(step: int, done: bool) -> None:
+    """A submission that was cut off and repeated counts as one, even when the queue has no more room."""
     server = fakeredis.FakeServer()
     jobs = _jobs()
     matrix = make_matrix(jobs)
@@ -129,8 +130,8 @@ def test_who_submits_again_queues_nothing_twice(step: int, done: bool) -> None:
     assert sorted(fields["id"] for _, fields in entries) == sorted(job.id for job in jobs)
 
 
-def test_a_queue_that_fills_up_in_between_leaves_nothing() -> None:
-    """The bound is checked once more where the jobs are queued; what was written before that goes again."""
+def test_a_queue_that_fills_up_during_a_submission_leaves_nothing() -> None:
+    """QUEUE_SIZE is checked again by the step that queues the jobs; what was written before is removed."""
     server = fakeredis.FakeServer()
     other = _store(server, queue_size=CELLS)
     jobs = _jobs()

@@ -1,4 +1,4 @@
-"""Load on the API while something breaks: what was accepted, what was refused, what failed."""
+"""Load on the API while something breaks: which jobs were accepted, and how the API answered meanwhile."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ REQUEST = {"language": "c", "compiler": "gcc-12", "stage": "syntax"}
 
 @dataclass
 class Load:
-    """Clients that submit until they are told to stop, some 50 jobs a second in all."""
+    """Clients that submit until the `with` block ends, some 50 jobs a second in all."""
 
     api: Caller
     clients: int = 4
@@ -53,15 +53,15 @@ class Load:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the accepted jobs."""
+    """How the accepted jobs ended, or did not."""
 
     ended: int
     lost: int
     hanging: tuple[str, ...]
 
 
-def outcome(api: Caller, job_ids: list[str], *, seconds: float = 60) -> Outcome:
-    """Asks the API for each job until it has ended or is unknown; what remains at the deadline hangs."""
+def outcome(api: Caller, job_ids: list[str], *, seconds: float = 240) -> Outcome:
+    """Asks the API for each job until it has ended or is unknown; jobs left at the deadline hang."""
     deadline = time.monotonic() + seconds
     waiting, ended, lost = list(job_ids), 0, 0
     while waiting and time.monotonic() < deadline:

@@ -1,6 +1,6 @@
-"""The model of a store: what may happen to jobs, and in which status each of them must then be.
+"""The model of a store: what can happen to jobs, and which status each of them must then have.
 
-Hypothesis drives it beside a store. A subclass brings that store, and ways to age leases and to expire jobs.
+Hypothesis drives it beside a store. A subclass brings that store, and ways to let leases and jobs run out.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ LEASE_SECONDS = 3600.0
 
 @dataclass
 class Expected:
-    """What the model knows of a job."""
+    """What the model knows about a job."""
 
     status: Status = Status.QUEUED
     attempts: int = 0
@@ -28,7 +28,7 @@ class Expected:
 
 
 class Machine(RuleBasedStateMachine):
-    """The model. A subclass brings the store and the ways to age and to expire."""
+    """The model. A subclass opens the store, and lets leases and jobs run out."""
 
     jobs = Bundle("jobs")
 
@@ -38,18 +38,18 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.expected: dict[str, Expected] = {}
         self.former_claims: list[Claim] = []
-        self.begin()
+        self.open_store()
 
-    def begin(self) -> None:
-        """Makes the store, empty."""
+    def open_store(self) -> None:
+        """Opens the store, empty."""
         raise NotImplementedError
 
     def age_leases(self) -> None:
-        """Makes every lease run out."""
+        """Lets every lease run out."""
         raise NotImplementedError
 
     def expire(self, job_id: str) -> None:
-        """Lets a job's time to live end."""
+        """Lets a job's time to live run out."""
         raise NotImplementedError
 
     def _in(self, status: Status) -> list[str]:
@@ -57,7 +57,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(target=jobs)
     def submit(self) -> str:
-        """A new job: queued, or refused when the queue is full."""
+        """A new job: queued, or `QueueFull` when too many wait."""
         job = make_job()
         full = len(self._in(Status.QUEUED)) >= QUEUE_SIZE
         try:
@@ -75,7 +75,7 @@ class Machine(RuleBasedStateMachine):
         """The longest-waiting job, unless none waits."""
         queued = self._in(Status.QUEUED)
         claim = None
-        for _ in range(len(self.expected) + 2):  # entries of ended jobs may be met first
+        for _ in range(len(self.expected) + 2):  # entries of ended jobs may come first
             claim = claim or self.store.claim("runner", 0.001)
         if not queued:
             assert claim is None
@@ -104,7 +104,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(job_id=jobs)
     def release(self, job_id: str) -> None:
-        """A valid claim is handed back: queued, its attempt not counted."""
+        """A valid claim is released: the job is queued, and the attempt not counted."""
         job = self.expected.get(job_id)
         if job and job.claim:
             assert self.store.release(job.claim)
@@ -130,8 +130,8 @@ class Machine(RuleBasedStateMachine):
         job.status, job.claim = status, None
 
     @rule()
-    def crash_and_recover(self) -> None:
-        """All runners die and their leases run out: their jobs come back, or end after enough attempts."""
+    def crash_and_sweep(self) -> None:
+        """All runners die and their leases run out: jobs are queued again, or end after enough attempts."""
         self.age_leases()
         self.store.sweep()
         for job_id in self._in(Status.PROCESSING):
@@ -142,8 +142,8 @@ class Machine(RuleBasedStateMachine):
             job.status = Status.ERROR if job.attempts >= MAX_ATTEMPTS else Status.QUEUED
 
     @rule(job_id=jobs)
-    def time_runs_out(self, job_id: str) -> None:
-        """A job's time to live ends: it is unknown, whatever it was."""
+    def time_to_live_runs_out(self, job_id: str) -> None:
+        """A job expires: it is unknown, whatever its status was."""
         if job_id in self.expected:
             self.expire(job_id)
             job = self.expected.pop(job_id)
@@ -151,16 +151,16 @@ class Machine(RuleBasedStateMachine):
                 self.former_claims.append(job.claim)
 
     @rule(data=st.data())
-    def late_word(self, data: st.DataObject) -> None:
-        """A former claim counts no more: not to renew, not to hand back, not to complete."""
+    def use_a_former_claim(self, data: st.DataObject) -> None:
+        """A former claim is not valid any more: not to renew, not to release, not to complete."""
         if not self.former_claims:
             return
         claim = data.draw(st.sampled_from(self.former_claims))
         job = self.expected.get(claim.job.id)
         if job is None:
-            return  # a job that expired under its runner is nobody's business: either answer will do
+            return  # expired while it was claimed: the contract leaves the answer open
         if job.status in (Status.COMPLETED, Status.FAILED):
-            return  # may be the very claim that ended it: repeating that is allowed, see the contract
+            return  # it may be the claim that ended it: repeating that is allowed, see the contract
         assert self.store.renew("runner", [claim]) == {claim.job.id}
         assert not self.store.release(claim)
         assert not self.store.complete(claim, make_result(claim.job.id, stdout="late"))
@@ -169,9 +169,9 @@ class Machine(RuleBasedStateMachine):
     def statuses_agree(self) -> None:
         """Each living job has the model's status, and its result exactly when it has ended."""
         for job_id, job in self.expected.items():
-            found = self.store.get(job_id)
-            assert found is not None
-            assert found.status is job.status
+            stored = self.store.get(job_id)
+            assert stored is not None
+            assert stored.status is job.status
             result = self.store.get_result(job_id)
             assert (result is not None) == job.status.terminal
             assert result is None or (result.status is job.status and result.stdout != "late")

@@ -1,15 +1,15 @@
-"""A real runner with one compiler, which starts within a second, and which can be told to die.
+"""A real runner with one compiler, which starts within a second, and which can be made to die.
 
-`python -m tests.faults.small_runner` is `python -m runner` with two differences: it offers gcc-12
-for C only, because testing every compiler at each start would take longer than it is left to live;
-and these variables make it fail at a given point:
+`python -m tests.faults.small_runner` is `python -m runner` with two differences: it offers gcc-12 for C only,
+because testing every compiler at each start would take longer than it is left to live; and these variables
+make it fail at a given point:
 
 - ``DIE_AFTER=<step>``: kills itself with SIGKILL right after that step of its first job;
 - ``STOP_BEFORE=<step>``: stops itself with SIGSTOP right before it, once;
 - ``DIE_ON=<text>``: kills itself when it is to compile a source that holds the text.
 
-Steps: ``read`` (the stream entry), ``compile``, and the scripts ``claim``, ``record``, ``seal``,
-``result``, ``finish``.
+Steps: ``read`` (the stream entry), ``compile``, and the scripts ``claim``, ``update_job``, ``seal``,
+``write_result``, ``move_sealed``.
 """
 
 import os
@@ -17,19 +17,20 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from chalicelib import bootstrap
 from chalicelib.catalog import load_catalog
-from chalicelib.models import CompileRequest, Result
-from chalicelib.storage.redis.scripts import Argument, Script
+from chalicelib.models import CompileRequest, Result, RunnerInfo, utc_now
+from chalicelib.settings import Settings
+from chalicelib.storage.redis.client import RedisClient
+from chalicelib.storage.redis.scripts import Argument, ReplyT, Script
 from chalicelib.storage.redis.store import RedisStore
-from runner import worker
-from runner.bootstrap import build_runner, limits_of, open_sandbox
+from runner.bootstrap import limits_of, open_sandbox
 from runner.executor import JobExecutor
 from runner.toolchains.probe import probe_toolchains
+from runner.worker import Runner
 
 
 def die() -> None:
@@ -37,50 +38,34 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-class FailingScript(Script):
-    """A script with something to do before and after it."""
+class FailingClient(RedisClient):
+    """A client whose process dies after one step, or stops before one."""
 
-    def __init__(self, script: Script, before: Callable[[], None], after: Callable[[], None]) -> None:
-        self._script, self._before, self._after = script, before, after
-
-    def __call__(self, client: Any, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
-        """Runs the script between the two."""
-        self._before()
-        answer = self._script(client, keys, arguments)
-        self._after()
-        return answer
-
-
-class FailingStore(RedisStore):
-    """The Redis store, failing at a step of its first job."""
-
-    def fail(self, die_after: str, stop_before: str) -> None:
-        """Arms it."""
+    def __init__(self, settings: Settings, *, die_after: str, stop_before: str) -> None:
+        super().__init__(settings)
         self._die_after = die_after
-        stopped = threading.Event()
+        self._stop_before = stop_before
 
-        def before() -> None:
-            if not stopped.is_set():
-                stopped.set()
-                os.kill(os.getpid(), signal.SIGSTOP)
+    def run(self, script: Script[ReplyT], *arguments: Argument, on: Sequence[str] = ()) -> ReplyT:
+        """Runs the script, unless the process stops before it; dies after it, if that is its step."""
+        if script.name == self._stop_before:
+            self._stop_before = ""
+            os.kill(os.getpid(), signal.SIGSTOP)
+        reply = super().run(script, *arguments, on=on)
+        if script.name == self._die_after:
+            die()
+        return reply
 
-        for step in {die_after, stop_before} & {"claim", "record", "seal", "result", "finish"}:
-            script = FailingScript(
-                getattr(self._scripts, step),
-                before if step == stop_before else lambda: None,
-                die if step == die_after else lambda: None,
-            )
-            setattr(self._scripts, step, script)
-
-    def _read(self, runner: str, block_seconds: float) -> tuple[str, str] | None:
-        delivery = super()._read(runner, block_seconds)
+    def next_entry(self, runner: str, block_seconds: float) -> tuple[str, str] | None:
+        """Reads the stream; dies when there was an entry, if that is its step."""
+        delivery = super().next_entry(runner, block_seconds)
         if delivery is not None and self._die_after == "read":
             die()
         return delivery
 
 
-class FailingCompiler(JobExecutor):
-    """The real compiler, which is fatal for some sources, or for its runner in the middle of a compile."""
+class FailingExecutor(JobExecutor):
+    """The real executor, which dies on some sources, or in the middle of a compile."""
 
     def compile(
         self,
@@ -90,7 +75,7 @@ class FailingCompiler(JobExecutor):
         attempts: int = 1,
         cancel: threading.Event | None = None,
     ) -> Result:
-        """Compiles, unless it is told to die."""
+        """Compiles, or dies as the variables say."""
         poison = os.environ.get("DIE_ON")
         if poison and any(poison in text for text in request.files.values()):
             die()
@@ -103,8 +88,12 @@ def main() -> int:
     """Runs until SIGTERM, or until it dies."""
     settings = bootstrap.read_settings(os.environ, Path("/nonexistent"))
     bootstrap.configure_logging(settings)
-    store = FailingStore(settings)
-    store.fail(os.environ.get("DIE_AFTER", ""), os.environ.get("STOP_BEFORE", ""))
+    client = FailingClient(
+        settings,
+        die_after=os.environ.get("DIE_AFTER", ""),
+        stop_before=os.environ.get("STOP_BEFORE", ""),
+    )
+    store = RedisStore(settings, client=client)
     sandbox = open_sandbox(settings)
     toolchains = probe_toolchains(
         load_catalog(),
@@ -112,10 +101,19 @@ def main() -> int:
         limits_of(settings),
         find_executable=lambda name: shutil.which(name) if name == "gcc-12" else None,
     )
-    runner = build_runner(settings, store, sandbox, toolchains)
-    compiler = FailingCompiler(sandbox, load_catalog(), toolchains, limits_of(settings))
-    failing: worker.CompilesJobs = compiler
-    runner._compiler = failing
+    runner = Runner(
+        store,
+        FailingExecutor(sandbox, load_catalog(), toolchains, limits_of(settings)),
+        RunnerInfo(
+            id=f"small-{os.getpid()}",
+            host="localhost",
+            started_at=utc_now(),
+            max_workers=settings.workers_on(len(os.sched_getaffinity(0))),
+        ),
+        toolchains.environments,
+        lease_seconds=settings.lease_seconds,
+        stop_grace_seconds=settings.stop_grace_seconds,
+    )
     signal.signal(signal.SIGTERM, lambda *_: runner.stop())
     runner.run()
     store.close()

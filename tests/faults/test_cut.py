@@ -1,7 +1,7 @@
 """Connections that are cut in the middle of a command or of its answer, at many places, in both directions.
 
-The client retries once by itself; with two cuts in a row the caller gets `StoreUnavailable` and, as
-the runner does, calls again. Whatever was cut where: one job queued, one claim, one end.
+The client retries once by itself; with two cuts in a row the caller gets `StoreUnavailable` and, as the
+runner does, calls again. Wherever the cut is: one job is queued, claimed once, and ends once.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,9 +14,10 @@ from chalicelib.errors import StoreUnavailable
 from chalicelib.models import Status
 from chalicelib.storage.protocol import Claim
 from chalicelib.storage.redis.store import RedisStore
-from tests.support.factories import make_job, make_result, make_settings
+from tests.support.factories import make_job, make_result
 from tests.support.servers import RedisServer, wait_until
 from tests.support.servers.proxy import CuttingProxy
+from tests.support.stores import claim_one, redis_store
 
 # Places per direction, number of cuts and operation: beginnings, middles and ends of each command.
 PLACES = 10
@@ -37,7 +38,7 @@ def setting(clean_redis: RedisServer) -> Iterator[Setting]:
     """Both stores over the same emptied server."""
     with CuttingProxy(clean_redis.port) as proxy:
         stores = [
-            RedisStore(make_settings(redis_enabled=True, redis_addr=f"127.0.0.1:{port}", lease_seconds=0.5))
+            redis_store(clean_redis.environment(), redis_addr=f"127.0.0.1:{port}", lease_seconds=0.5)
             for port in (proxy.port, clean_redis.port)
         ]
         yield Setting(proxy, stores[0], stores[1], clean_redis)
@@ -45,18 +46,8 @@ def setting(clean_redis: RedisServer) -> Iterator[Setting]:
             store.close()
 
 
-def claimed(store: RedisStore) -> Claim:
-    """The next job, from a store that is not cut."""
-    for _ in range(50):
-        claim = store.claim("runner", 0.2)
-        if claim is not None:
-            return claim
-        store.sweep()
-    pytest.fail("no job came")
-
-
 def again_until_done(call: Callable[[], object]) -> object:
-    """Calls until the store answers, as a client that was told 503 does."""
+    """Calls until the store answers, as a client that gets 503 does."""
     for _ in range(5):
         try:
             return call()
@@ -74,7 +65,7 @@ def queued_once(setting: Setting, job_id: str) -> None:
 
 
 def ended_once(setting: Setting, job_id: str, status: Status) -> None:
-    """The job has ended so, counted once, with its result and nothing left over."""
+    """The job has ended with this status, is counted once, has its result and leaves nothing else."""
     job, result = setting.straight.get(job_id), setting.straight.get_result(job_id)
     assert job is not None
     assert result is not None
@@ -87,19 +78,19 @@ def ended_once(setting: Setting, job_id: str, status: Status) -> None:
 
 
 def try_submit(setting: Setting) -> None:
-    """Submit, cut, submitted again: one job is queued."""
+    """Submit is cut and repeated: one job is queued."""
     job = make_job()
     again_until_done(lambda: setting.cut.submit(job))
     queued_once(setting, job.id)
 
 
 def try_claim(setting: Setting) -> None:
-    """Claim, cut: the job is claimed by one, if need be after the lease, and never lost."""
+    """Claim is cut: the job is claimed once, if need be after the lease, and never lost."""
     job = make_job()
     setting.straight.submit(job)
     held = again_until_done(lambda: setting.cut.claim("cut runner", 0.1))
-    if held is None:  # the answer of the read or of the claim was lost: the lease brings it back
-        held = claimed(setting.straight)
+    if held is None:  # the answer of the read or of the claim was lost: the lease runs out
+        held = claim_one(setting.straight, sweep=True)
     assert isinstance(held, Claim)
     assert held.job.id == job.id
     assert setting.straight.complete(held, make_result(job.id))
@@ -107,26 +98,26 @@ def try_claim(setting: Setting) -> None:
 
 
 def try_renew(setting: Setting) -> None:
-    """Heartbeat, cut: the lease is kept."""
+    """Renew is cut and repeated: the lease is kept."""
     job = make_job()
     setting.straight.submit(job)
-    claim = claimed(setting.straight)
-    assert again_until_done(lambda: setting.cut.renew("runner", [claim])) == frozenset()
+    claim = claim_one(setting.straight, sweep=True)
+    assert again_until_done(lambda: setting.cut.renew(claim.runner, [claim])) == frozenset()
     assert setting.straight.complete(claim, make_result(job.id))
     ended_once(setting, job.id, Status.COMPLETED)
 
 
 def try_complete(setting: Setting) -> None:
-    """Complete, cut, completed again: true, and counted once."""
+    """Complete is cut and repeated: true, and the job is counted once."""
     job = make_job()
     setting.straight.submit(job)
-    claim = claimed(setting.straight)
+    claim = claim_one(setting.straight, sweep=True)
     assert again_until_done(lambda: setting.cut.complete(claim, make_result(job.id))) is True
     ended_once(setting, job.id, Status.COMPLETED)
 
 
 def try_cancel(setting: Setting) -> None:
-    """Cancel, cut, cancelled again: cancelled, once."""
+    """Cancel is cut and repeated: the job is cancelled, once."""
     job = make_job()
     setting.straight.submit(job)
     assert again_until_done(lambda: setting.cut.cancel(job.id)) is Status.CANCELLED
@@ -134,13 +125,13 @@ def try_cancel(setting: Setting) -> None:
 
 
 def try_release(setting: Setting) -> None:
-    """Hand back, cut: queued once, and its attempt not counted, or counted once."""
+    """Release is cut and repeated: the job is queued once, and the attempt is not counted."""
     job = make_job()
     setting.straight.submit(job)
-    claim = claimed(setting.straight)
+    claim = claim_one(setting.straight, sweep=True)
     again_until_done(lambda: setting.cut.release(claim))
     queued_once(setting, job.id)
-    assert claimed(setting.straight).attempts == 1
+    assert claim_one(setting.straight, sweep=True).attempts == 1
 
 
 OPERATIONS = {
@@ -155,25 +146,25 @@ OPERATIONS = {
 
 @pytest.mark.parametrize("direction", ["request", "answer"])
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_a_cut_connection_neither_doubles_nor_loses(setting: Setting, operation: str, direction: str) -> None:
-    """The operation is cut at ten places, once and twice in a row; its effect is that of one."""
+def test_a_cut_operation_has_the_effect_of_one(setting: Setting, operation: str, direction: str) -> None:
+    """It is cut at ten places, once and twice in a row, and repeated; nothing is lost or done twice."""
     attempt = OPERATIONS[operation]
     setting.cut.ping()
     attempt(setting)  # loads the scripts
     setting.server.admin.flushdb()
     setting.proxy.arm("", 0)
-    attempt(setting)  # uncut: tells how many bytes there are to cut
+    attempt(setting)  # uncut, to count the bytes that can be cut
     total = setting.proxy.passed[direction]
     assert total > 0
-    made = 0
+    cuts_made = 0
     for cuts in (1, 2):
         for place in range(PLACES):
             setting.server.admin.flushdb()
             setting.proxy.arm(direction, total * place // PLACES + 1, cuts=cuts)
             attempt(setting)
-            made += cuts - setting.proxy.disarm()
-    print(f"\n{operation}, {direction}: {total} bytes, {made} cuts")
-    assert made >= PLACES
+            cuts_made += cuts - setting.proxy.disarm()
+    print(f"\n{operation}, {direction}: {total} bytes, {cuts_made} cuts")
+    assert cuts_made >= PLACES
 
 
 def test_the_proxy_really_cuts(setting: Setting) -> None:

@@ -1,4 +1,4 @@
-"""A Redis without memory: with noeviction it refuses, with allkeys-lru it drops keys under us."""
+"""A Redis without memory: with noeviction it rejects writes, with allkeys-lru it evicts our keys."""
 
 import time
 from collections.abc import Callable
@@ -9,23 +9,16 @@ from redis.exceptions import OutOfMemoryError
 
 from chalicelib.errors import StoreFull
 from chalicelib.models import Status
-from chalicelib.storage.redis.store import RedisStore
-from tests.support.factories import (
-    make_environment,
-    make_job,
-    make_request,
-    make_result,
-    make_runner,
-    make_settings,
-)
+from tests.support.factories import make_environment, make_job, make_request, make_result, make_runner
 from tests.support.processes import ApiProcess
 from tests.support.servers import RedisServer
+from tests.support.stores import DEADLINE_SECONDS, claim_one, redis_store
 
 BALLAST_BYTES = 100_000
 
 
 def fill(redis: Any) -> None:
-    """Uses up the memory, to the last write that is refused."""
+    """Uses up the memory, until the smallest write is rejected."""
     number = 0
     size = BALLAST_BYTES
     while size > 10:
@@ -36,33 +29,31 @@ def fill(redis: Any) -> None:
             size //= 4
 
 
-def test_without_memory_submit_is_refused_and_running_jobs_still_end(
+def test_without_memory_no_job_is_accepted_and_accepted_jobs_still_end(
     start_redis: Callable[..., RedisServer],
 ) -> None:
-    """noeviction: a new job gets 503 and a clear message, and leaves nothing; what runs can complete and
-    be cancelled, and what waits be claimed; with memory again the service goes on."""
+    """noeviction: a new job gets 503 with a clear message, and leaves nothing. A running job can be completed
+    or cancelled, and a waiting one claimed. With memory again the service goes on."""
     server = start_redis(maxmemory="12mb", policy="noeviction")
     redis: Any = server.admin
-    store = RedisStore(make_settings(redis_enabled=True, redis_addr=server.address))
+    store = redis_store(server.environment())
     store.register(make_runner(), [make_environment()], 600)
     running, waiting, cancelled = make_job(), make_job(), make_job()
     with ApiProcess(server.environment()) as api:
         for job in (running, waiting, cancelled):
             store.submit(job)
-        claim = store.claim("runner", 1.0)
-        assert claim is not None
+        claim = claim_one(store)
         fill(redis)
-        refused = make_job(request=make_request("x" * 50_000))
+        rejected = make_job(request=make_request("x" * 50_000))
         with pytest.raises(StoreFull, match="out of memory"):
-            store.submit(refused)
+            store.submit(rejected)
         reply = api.call("POST", "/api/v1/compile", {"source_code": "int x;", "language": "cpp"})
         assert (reply.status, reply.json()["error"]) == (503, "store_full")
         assert int(reply.headers["retry-after"]) >= 1
-        assert not redis.exists(f"job:{refused.id}")
+        assert not redis.exists(f"job:{rejected.id}")
         assert store.complete(claim, make_result(running.id))
         assert store.cancel(cancelled.id) is Status.CANCELLED
-        second = store.claim("runner", 1.0)
-        assert second is not None
+        second = claim_one(store)
         assert second.job.id == waiting.id
         assert store.complete(second, make_result(waiting.id))
         for job in (running, waiting):
@@ -75,14 +66,11 @@ def test_without_memory_submit_is_refused_and_running_jobs_still_end(
 
 
 def test_under_eviction_no_job_hangs(start_redis: Callable[..., RedisServer]) -> None:
-    """allkeys-lru under pressure: each job ends, or is unknown because its record was evicted; the losses
-    are counted, and none is left waiting."""
+    """allkeys-lru under pressure: each job ends, or is unknown because its record was evicted; the losses are
+    counted, and no job is left waiting."""
     server = start_redis(maxmemory="6mb", policy="allkeys-lru")
     redis: Any = server.admin
-    settings = make_settings(
-        redis_enabled=True, redis_addr=server.address, lease_seconds=0.5, queue_size=100_000
-    )
-    store = RedisStore(settings)
+    store = redis_store(server.environment(), lease_seconds=0.5, queue_size=100_000)
     jobs = []
     for number in range(600):
         job = make_job(request=make_request(f"// {number}\n" + "x" * 8000))
@@ -92,7 +80,7 @@ def test_under_eviction_no_job_hangs(start_redis: Callable[..., RedisServer]) ->
             claim = store.claim("runner", 0.01)
             if claim is not None and number % 2 == 0:
                 store.complete(claim, make_result(claim.job.id))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + DEADLINE_SECONDS
     waiting = list(jobs)
     ended = lost = 0
     while waiting and time.monotonic() < deadline:
@@ -103,10 +91,10 @@ def test_under_eviction_no_job_hangs(start_redis: Callable[..., RedisServer]) ->
                 store.complete(claim, make_result(claim.job.id))
         left = []
         for job in waiting:
-            found = store.get(job.id)
-            if found is None or (found.status.terminal and store.get_result(job.id) is None):
+            stored = store.get(job.id)
+            if stored is None or (stored.status.terminal and store.get_result(job.id) is None):
                 lost += 1  # the API answers 404
-            elif found.status.terminal:
+            elif stored.status.terminal:
                 ended += 1
             else:
                 left.append(job)

@@ -1,4 +1,4 @@
-"""The API as a user meets it: `chalice local` with the workers inside, and over a Redis that is away."""
+"""The API as a user sees it: `chalice local` with embedded workers, and with a Redis that is down."""
 
 import base64
 import http.client
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.api import error_of
+from tests.support.api import error_of, wait_until_ready
 from tests.support.compilers import real_compilers
 from tests.support.processes import HOST, ApiProcess, Reply, RunnerProcess
 from tests.support.servers import RedisServer, free_port
@@ -20,15 +20,16 @@ COMPILE = "/api/v1/compile"
 GOOD = {"source_code": "int main() { return 0; }", "language": "cpp"}
 BAD = {"source_code": "int main() { return x; }", "language": "cpp"}
 SECRET = "correct-horse-battery"
-# What a client is promised to hear within when Redis is away.
-AWAY_WITHIN_SECONDS = 5.0
+# While Redis is down a response is promised within this time.
+ERROR_WITHIN_SECONDS = 5.0
 
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[ApiProcess]:
-    """The API as `make run` starts it: no settings, everything in one process."""
+    """The API as `make run` starts it, once its compilers are registered: no settings, all in one process."""
     real_compilers()  # skips, or fails where CI=true, on a machine that cannot compile
     with ApiProcess() as process:
+        wait_until_ready(process)
         yield process
 
 
@@ -39,7 +40,7 @@ def _compiled(api: ApiProcess, **fields: Any) -> dict[str, Any]:
     return body
 
 
-# -- the workers inside
+# -- embedded workers
 
 
 def test_the_request_of_the_readme_compiles(api: ApiProcess) -> None:
@@ -67,14 +68,14 @@ def test_a_bad_program_is_rejected_in_the_compilers_own_words(api: ApiProcess) -
 
 
 def test_a_request_without_a_language_says_what_is_missing(api: ApiProcess) -> None:
-    """400, and the sentence that helps."""
+    """400 with a sentence that helps."""
     reply = api.call("POST", f"{COMPILE}?wait=20", {"source_code": "int main() { return 0; }"})
     assert reply.status == 400
     assert "`language` is missing" in error_of(reply)["message"]
 
 
 def test_a_source_in_base64_and_in_files_is_compiled(api: ApiProcess) -> None:
-    """The two other ways to send a source reach the same compiler."""
+    """Both other ways to send a source reach the same compiler."""
     code = base64.b64encode(b"int main() { return 0; }").decode()
     assert _compiled(api, code=code)["verdict"] == "compiles"
     files = {"main.cpp": '#include "a.hpp"\nint main() { return a; }', "a.hpp": "inline int a = 0;"}
@@ -83,7 +84,7 @@ def test_a_source_in_base64_and_in_files_is_compiled(api: ApiProcess) -> None:
 
 
 def test_every_compiler_that_is_offered_compiles(api: ApiProcess) -> None:
-    """What /environments lists can be asked for by those very names."""
+    """Each compiler that /environments lists can be requested by that id."""
     offered = api.call("GET", "/api/v1/environments").json()["environments"]
     assert {item["language"] for item in offered} >= {"cpp"}
     for item in offered:
@@ -92,14 +93,14 @@ def test_every_compiler_that_is_offered_compiles(api: ApiProcess) -> None:
         assert result["environment"]["version"] == item["version"]
 
 
-def test_a_job_is_accepted_and_found_under_its_location(api: ApiProcess) -> None:
-    """Without a wait: 202, an id and a Location, which answers with the result when it is there."""
-    accepted = api.call("POST", COMPILE, GOOD)
-    assert (accepted.status, accepted.json()["status"]) == (202, "queued")
-    assert accepted.headers["location"] == f"{COMPILE}/{accepted.json()['job_id']}"
-    reply = api.call("GET", f"{accepted.headers['location']}?wait=20")
+def test_a_job_can_be_fetched_from_its_location(api: ApiProcess) -> None:
+    """Without a wait the response is 202 with an id and a Location, which later has the result."""
+    submitted = api.call("POST", COMPILE, GOOD)
+    assert (submitted.status, submitted.json()["status"]) == (202, "queued")
+    assert submitted.headers["location"] == f"{COMPILE}/{submitted.json()['job_id']}"
+    reply = api.call("GET", f"{submitted.headers['location']}?wait=20")
     assert (reply.status, reply.json()["verdict"]) == (200, "compiles")
-    assert reply.json()["job_id"] == accepted.json()["job_id"]
+    assert reply.json()["job_id"] == submitted.json()["job_id"]
 
 
 def test_a_job_that_has_ended_cannot_be_cancelled(api: ApiProcess) -> None:
@@ -110,8 +111,8 @@ def test_a_job_that_has_ended_cannot_be_cancelled(api: ApiProcess) -> None:
     assert api.call("GET", f"{COMPILE}/{job_id}").json()["verdict"] == "compiles"
 
 
-def test_the_figures_count_what_was_done(api: ApiProcess) -> None:
-    """One job more is one job more in /workers/stats."""
+def test_the_statistics_count_completed_jobs(api: ApiProcess) -> None:
+    """Each job is counted once in /workers/stats."""
     before = api.call("GET", "/api/v1/workers/stats").json()
     _compiled(api, **GOOD)
     _compiled(api, **BAD)
@@ -124,7 +125,7 @@ def test_the_figures_count_what_was_done(api: ApiProcess) -> None:
 
 
 def test_it_is_alive_and_ready(api: ApiProcess) -> None:
-    """/health and /ready, as JSON that no cache keeps."""
+    """/health and /ready respond in JSON that no cache keeps."""
     health, ready = api.call("GET", "/health"), api.call("GET", "/ready")
     assert (health.status, health.json()) == (200, {"status": "ok"})
     assert (ready.status, ready.json()) == (200, {"status": "ready", "runners": 1})
@@ -134,8 +135,8 @@ def test_it_is_alive_and_ready(api: ApiProcess) -> None:
 # -- the page
 
 
-def test_the_page_shows_a_curl_that_names_this_very_server(api: ApiProcess) -> None:
-    """HTML with the address by which the client came, and a policy that lets nothing run."""
+def test_the_page_shows_a_curl_for_this_server(api: ApiProcess) -> None:
+    """HTML with the address that the client used, and a policy that allows no scripts."""
     reply = api.call("GET", "/")
     assert reply.status == 200
     assert reply.headers["content-type"] == "text/html; charset=utf-8"
@@ -151,8 +152,8 @@ def test_the_page_shows_a_curl_that_names_this_very_server(api: ApiProcess) -> N
     ],
     ids=["Host", "X-Forwarded-Proto"],
 )
-def test_the_page_escapes_what_a_client_says(headers: dict[str, str], api: ApiProcess) -> None:
-    """A header can neither become markup nor leave the quotes of the curl."""
+def test_the_page_escapes_the_headers_of_a_client(headers: dict[str, str], api: ApiProcess) -> None:
+    """A header can neither become markup nor end the quotes of the curl."""
     page = api.call("GET", "/", headers=headers).body.decode()
     assert "<script" not in page
     assert "&lt;script&gt;" in page
@@ -163,12 +164,12 @@ def test_the_page_escapes_what_a_client_says(headers: dict[str, str], api: ApiPr
 
 
 def _seconds_each(call: Callable[[], None], count: int = 40) -> float:
-    taken = []
+    durations_seconds = []
     for _ in range(count):
         started = time.perf_counter()
         call()
-        taken.append(time.perf_counter() - started)
-    return statistics.median(taken)
+        durations_seconds.append(time.perf_counter() - started)
+    return statistics.median(durations_seconds)
 
 
 def _health(connection: http.client.HTTPConnection) -> None:
@@ -178,18 +179,18 @@ def _health(connection: http.client.HTTPConnection) -> None:
 
 @pytest.mark.alone
 def test_a_kept_connection_is_not_slower_than_a_new_one(api: ApiProcess) -> None:
-    """Keep-alive must not cost the 40 ms of a delayed acknowledgement, many times the request itself."""
+    """Keep-alive must not cost the 40 ms of a delayed acknowledgement, many times as much as the request."""
     kept = http.client.HTTPConnection(HOST, api.port, timeout=10)
     _health(kept)
     kept_seconds = _seconds_each(lambda: _health(kept))
     kept.close()
 
-    def anew() -> None:
+    def request_on_a_new_connection() -> None:
         connection = http.client.HTTPConnection(HOST, api.port, timeout=10)
         _health(connection)
         connection.close()
 
-    new_seconds = _seconds_each(anew)
+    new_seconds = _seconds_each(request_on_a_new_connection)
     ratio = kept_seconds / new_seconds
     print(f"kept {kept_seconds * 1000:.1f} ms, new {new_seconds * 1000:.1f} ms a request: ratio {ratio:.2f}")
     # With the delay the ratio is above 10.
@@ -199,12 +200,14 @@ def test_a_kept_connection_is_not_slower_than_a_new_one(api: ApiProcess) -> None
 # -- the log
 
 
-def test_the_logs_tell_the_choice_and_never_the_secret(start_redis: Callable[..., RedisServer]) -> None:
-    """API and runner say which Redis they use, and no line of theirs, at any level, holds the password."""
+def test_the_logs_say_which_redis_is_used_and_never_the_password(
+    start_redis: Callable[..., RedisServer],
+) -> None:
+    """API and runner say which Redis they use, and no line at any level has the password."""
     server = start_redis(password=SECRET)
-    environment = server.environment() | {"LOG_LEVEL": "debug", "REDIS_JOB_TTL_HOURS": "2"}
+    env = server.environment() | {"LOG_LEVEL": "debug", "REDIS_JOB_TTL_HOURS": "2"}
     real_compilers()
-    with ApiProcess(environment) as api, RunnerProcess(environment) as runner:
+    with ApiProcess(env) as api, RunnerProcess(env) as runner:
         assert api.call("POST", f"{COMPILE}?wait=20", GOOD).json()["verdict"] == "compiles"
         logs = (api.log(), runner.log())
     for log in logs:
@@ -214,18 +217,18 @@ def test_the_logs_tell_the_choice_and_never_the_secret(start_redis: Callable[...
         assert SECRET not in log
 
 
-# -- a Redis that is away
+# -- a Redis that is down
 
 
-def _assert_away(reply: Reply) -> None:
+def _assert_unavailable(reply: Reply) -> None:
     error = error_of(reply)
     assert (reply.status, error["error"]) == (503, "store_unavailable")
     assert int(reply.headers["retry-after"]) >= 1
     assert HOST not in reply.body.decode()
 
 
-def test_it_is_alive_without_redis_and_says_so_where_it_needs_it() -> None:
-    """/health asks nobody; everything else is 503 with Retry-After, soon, and tells no address."""
+def test_without_redis_only_the_routes_that_need_it_fail() -> None:
+    """/health and the page do not need it; all others are 503 with Retry-After, soon, without an address."""
     with ApiProcess({"REDIS_ENABLED": "true", "REDIS_ADDR": f"{HOST}:{free_port()}"}) as api:
         assert api.call("GET", "/health").status == 200
         assert api.call("GET", "/").status == 200
@@ -239,8 +242,8 @@ def test_it_is_alive_without_redis_and_says_so_where_it_needs_it() -> None:
         ):
             started = time.monotonic()
             reply = api.call(method, path, GOOD if method == "POST" else None)
-            assert time.monotonic() - started < AWAY_WITHIN_SECONDS
-            _assert_away(reply)
+            assert time.monotonic() - started < ERROR_WITHIN_SECONDS
+            _assert_unavailable(reply)
         assert "Traceback" not in api.log()
 
 
@@ -255,13 +258,13 @@ def test_it_is_alive_without_redis_and_says_so_where_it_needs_it() -> None:
     ],
     ids=["wrong password", "no password", "plain against TLS", "TLS against plain", "unknown authority"],
 )
-def test_a_redis_that_turns_us_away_is_503_and_the_log_says_why(
+def test_a_redis_that_does_not_let_us_in_is_503_and_the_log_says_why(
     change: dict[str, str], tls: bool, hint: str, start_redis: Callable[..., RedisServer]
 ) -> None:
-    """Asked whether it is ready, it says `store_refused`; what to do about it is for the operator's eyes."""
+    """/ready says `store_refused` to everybody; only the operator's log says what to do."""
     server = start_redis(password=SECRET, tls=tls)
     with ApiProcess(server.environment() | change) as api:
-        reply = api.call("GET", "/ready", timeout_seconds=AWAY_WITHIN_SECONDS)
+        reply = api.call("GET", "/ready", timeout_seconds=ERROR_WITHIN_SECONDS)
         assert (reply.status, error_of(reply)["error"]) == (503, "store_refused")
         assert "REDIS_" not in reply.body.decode()
         assert hint in api.log()

@@ -1,7 +1,7 @@
-"""Bad input, through the real HTTP server into a real Redis: a 4xx with a sentence, and no trace left.
+"""Invalid requests through the real HTTP server: a 4xx with a sentence, and nothing is stored in Redis.
 
-The table is in tests/support/bad_input.py; here are the rules that hold for each row, and what is not in a
-body: job ids, paths, methods, and requests that are broken below HTTP's body.
+The requests are a table in tests/support/bad_input.py. Here are the rules for each of its rows, and what is
+not in a body: job ids, paths, methods, and broken HTTP.
 """
 
 import json
@@ -18,8 +18,8 @@ from tests.support.processes import HOST, ApiProcess
 from tests.support.servers import RedisServer
 
 COMPILE = "/api/v1/compile"
-# A refusal needs no compiler and no wait; this is room for a busy machine and a body of 6 MiB.
-REFUSED_WITHIN_SECONDS = 10.0
+# An error needs neither compiler nor wait; this leaves time for a busy machine and a body of 6 MiB.
+ERROR_WITHIN_SECONDS = 10.0
 
 
 @pytest.fixture(scope="module")
@@ -33,21 +33,21 @@ def api(redis_server: RedisServer) -> Iterator[ApiProcess]:
 
 @pytest.fixture
 def nothing_stored(api: ApiProcess, redis_server: RedisServer) -> Iterator[None]:
-    """Redis holds exactly the same after the test as before it; and the API says nothing of a traceback."""
-    before, said = contents(redis_server), len(api.log())
+    """Redis has exactly the same contents after the test as before, and the API logs no traceback."""
+    before, logged = contents(redis_server), len(api.log())
     assert before, "the registration is there"
     yield
     assert contents(redis_server) == before
-    assert "Traceback" not in api.log()[said:]
+    assert "Traceback" not in api.log()[logged:]
 
 
 def test_the_table_is_as_large_as_promised() -> None:
-    """At least 40 cases; and no two of them had the same name and fell into one."""
+    """It has at least 40 cases, and no two of them have the same name."""
     assert len(CASES) == sum(len(table) for table in TABLES) >= 40
 
 
-def test_the_request_that_the_cases_spoil_is_good(api: ApiProcess, redis_server: RedisServer) -> None:
-    """What is refused below is refused for what was changed: unchanged, it is accepted."""
+def test_the_request_that_the_cases_change_is_valid(api: ApiProcess, redis_server: RedisServer) -> None:
+    """So each case is invalid because of its change."""
     reply = api.call("POST", COMPILE, GOOD)
     assert (reply.status, reply.json()["status"]) == (202, "queued")
     assert api.call("DELETE", f"{COMPILE}/{reply.json()['job_id']}").status == 200
@@ -56,23 +56,23 @@ def test_the_request_that_the_cases_spoil_is_good(api: ApiProcess, redis_server:
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.usefixtures("nothing_stored")
-def test_bad_input_is_refused_with_a_sentence_and_leaves_nothing(name: str, api: ApiProcess) -> None:
-    """A 4xx in our shape that names the field or what is allowed, soon, and no key in Redis."""
+def test_an_invalid_request_gets_a_sentence_and_stores_nothing(name: str, api: ApiProcess) -> None:
+    """A 4xx that names the field or what is allowed, soon, and no key in Redis."""
     case = CASES[name]
     started = time.monotonic()
     reply = api.call("POST", f"{COMPILE}?{case.query}", case.body, headers=case.headers)
     assert reply.status == case.status, reply.body[:500]
     error = error_of(reply)
     assert [word for word in case.words if word not in error["message"]] == [], error["message"]
-    # A sentence, not an echo of the input; the longest lists the fields of a request.
+    # A sentence and not a copy of the input; the longest one lists the fields of a request.
     assert len(error["message"]) < 600
     assert error["message"].isprintable()
-    assert time.monotonic() - started < REFUSED_WITHIN_SECONDS
+    assert time.monotonic() - started < ERROR_WITHIN_SECONDS
 
 
 @pytest.mark.usefixtures("nothing_stored")
-def test_all_mistakes_are_told_at_once(api: ApiProcess) -> None:
-    """The details name each wrong field, so that a client mends them in one go."""
+def test_all_mistakes_are_reported_at_once(api: ApiProcess) -> None:
+    """The details name each wrong field, so that a client can fix them all at once."""
     reply = api.call("POST", COMPILE, {"source_code": 1, "compilr": "gcc", "options": [1, "-Wall", None]})
     fields = [detail["field"] for detail in error_of(reply)["details"]]
     assert sorted(fields) == ["compilr", "language", "options.0", "options.2", "source_code"]
@@ -89,8 +89,8 @@ UNKNOWN_IDS = (
 @pytest.mark.parametrize("job_id", UNKNOWN_IDS, ids=lambda text: text[:24])
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 @pytest.mark.usefixtures("nothing_stored")
-def test_an_id_that_is_none_of_ours_is_404(method: str, job_id: str, api: ApiProcess) -> None:
-    """Whatever stands in the place of an id is unknown; it never becomes a part of a key."""
+def test_any_other_job_id_is_404(method: str, job_id: str, api: ApiProcess) -> None:
+    """Any text that is not an id is unknown, and never becomes part of a key."""
     reply = api.call(method, f"{COMPILE}/{job_id}")
     assert reply.status == 404, reply.body
     assert error_of(reply)["error"] == "job_not_found"
@@ -109,7 +109,7 @@ def test_an_id_that_is_none_of_ours_is_404(method: str, job_id: str, api: ApiPro
         ({"targets": [{"os": "linux"}]}, 400, "string"),
         ({"stage": "run"}, 400, "not a stage"),
         ({"options": ["-o/etc/passwd"]}, 400, "-o"),
-        ({"architecture": "x86_64"}, 400, "known are source_code"),
+        ({"architecture": "x86_64"}, 400, "known fields are source_code"),
         ({"files": {"../x.cpp": ""}, "source_code": None}, 400, "../x.cpp"),
         ({"expect": {"verdict": "no"}}, 400, "compiles, rejected, inconclusive"),
         ({"expect": {"diagnostics": [{}]}}, 400, "is empty"),
@@ -118,10 +118,10 @@ def test_an_id_that_is_none_of_ours_is_404(method: str, job_id: str, api: ApiPro
     ids=lambda value: str(value)[:40],
 )
 @pytest.mark.usefixtures("nothing_stored")
-def test_a_bad_matrix_is_refused_with_a_sentence_and_leaves_nothing(
+def test_an_invalid_matrix_gets_a_sentence_and_stores_nothing(
     change: dict[str, object], status: int, words: str, api: ApiProcess
 ) -> None:
-    """As a bad request is: what is wrong, what is allowed, and no key in Redis."""
+    """As a compile request: what is wrong, what is allowed, and no key in Redis."""
     reply = api.call("POST", "/api/v1/matrix", GOOD | change)
     assert reply.status == status, reply.body
     assert words in error_of(reply)["message"]
@@ -129,8 +129,8 @@ def test_a_bad_matrix_is_refused_with_a_sentence_and_leaves_nothing(
 
 @pytest.mark.parametrize("wait", ["-1", "26", "nan", "", "1&wait=2"])
 @pytest.mark.usefixtures("nothing_stored")
-def test_a_bad_wait_is_refused_by_get_as_well(wait: str, api: ApiProcess) -> None:
-    """The same rule for both calls that wait."""
+def test_an_invalid_wait_is_an_error_of_get_as_well(wait: str, api: ApiProcess) -> None:
+    """Both routes that wait have the same rule."""
     reply = api.call("GET", f"{COMPILE}/{'0' * 32}?wait={wait}")
     assert (reply.status, error_of(reply)["details"][0]["field"]) == (400, "wait")
 
@@ -139,8 +139,8 @@ def test_a_bad_wait_is_refused_by_get_as_well(wait: str, api: ApiProcess) -> Non
     "path", ["/api/v1/compile/../x", "/api/v1/compile/a/b", "/nope", "//[", "/api/v1/compile//"]
 )
 @pytest.mark.usefixtures("nothing_stored")
-def test_a_path_that_is_none_of_ours_is_refused(path: str, api: ApiProcess) -> None:
-    """API Gateway, and the local server like it, answers an unknown path itself: 403 in JSON."""
+def test_an_unknown_path_is_an_error_in_json(path: str, api: ApiProcess) -> None:
+    """API Gateway, and the local server like it, responds to an unknown path with 403."""
     reply = api.call("GET", path)
     assert reply.status in (403, 404)
     assert reply.json()["message"]
@@ -154,20 +154,20 @@ def test_a_path_that_is_none_of_ours_is_refused(path: str, api: ApiProcess) -> N
 def test_a_method_that_a_path_does_not_have_is_405(
     method: str, path: str, allowed: str, api: ApiProcess
 ) -> None:
-    """In our shape, with what is allowed."""
+    """The message and the header Allow have the methods of the path."""
     reply = api.call(method, path, b"{}")
     assert (reply.status, reply.json()["error"]) == (405, "method_not_allowed")
-    assert reply.json()["message"].endswith(f"{method}; this path has {allowed}.")
+    assert reply.json()["message"].endswith(f"{method}; this path allows {allowed}.")
     assert reply.headers["allow"] == allowed
 
 
-# -- requests that are broken below HTTP's body
+# -- broken HTTP
 
 _HEAD = b"POST /api/v1/compile HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
 HEADS = {
     "a negative length": (_HEAD + b"Content-Length: -5\r\n\r\n{}", 400, "Content-Length"),
-    "a length that is no number": (_HEAD + b"Content-Length: abc\r\n\r\n{}", 400, "Content-Length"),
+    "a length that is not a number": (_HEAD + b"Content-Length: abc\r\n\r\n{}", 400, "Content-Length"),
     "an empty length": (_HEAD + b"Content-Length:\r\n\r\n{}", 400, "Content-Length"),
     "a length with a sign": (_HEAD + b"Content-Length: +2\r\n\r\n{}", 400, "Content-Length"),
     "a length of other digits": (_HEAD + b"Content-Length: \xb2\r\n\r\n{}", 400, "Content-Length"),
@@ -188,28 +188,28 @@ HEADS = {
 
 @pytest.mark.parametrize("name", HEADS)
 @pytest.mark.usefixtures("nothing_stored")
-def test_a_broken_head_is_answered_and_the_connection_closed(name: str, api: ApiProcess) -> None:
-    """A 4xx in our shape, where the framework's server alone would drop the connection."""
+def test_a_broken_head_gets_a_response_and_the_connection_is_closed(name: str, api: ApiProcess) -> None:
+    """A 4xx in JSON, where the framework's server alone would drop the connection."""
     sent, status, word = HEADS[name]
     with socket.create_connection((HOST, api.port), timeout=5) as connection:
         connection.sendall(sent)
-        answer = b""
+        response = b""
         while received := connection.recv(65536):
-            answer += received
-    head, _, body = answer.partition(b"\r\n\r\n")
-    assert re.match(rb"HTTP/1\.[01] %d " % status, head), answer
+            response += received
+    head, _, body = response.partition(b"\r\n\r\n")
+    assert re.match(rb"HTTP/1\.[01] %d " % status, head), response
     error = json.loads(body)
     assert (error["error"], error["details"]) == ("bad_request", [])
     assert word in error["message"]
 
 
-def test_a_client_that_leaves_is_no_error(api: ApiProcess) -> None:
-    """Who closes the connection before the answer leaves no traceback in the log."""
-    said = len(api.log())
+def test_a_client_that_disconnects_is_not_an_error(api: ApiProcess) -> None:
+    """A connection that is closed before the response leaves no traceback in the log."""
+    logged = len(api.log())
     job_id = api.call("POST", COMPILE, GOOD).json()["job_id"]
-    for _ in range(2):  # the second write of an answer meets the reset that the first one drew
+    for _ in range(2):  # the second write of a response meets the reset that the first one caused
         with socket.create_connection((HOST, api.port)) as connection:
             connection.sendall(f"GET {COMPILE}/{job_id}?wait=0.3 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     time.sleep(0.6)
     api.call("DELETE", f"{COMPILE}/{job_id}")
-    assert "Traceback" not in api.log()[said:]
+    assert "Traceback" not in api.log()[logged:]

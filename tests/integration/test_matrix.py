@@ -1,6 +1,5 @@
 """A matrix as a user meets it: `chalice local` with the workers inside, and the compilers of this machine."""
 
-import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,15 +9,13 @@ from typing import Any
 import pytest
 
 from tests.sarif.validator import faults_by_schema
-from tests.support.api import error_of
+from tests.support.api import error_of, wait_until_ready
 from tests.support.processes import ApiProcess, Reply
 
 MATRIX = "/api/v1/matrix"
 COMPILE = "/api/v1/compile"
 SARIF = "application/sarif+json"
-# Every compiler passes its self-test before the first job.
-READY_SECONDS = 100.0
-# A matrix may need more than one wait on a machine that does other work.
+# On a busy machine a matrix may need more than one wait.
 ENDS_WITHIN_SECONDS = 100.0
 MOST_CELLS = 64
 ISO = ["c++98", "c++11", "c++14", "c++17", "c++20"]
@@ -31,26 +28,19 @@ int main() { return twice(0); }
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[ApiProcess]:
-    """The API as `make run` starts it, once its compilers are registered.
-
-    Where none ever is, the machine has no sandbox or no compiler, and the log says what.
-    """
+    """The API as `make run` starts it, once its compilers are registered."""
     with ApiProcess() as process:
-        deadline = time.monotonic() + READY_SECONDS
-        while process.call("GET", "/ready").status != 200:
-            if time.monotonic() > deadline:
-                (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(process.log()[-2000:])
-            time.sleep(1.0)
+        wait_until_ready(process)
         yield process
 
 
 def _environments(api: ApiProcess, language: str = "cpp") -> list[dict[str, Any]]:
     offered = api.call("GET", "/api/v1/environments").json()["environments"]
-    return [each for each in offered if each["language"] == language]
+    return [item for item in offered if item["language"] == language]
 
 
 def _ended(api: ApiProcess, reply: Reply) -> dict[str, Any]:
-    """The matrix of an answer, once all its cells have ended."""
+    """The matrix of a response, once all its cells have ended."""
     deadline = time.monotonic() + ENDS_WITHIN_SECONDS
     while True:
         assert reply.status in (200, 202), reply
@@ -66,8 +56,8 @@ def _matrix(api: ApiProcess, **fields: Any) -> dict[str, Any]:
 
 
 def test_a_matrix_of_64_cells_finds_the_oldest_standard_for_each_compiler(api: ApiProcess) -> None:
-    """Concepts need C++20, with extensions or without; one request when the machine is quick enough."""
-    compilers = [each["id"] for each in _environments(api) if each["family"] in ("gcc", "clang")]
+    """Concepts need C++20, with or without extensions."""
+    compilers = [item["id"] for item in _environments(api) if item["family"] in ("gcc", "clang")]
     standards = [*ISO, *GNU][-(MOST_CELLS // len(compilers)) :]
     started = time.monotonic()
     reply = api.call(
@@ -81,11 +71,11 @@ def test_a_matrix_of_64_cells_finds_the_oldest_standard_for_each_compiler(api: A
     assert MOST_CELLS - len(compilers) < body["summary"]["cells"] <= MOST_CELLS
     assert body["summary"]["inconclusive"] == 0
     dialects = {"gnu" if standard.startswith("gnu") else "iso" for standard in standards}
-    found = {(each["compiler"], each["dialect"]): each for each in body["minimum_standard"]}
-    assert set(found) == {(compiler, dialect) for compiler in compilers for dialect in dialects}
-    for (_, dialect), each in found.items():
-        assert each["minimum"] == ("gnu++20" if dialect == "gnu" else "c++20"), each
-        assert each["monotonic"]
+    entries = {(entry["compiler"], entry["dialect"]): entry for entry in body["minimum_standard"]}
+    assert set(entries) == {(compiler, dialect) for compiler in compilers for dialect in dialects}
+    for (_, dialect), entry in entries.items():
+        assert entry["minimum"] == ("gnu++20" if dialect == "gnu" else "c++20"), entry
+        assert entry["monotonic"]
     assert {cell["standard"] for cell in body["compiles_on"]} <= {"c++20", "gnu++20"}
     for group in body["groups"]:
         for number in group["cells"]:
@@ -93,7 +83,7 @@ def test_a_matrix_of_64_cells_finds_the_oldest_standard_for_each_compiler(api: A
 
 
 def test_every_cell_is_a_job_whose_receipt_reproduces_it(api: ApiProcess, tmp_path: Path) -> None:
-    """The line of the receipt, run in a folder with the file, says and ends as the job did."""
+    """The line of the receipt, run in a folder with the file, has the job's output and exit status."""
     source = 'int main() { return "é" + missing; }\n'
     body = _matrix(api, source_code=source, compilers=["gcc-*", "clang-*"])
     (tmp_path / "main.cpp").write_text(source)
@@ -106,19 +96,19 @@ def test_every_cell_is_a_job_whose_receipt_reproduces_it(api: ApiProcess, tmp_pa
         if receipt["image"]:
             continue
         # The line is made for a shell.
-        environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+        env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
         again = subprocess.run(
             ["sh", "-c", receipt["reproduce"]],
             cwd=tmp_path,
-            env=environment,
+            env=env,
             capture_output=True,
             check=False,
         )
         assert (again.returncode, again.stderr.decode()) == (job["exit_code"], job["stderr"])
 
 
-def test_a_standard_that_takes_something_away_gives_no_minimum(api: ApiProcess) -> None:
-    """`register` is gone from C++17, where clang says so by an error."""
+def test_a_standard_that_removes_something_gives_no_minimum(api: ApiProcess) -> None:
+    """C++17 removed `register`, and clang reports it as an error."""
     source = "int f() { register int size = 1; return size; }\n"
     body = _matrix(api, source_code=source, compilers=["clang"], standards=["c++14", "c++17"])
     [minimum] = body["minimum_standard"]
@@ -126,15 +116,15 @@ def test_a_standard_that_takes_something_away_gives_no_minimum(api: ApiProcess) 
     assert (minimum["compiles"], minimum["rejected"]) == (["c++14"], ["c++17"])
 
 
-def test_targets_are_honest_about_a_header_of_one_system(api: ApiProcess) -> None:
-    """`<windows.h>` is there for Windows and nowhere else; compilers without the target are named."""
-    wanted = {"x86_64-windows", "arm64-macos"}
-    able = [each["id"] for each in _environments(api) if wanted <= set(each["targets"])]
+def test_a_header_of_one_system_compiles_only_for_that_target(api: ApiProcess) -> None:
+    """`<windows.h>` exists for Windows and nowhere else; compilers without the target are listed."""
+    targets = {"x86_64-windows", "arm64-macos"}
+    able = [item["id"] for item in _environments(api) if targets <= set(item["targets"])]
     if not able:
-        refused = api.call(
+        reply = api.call(
             "POST", MATRIX, {"source_code": "int x;", "language": "cpp", "targets": ["windows/x86_64"]}
         )
-        assert (refused.status, error_of(refused)["details"][0]["field"]) == (400, "targets.0")
+        assert (reply.status, error_of(reply)["details"][0]["field"]) == (400, "targets.0")
         return
     body = _matrix(
         api,
@@ -145,13 +135,13 @@ def test_targets_are_honest_about_a_header_of_one_system(api: ApiProcess) -> Non
     for compiler in able:
         assert verdicts[compiler, "x86_64-windows"] == "compiles"
         assert verdicts[compiler, "arm64-macos"] == "rejected"
-    omitted = {(each["compiler"], each["target"]) for each in body["omitted"]}
-    others = [each["id"] for each in _environments(api) if each["id"] not in able]
-    assert {(compiler, target) for compiler in others for target in wanted} <= omitted
+    omitted = {(item["compiler"], item["target"]) for item in body["omitted"]}
+    others = [item["id"] for item in _environments(api) if item["id"] not in able]
+    assert {(compiler, target) for compiler in others for target in targets} <= omitted
 
 
-def test_an_expectation_is_judged_in_every_cell(api: ApiProcess) -> None:
-    """Line, severity and a part of the message, whatever else the compilers say."""
+def test_an_expectation_is_evaluated_in_every_cell(api: ApiProcess) -> None:
+    """Line, severity and a part of the message count, whatever else the compilers print."""
     source = '\n\nstatic_assert(sizeof(int) == 1, "no");\n'
     expect = {
         "verdict": "rejected",
@@ -164,7 +154,7 @@ def test_an_expectation_is_judged_in_every_cell(api: ApiProcess) -> None:
 
 
 def test_a_matrix_can_be_followed_and_cancelled(api: ApiProcess) -> None:
-    """Each answer has more cells than the one before; a cancel ends the rest, and may be repeated."""
+    """Each response has more ended cells than the one before; cancelling ends the rest, also twice."""
     body = {"source_code": CONCEPTS, "language": "cpp", "compilers": ["clang", "gcc"]}
     reply = api.call("POST", MATRIX, body | {"standards": [*ISO, *GNU]})
     assert reply.status == 202
@@ -182,14 +172,14 @@ def test_a_matrix_can_be_followed_and_cancelled(api: ApiProcess) -> None:
         assert cancelled.json()["cells"][-1]["status"] in ("cancelled", "completed", "failed")
 
 
-# -- forms
+# -- formats
 
 
 @pytest.mark.parametrize(
     ("query", "accept"), [("&format=sarif", None), ("", SARIF), ("", f"{SARIF};q=1, */*;q=0.5")]
 )
-def test_a_job_and_a_matrix_are_told_in_sarif(api: ApiProcess, query: str, accept: str | None) -> None:
-    """By `format` or by Accept, at once or later; valid by the schema."""
+def test_a_job_and_a_matrix_can_be_fetched_as_sarif(api: ApiProcess, query: str, accept: str | None) -> None:
+    """With `format` or Accept, at once or later; the document is valid by the schema."""
     headers = {"Accept": accept} if accept else {}
     source = "// é\nint größe = missing;\n"
     for path, kind in ((COMPILE, "compile"), (MATRIX, "matrix")):
@@ -220,18 +210,18 @@ def test_a_job_and_a_matrix_are_told_in_sarif(api: ApiProcess, query: str, accep
         ("wait=26", {}, "wait"),
     ],
 )
-def test_a_form_or_a_wait_that_there_is_not_is_refused(
+def test_an_unknown_format_and_an_invalid_wait_are_errors(
     api: ApiProcess, query: str, headers: dict[str, str], field: str
 ) -> None:
-    """By POST and GET alike, in JSON, with what is allowed."""
+    """Of POST and GET alike, in JSON, with what is allowed."""
     for method, path in (("POST", MATRIX), ("GET", f"{MATRIX}/{'0' * 32}")):
         body = {"source_code": "int x;", "language": "cpp"} if method == "POST" else None
         reply = api.call(method, f"{path}?{query}", body, headers=headers)
         assert (reply.status, error_of(reply)["details"][0]["field"]) == (400, field)
 
 
-def test_what_is_asked_for_and_is_not_there_is_refused_with_what_is(api: ApiProcess) -> None:
-    """Globs and names that match nothing, more than 64 cells, and ids that are none of ours."""
+def test_a_matrix_that_is_not_possible_is_invalid_and_an_unknown_one_not_found(api: ApiProcess) -> None:
+    """Globs and names that match nothing, more than 64 cells, and ids of no matrix."""
     good = {"source_code": "int x;", "language": "cpp"}
     for change, field in (
         ({"compilers": ["nothing-*"]}, "compilers.0"),

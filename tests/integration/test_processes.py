@@ -1,4 +1,4 @@
-"""The API and the runner, started as users start them, by the helpers that the end-to-end tests use."""
+"""The API and the runner as processes, started by the helpers that the end-to-end tests use."""
 
 import signal
 from pathlib import Path
@@ -9,7 +9,7 @@ from tests.support.servers.tools import ROOT
 
 
 def test_the_api_answers_and_ends_on_sigterm() -> None:
-    """`chalice local` answers GET /health when the helper returns, and SIGTERM ends it with code 0."""
+    """`chalice local` responds to GET /health when the helper returns, and SIGTERM ends it with code 0."""
     with ApiProcess() as api:
         assert api.call("GET", "/health").status == 200
         assert api.stop() == 0
@@ -17,7 +17,7 @@ def test_the_api_answers_and_ends_on_sigterm() -> None:
 
 
 def test_an_api_that_is_killed_starts_again_on_its_port(clean_redis: RedisServer) -> None:
-    """After SIGKILL and a start, the same address answers."""
+    """After SIGKILL and a new start the same address responds."""
     with ApiProcess(clean_redis.environment()) as api:
         api.kill()
         api.start()
@@ -25,7 +25,7 @@ def test_an_api_that_is_killed_starts_again_on_its_port(clean_redis: RedisServer
 
 
 def test_a_runner_is_ready_when_the_helper_returns(clean_redis: RedisServer) -> None:
-    """The runner has registered, SIGTERM ends it with code 0, and its second life is awaited anew."""
+    """The runner has registered, SIGTERM ends it with code 0, and a second start is awaited as well."""
     with RunnerProcess(clean_redis.environment() | {"MAX_WORKERS": "1"}) as runner:
         assert runner.stop() == 0
         runner.start()
@@ -34,8 +34,8 @@ def test_a_runner_is_ready_when_the_helper_returns(clean_redis: RedisServer) -> 
         assert runner.wait() == 0
 
 
-def test_the_processes_see_no_setting_but_those_given(tmp_path: Path) -> None:
-    """A `.env` in another root is read; what the test gives wins over it."""
+def test_processes_only_get_the_settings_of_the_test(tmp_path: Path) -> None:
+    """The `.env` of another root is read, and a setting of the test wins over it."""
     for name in ("runner", "chalicelib"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / ".env").write_text("REDIS_ENABLED=true\nQUEUE_SIZE=none\n")

@@ -1,4 +1,4 @@
-"""Several API processes and runners over one Redis, as they are deployed: real processes, real compilers."""
+"""Several API processes and runners over one Redis, as in a deployment: real processes, real compilers."""
 
 import time
 from collections.abc import Sequence
@@ -7,9 +7,10 @@ from contextlib import ExitStack
 
 from chalicelib.models import Status
 from chalicelib.storage.redis.store import RedisStore
-from tests.support.factories import make_settings, slow_cpp
+from tests.support.factories import slow_cpp
 from tests.support.processes import ApiProcess, RunnerProcess
 from tests.support.servers import RedisServer
+from tests.support.stores import redis_store
 
 # `syntax` is the cheapest stage: these tests are about the queue, not the compiler.
 GOOD = {"source_code": "int f(void) { return 0; }", "language": "c", "stage": "syntax"}
@@ -17,7 +18,7 @@ DEADLINE_SECONDS = 120.0
 
 
 def submit(api: ApiProcess, number: int) -> str:
-    """Submits one job of its own text; returns its id."""
+    """Submits one job with a source of its own; returns its id."""
     source = f"int f{number}(void) {{ return {number}; }}"
     reply = api.call("POST", "/api/v1/compile", GOOD | {"source_code": source})
     assert reply.status == 202, reply.body
@@ -34,10 +35,10 @@ def wait_for_all(store: RedisStore, job_ids: Sequence[str]) -> None:
 
 
 def test_two_apis_and_two_runners_share_two_hundred_jobs(clean_redis: RedisServer) -> None:
-    """200 jobs submitted at once over two APIs all end, each once, and both runners work; an API restart
-    in the middle loses nothing."""
+    """Of 200 jobs that are submitted at once through two APIs each is completed once, and both runners work;
+    a restart of an API in between loses nothing."""
     settings = clean_redis.environment() | {"QUEUE_SIZE": "300", "MAX_WORKERS": "2"}
-    store = RedisStore(make_settings(redis_enabled=True, redis_addr=clean_redis.address))
+    store = redis_store(clean_redis.environment())
     with ExitStack() as stack:
         runners = [stack.enter_context(RunnerProcess(settings, name=f"runner {n}")) for n in (1, 2)]
         apis = [stack.enter_context(ApiProcess(settings)) for _ in range(2)]
@@ -65,9 +66,9 @@ def test_two_apis_and_two_runners_share_two_hundred_jobs(clean_redis: RedisServe
 
 
 def test_one_worker_does_jobs_in_order_of_submission(clean_redis: RedisServer) -> None:
-    """Jobs queued before the runner starts are begun and ended in the order in which they came."""
+    """Jobs that were queued before the runner starts are started and completed in that order."""
     settings = clean_redis.environment() | {"MAX_WORKERS": "1"}
-    store = RedisStore(make_settings(redis_enabled=True, redis_addr=clean_redis.address))
+    store = redis_store(clean_redis.environment())
     with RunnerProcess(settings) as runner, ApiProcess(settings) as api:
         warm = submit(api, 0)
         wait_for_all(store, [warm])
@@ -76,17 +77,17 @@ def test_one_worker_does_jobs_in_order_of_submission(clean_redis: RedisServer) -
         runner.start()
         wait_for_all(store, job_ids)
     jobs = [store.get(job_id) for job_id in job_ids]
-    begun = [job.started_at for job in jobs if job and job.started_at]
+    started = [job.started_at for job in jobs if job and job.started_at]
     ended = [job.completed_at for job in jobs if job and job.completed_at]
-    assert len(begun) == len(ended) == len(job_ids)
-    assert begun == sorted(begun)
+    assert len(started) == len(ended) == len(job_ids)
+    assert started == sorted(started)
     assert ended == sorted(ended)
 
 
-def test_a_full_queue_answers_429_and_recovers(clean_redis: RedisServer) -> None:
-    """The job past QUEUE_SIZE gets 429 with Retry-After and leaves no trace; with room it is accepted."""
+def test_a_full_queue_is_429_until_there_is_room(clean_redis: RedisServer) -> None:
+    """The job past QUEUE_SIZE gets 429 with Retry-After and stores nothing; with room it is queued."""
     settings = clean_redis.environment() | {"QUEUE_SIZE": "3", "MAX_WORKERS": "1"}
-    store = RedisStore(make_settings(redis_enabled=True, redis_addr=clean_redis.address))
+    store = redis_store(clean_redis.environment())
     with RunnerProcess(settings) as runner, ApiProcess(settings) as api:
         wait_for_all(store, [submit(api, 0)])
         runner.stop()
@@ -101,11 +102,11 @@ def test_a_full_queue_answers_429_and_recovers(clean_redis: RedisServer) -> None
         wait_for_all(store, [submit(api, 4)])
 
 
-def test_a_stopped_runner_hands_back_what_it_cannot_finish(clean_redis: RedisServer) -> None:
-    """SIGTERM during long compiles: the runner exits 0, and another runs the jobs as their first attempt."""
+def test_a_stopped_runner_releases_the_job_that_it_cannot_complete(clean_redis: RedisServer) -> None:
+    """SIGTERM during a long compile: the runner exits with 0, and another claims it as a first attempt."""
     settings = clean_redis.environment() | {"MAX_WORKERS": "1", "COMPILE_TIMEOUT_SECONDS": "120"}
-    store = RedisStore(make_settings(redis_enabled=True, redis_addr=clean_redis.address))
-    # Longer than the grace, shorter than the limit at which it would be cut.
+    store = redis_store(clean_redis.environment())
+    # Longer than the runner waits on SIGTERM, shorter than the limit at which it would be stopped.
     request = {"source_code": slow_cpp(20), "language": "cpp", "compiler": "gcc-12", "stage": "syntax"}
     with RunnerProcess(settings) as first, ApiProcess(settings) as api:
         reply = api.call("POST", "/api/v1/compile", request)

@@ -1,1 +1,1 @@
-"""SARIF for tests: a validator that is not ours, and what it is shown."""
+"""SARIF for tests: the format's own validator, golden files, and documents made by hand."""

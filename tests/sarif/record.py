@@ -1,7 +1,8 @@
 """Makes a golden file: `python -m tests.sarif.record tests/sarif/golden/gcc.json`.
 
-A golden file holds a request, what a real compiler made of it, and the SARIF of that. For a new family, write
-a file with the request alone and record it; then read what was recorded, because from then on it is right.
+A golden file has a request, the result of a real compiler, and the SARIF of that result. For a new family,
+write a file with only the request and record it. Then read the recording: from then on tests take it for
+correct.
 """
 
 import json
@@ -37,7 +38,7 @@ def sarif_of(golden: dict[str, Any]) -> dict[str, Any]:
 
 
 def compiled(request: CompileRequest) -> Result:
-    """What the real compiler of this machine makes of a request."""
+    """The result of the real compiler of this machine."""
     from tests.support.compilers import real_compilers
 
     return real_compilers().compiler.compile(JOB_ID, request)
@@ -52,14 +53,14 @@ def _record(path: Path) -> None:
 
 
 def _text(value: Any, levels: int, indent: str = "") -> str:
-    """JSON with a line for each value of the outer levels, so that changes are seen and files stay short."""
+    """JSON with one line for each value of the outer levels: changes are visible, and files stay short."""
     if levels == 0 or not isinstance(value, dict | list) or not value:
         return json.dumps(value, ensure_ascii=False)
     inner = indent + " "
     if isinstance(value, dict):
-        lines = [f"{json.dumps(name)}: {_text(each, levels - 1, inner)}" for name, each in value.items()]
+        lines = [f"{json.dumps(name)}: {_text(item, levels - 1, inner)}" for name, item in value.items()]
     else:
-        lines = [_text(each, levels - 1, inner) for each in value]
+        lines = [_text(item, levels - 1, inner) for item in value]
     first, last = ("{", "}") if isinstance(value, dict) else ("[", "]")
     return f"{first}\n{inner}" + f",\n{inner}".join(lines) + f"\n{indent}{last}"
 

@@ -1,19 +1,26 @@
-"""What several tests of the API need: a Redis that offers compilers, and the shape of an error.
+"""What several tests of the API need: a Redis with registered compilers, and the fields of an error.
 
-The API runs as a process (`tests.processes`); these helpers look at it from outside and into its Redis.
+The API runs as a process (`tests/support/processes.py`); these helpers check it from outside, and its Redis.
 """
 
 import contextlib
+import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from chalicelib.models import Environment
 from chalicelib.storage.redis.store import RedisStore
-from tests.support.factories import make_environment, make_runner, make_settings
-from tests.support.processes import Reply
+from tests.support.factories import make_environment, make_runner
+from tests.support.processes import ApiProcess, Reply
 from tests.support.servers import RedisServer
+from tests.support.stores import redis_store
 
-# Longer than any test run: what is registered stays.
+# Embedded workers test every compiler before the first job; on a busy machine that takes a while.
+_READY_SECONDS = 100.0
+# Longer than any test run, so that registrations stay.
 _REGISTRATION_SECONDS = 3600.0
 
 OFFERED = (
@@ -25,8 +32,8 @@ OFFERED = (
 
 @contextlib.contextmanager
 def open_store(server: RedisServer) -> Iterator[RedisStore]:
-    """Our own store on a test's server."""
-    store = RedisStore(make_settings(**{name.lower(): value for name, value in server.environment().items()}))
+    """A `RedisStore` on the server of a test."""
+    store = redis_store(server.environment())
     try:
         yield store
     finally:
@@ -34,19 +41,32 @@ def open_store(server: RedisServer) -> Iterator[RedisStore]:
 
 
 def register(server: RedisServer, environments: tuple[Environment, ...] = OFFERED) -> None:
-    """Lets the server offer compilers, as a runner would, for the rest of the test run."""
+    """Registers compilers, as a runner would, for the rest of the test run."""
     with open_store(server) as store:
         store.register(make_runner(), environments, _REGISTRATION_SECONDS)
 
 
+def wait_until_ready(api: ApiProcess) -> None:
+    """Returns when the embedded workers of an API have registered their compilers.
+
+    A machine without a sandbox or without a compiler never gets there: the test is skipped, or fails with
+    CI=true, and shows the log.
+    """
+    deadline = time.monotonic() + _READY_SECONDS
+    while api.call("GET", "/ready").status != 200:
+        if time.monotonic() > deadline:
+            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(api.log()[-2000:])
+        time.sleep(0.2)
+
+
 def contents(server: RedisServer) -> dict[bytes, bytes]:
-    """Everything that is in Redis: each key with its serialised value."""
+    """Everything in Redis: each key with its serialised value."""
     client = server.client(decode_responses=False)
     return {key: bytes(client.dump(key) or b"") for key in client.scan_iter()}
 
 
 def error_of(reply: Reply) -> dict[str, Any]:
-    """The body of an error, which must have our shape; an `AssertionError` that shows it if it has not."""
+    """The body of an error; an `AssertionError` that shows it when it lacks the fields of our errors."""
     body = reply.json()
     assert reply.headers["content-type"] == "application/json", reply
     assert isinstance(body, dict) and list(body) == ["error", "message", "details"], body

@@ -1,7 +1,7 @@
-"""The bad input of tests/integration/test_bad_input.py: what is sent, the status, words of the message.
+"""The invalid requests of tests/integration/test_bad_input.py: body, status, and words of the message.
 
-The words name the field or what is allowed. The Redis of these cases offers `tests.api.OFFERED`.
-To add a case: a row in the table that it belongs to.
+The words name the field or what is allowed. The compilers that are registered in these cases are `OFFERED` of
+`tests/support/api.py`. To add a case: a row in the table where it belongs.
 """
 
 import base64
@@ -17,10 +17,10 @@ GOOD: dict[str, Any] = {"source_code": "int main() { return 0; }", "language": "
 
 @dataclass(frozen=True)
 class Case:
-    """One request, and what must come back."""
+    """One request, and the response that it must get."""
 
     body: bytes
-    # All of them stand in the message.
+    # All of them must be in the message.
     words: tuple[str, ...]
     status: int = 400
     query: str = ""
@@ -28,12 +28,12 @@ class Case:
 
 
 def _sent(*words: str, status: int = 400, **fields: Any) -> Case:
-    """The good request with other fields."""
+    """The valid request with other fields."""
     return Case(json.dumps(GOOD | fields).encode(), words, status)
 
 
 def _with(name: str, value: object, *words: str) -> Case:
-    """The good request with one other field, of a name that need not be one in Python."""
+    """The valid request with one more field, whose name need not be an identifier in Python."""
     return Case(json.dumps(GOOD | {name: value}).encode(), words)
 
 
@@ -55,7 +55,7 @@ def _files(*words: str, main: str | None = "main.cpp", **more: Any) -> Case:
 
 
 def _named(name: str, *words: str) -> Case:
-    """A file of that name beside a good one."""
+    """A file of that name next to a valid one."""
     return _files(*words, **{name: "int y;"})
 
 

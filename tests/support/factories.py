@@ -2,9 +2,22 @@
 
 import itertools
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
-from chalicelib.models import CompileRequest, Environment, Job, Result, RunnerInfo, Stage, Verdict, utc_now
+from chalicelib.models import (
+    Cell,
+    CompileRequest,
+    Environment,
+    Job,
+    Matrix,
+    Result,
+    RunnerInfo,
+    Stage,
+    Verdict,
+    new_id,
+    utc_now,
+)
 from chalicelib.settings import Settings
 from runner.sandbox.base import SandboxResult
 
@@ -47,6 +60,15 @@ def make_result(job_id: str, **changes: Any) -> Result:
         "duration": 123_456_789,
     }
     return Result(**(values | changes))
+
+
+def make_matrix(jobs: Sequence[Job]) -> Matrix:
+    """A matrix of these jobs."""
+    cells = [
+        Cell(compiler=f"gcc-{number}", standard="c++17", target="x86_64-linux", job_id=job.id)
+        for number, job in enumerate(jobs)
+    ]
+    return Matrix(id=new_id(), language="cpp", stage=Stage.COMPILE, cells=tuple(cells))
 
 
 def make_environment(**changes: Any) -> Environment:

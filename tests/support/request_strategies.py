@@ -1,4 +1,4 @@
-"""Hypothesis strategies for requests: any JSON, what comes near to a request, valid ones, canonical ones."""
+"""Hypothesis strategies for requests: any JSON, almost valid ones, valid ones, canonical ones."""
 
 import base64
 from typing import Any
@@ -13,7 +13,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=8,
 )
-# What comes near to a request: the right names with any values, so that every branch is reached.
+# Almost valid requests: the right names with any values, so that every branch is reached.
 near_values: dict[str, st.SearchStrategy[Any]] = {
     "source_code": st.text(),
     "code": st.binary().map(lambda raw: base64.b64encode(raw).decode()) | st.text(),
@@ -48,7 +48,7 @@ near_requests = st.fixed_dictionaries(
 )
 
 file_names = st.from_regex(r"[a-z]{1,8}(/[a-z]{1,8}){0,2}", fullmatch=True).map(lambda stem: f"{stem}.cpp")
-# Everything that JSON in UTF-8 can carry: all of Unicode without lone surrogates.
+# Everything that JSON in UTF-8 can contain: all of Unicode except lone surrogates.
 sources = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
 valid_requests = st.fixed_dictionaries(
     {
@@ -79,6 +79,6 @@ canonical_requests = st.builds(
     cache=st.booleans(),
 )
 
-# No deadline for one example: what else runs on the machine is not what is tested.
+# No deadline for a single example: how busy the machine is does not matter.
 some_examples = settings(deadline=None)
 many_examples = settings(deadline=None, max_examples=400)

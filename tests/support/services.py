@@ -1,4 +1,4 @@
-"""A service over the store in memory, and what a client sends it."""
+"""The use cases over the store in memory, request bodies for them, and runners that a test controls."""
 
 import json
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from chalicelib.catalog import load_catalog
+from chalicelib.bootstrap import Application, build_application
 from chalicelib.models import Environment, Job, Result
 from chalicelib.service import CompileService
 from chalicelib.storage.memory import MemoryStore
@@ -20,23 +20,28 @@ def make_store(offered: Sequence[Environment], **variables: object) -> MemorySto
     return store
 
 
+def make_application(store: MemoryStore, *, patience_seconds: float = 0.0) -> Application:
+    """The application over a store; it waits `patience_seconds` for the first registration of a runner."""
+    return build_application(make_settings(), store, registration_patience_seconds=patience_seconds)
+
+
 def make_service(store: MemoryStore, *, patience_seconds: float = 0.0) -> CompileService:
-    """The service; it waits `patience_seconds` for the first registration of all."""
-    return CompileService(store, load_catalog(), registration_patience_seconds=patience_seconds)
+    """Only the use cases of jobs: see `make_application`."""
+    return make_application(store, patience_seconds=patience_seconds).service
 
 
 def body_of(**fields: Any) -> bytes:
-    """A good request for C++, with `fields` changed."""
+    """The body of a valid request for C++, with `fields` changed."""
     return json.dumps({"source_code": "int x;", "language": "cpp"} | fields).encode()
 
 
-# Starts a runner that ends each job with what the given function returns.
+# Starts a runner that completes each job with the result that a function makes of it.
 StartRunner = Callable[[Callable[[Job], Result]], None]
 
 
 @contextmanager
 def runners_over(store: MemoryStore) -> Iterator[StartRunner]:
-    """Runners on threads, which end with the context."""
+    """Lets a test start runners on threads, which stop at the end of the `with` block."""
     ended = threading.Event()
     threads: list[threading.Thread] = []
 

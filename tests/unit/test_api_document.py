@@ -1,10 +1,11 @@
-"""docs/api.md against the code: routes, fields and values.
+"""docs/api.md against the code: its routes, fields and values.
 
 The tables of routes, errors and limits are made from the code (test_reference.py), and tests/e2e runs the
-examples.
+examples. The fields of nested objects are in sentences: the tests check that each one is mentioned.
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from chalicelib.matrix import plan
 from chalicelib.matrix.report import Report
 from chalicelib.models import (
     Diagnostic,
+    Environment,
     ExpectedDiagnostic,
     Fix,
     Reason,
@@ -31,111 +33,126 @@ from chalicelib.models import (
     Verdict,
     utc_now,
 )
-from chalicelib.storage import endings
+from chalicelib.storage import backpressure
 from chalicelib.storage.protocol import Counts
-from tests.contract.test_matrices import make_matrix
 from tests.support.documents import cells, names_in, quoted, table, text_of
-from tests.support.factories import make_environment, make_job, make_result, make_runner
-
-
-def _sections(level: str) -> dict[str, str]:
-    """Heading → text of the sections of docs/api.md, down to the next heading of that level or above."""
-    parts = re.split(rf"^(?=#{{2,{len(level)}}} )", text_of("docs/api.md"), flags=re.MULTILINE)
-    return dict(
-        part.removeprefix(level).strip().split("\n", 1) for part in parts if part.startswith(f"{level} ")
-    )
+from tests.support.factories import make_environment, make_job, make_matrix, make_result, make_runner
 
 
 def test_each_route_has_a_section_with_a_curl() -> None:
-    """Its headings are the routes of app.py, method and path, and each shows how it is called."""
-    routes = {f"`{method} {path}`" for path, methods in app.routes.items() for method in methods}
-    sections = {head: text for head, text in _sections("###").items() if re.match(r"`[A-Z]+ /", head)}
+    """The headings are the routes of app.py, with method and path, and each shows how it is called."""
+    routes = {f"{method} {path}" for path, methods in app.routes.items() for method in methods}
+    parts = re.split(r"^###? (?:`([A-Z]+ [^`]+)`)?.*$", text_of("docs/api.md"), flags=re.MULTILINE)
+    sections = {head: text for head, text in zip(parts[1::2], parts[2::2], strict=True) if head}
     assert set(sections) == routes
     assert [head for head, text in sections.items() if "curl " not in text] == []
 
 
 def test_retry_after_of_a_full_queue_is_as_described() -> None:
-    """A tenth of the jobs over the workers, from 1 s to the page's bound; 30 s without a runner."""
+    """A tenth of the jobs divided by the workers, from 1 s up to the page's bound; 30 s without a runner."""
     runner = make_runner(max_workers=5)
-    assert endings.retry_after_seconds(100, [runner], 2.0) == 4
-    assert endings.retry_after_seconds(1, [runner], 0.01) == 1
-    assert endings.retry_after_seconds(10**6, [runner], 30.0) == endings.LONGEST_RETRY_SECONDS
-    assert endings.retry_after_seconds(100, [], None) == 30
+    assert backpressure.retry_after_seconds(100, [runner], 2.0) == 4
+    assert backpressure.retry_after_seconds(1, [runner], 0.01) == 1
+    assert backpressure.retry_after_seconds(10**6, [runner], 30.0) == backpressure.LONGEST_RETRY_SECONDS
+    assert backpressure.retry_after_seconds(100, [], None) == 30
 
 
 def test_the_api_page_has_every_request_field() -> None:
-    """The first table of fields is ClientRequest's, with its defaults."""
-    tables = _field_tables()
+    """The first table of fields is that of a request, with the defaults."""
+    request_table = _field_tables()[0]
     fields = compile_request.ClientRequest.model_fields
-    assert names_in(tables[0]) == set(fields)
-    shown = {row[0].strip("`"): row[2] for row in tables[0]}
+    assert names_in(request_table) == set(fields)
+    defaults = {row[0].strip("`"): row[2] for row in request_table}
     required = {name for name, field in fields.items() if field.is_required()}
-    assert {name for name, default in shown.items() if default == "required"} == required
-    assert (shown["stage"], shown["options"], shown["cache"]) == ("`compile`", "`[]`", "`true`")
+    assert {name for name, default in defaults.items() if default == "required"} == required
+    assert (defaults["stage"], defaults["options"], defaults["cache"]) == ("`compile`", "`[]`", "`true`")
 
 
 def test_the_api_page_has_every_field_of_a_matrix() -> None:
-    """What it has beside a request's fields, what its answer has, and every field inside that."""
-    asked, told = _field_tables()[1:3]
-    assert names_in(asked) == set(plan.ClientMatrix.model_fields) - set(
+    """The fields that a request does not have, those of the response, and those inside of these."""
+    request_table, response_table = _field_tables()[1:3]
+    assert names_in(request_table) == set(plan.ClientMatrix.model_fields) - set(
         compile_request.ClientRequest.model_fields
     )
-    missing = set(compile_request.ClientRequest.model_fields) - set(plan.ClientMatrix.model_fields)
-    assert missing <= set(quoted(_sections("##")["Matrix"]))
+    body = _matrix_body()
+    assert names_in(response_table) == set(body)
+    mentioned = _mentioned(_section("Matrix"))
+    for nested in (body["summary"], body["cells"][0], body["minimum_standard"][0], body["groups"][0]):
+        assert set(nested) - mentioned == set()
+
+
+def _matrix_body() -> dict[str, Any]:
     matrix = make_matrix([make_job()])
     report = Report(matrix, [Status.COMPLETED])
-    report.add(
-        0, make_result(matrix.cells[0].job_id, diagnostics=[Diagnostic(severity=Severity.ERROR, message="")])
-    )
-    language = load_catalog().language("cpp")
-    answer = report.to_json(language)
-    assert names_in(told) == set(answer)
-    named = {name for text in quoted(_sections("##")["Matrix"]) for name in re.findall(r"\w+", text)}
-    parts = [answer["summary"], answer["cells"][0], answer["minimum_standard"][0], answer["groups"][0]]
-    assert {name for part in parts for name in part} - named == set()
+    diagnostic = Diagnostic(severity=Severity.ERROR, message="")
+    report.add(0, make_result(matrix.cells[0].job_id, diagnostics=[diagnostic]))
+    return report.to_json(load_catalog().language("cpp"))
 
 
 def test_the_api_page_has_every_format() -> None:
-    """With its Content-Type."""
+    """Each with its Content-Type."""
     rows = table("docs/api.md", "format", "Content-Type")
-    shown = {row[0].strip("`"): row[1].strip("`") for row in rows}
-    assert shown == {form.value: form.media_type for form in content_negotiation.OutputFormat}
+    media_types = {row[0].strip("`"): row[1].strip("`") for row in rows}
+    assert media_types == {item.value: item.media_type for item in content_negotiation.OutputFormat}
 
 
-def test_the_api_page_has_every_field_of_an_expectation_a_diagnostic_and_a_fix() -> None:
-    """What may be expected of a diagnostic, what one has, and what an edit consists of."""
-    assert set(ExpectedDiagnostic.model_fields) <= set(quoted(_sections("###")["Expectations"]))
-    job = set(quoted(_sections("##")["Job"]))
-    assert set(Diagnostic.model_fields) | set(Fix.model_fields) <= job
+def test_the_api_page_has_every_field_of_an_ended_job() -> None:
+    """The last table of fields is that of a job with its result."""
+    job = make_job()
+    assert names_in(_field_tables()[3]) == set(responses.ended_job(job, make_result(job.id)))
 
 
-def test_the_api_page_has_every_field_of_an_answer() -> None:
-    """Fields of an ended job, of one that waits, of a diagnostic, of an environment and of the statistics."""
-    job, moment = make_job(), utc_now()
+def _nested_objects() -> dict[str, Iterable[str]]:
+    """Objects whose fields the page has in sentences: name → fields."""
+    job, counts = make_job(), Counts(by_status=dict.fromkeys(Status, 0), totals=Totals())
+    environments = responses.environments([make_environment()], [make_runner()])
     result = make_result(job.id, environment=make_environment())
-    page = text_of("docs/api.md")
-    assert names_in(_field_tables()[3]) == set(responses.ended(job, result))
-    listed = set(quoted(page))
-    counts = Counts(by_status=dict.fromkeys(Status, 0), totals=Totals())
-    for answer in (
-        responses.pending(job),
-        responses.accepted(job),
-        responses.statistics(counts, [make_runner()], moment),
-        responses.environments([make_environment()], [make_runner()]),
-        responses.environments([make_environment()], [make_runner()])["environments"][0],
-        responses.environments([make_environment()], [make_runner()])["runners"][0],
-        responses.ended(job, result)["environment"],
-    ):
-        assert set(answer) - {name for text in listed for name in re.findall(r"\w+", text)} == set()
+    return {
+        "submitted job": responses.submitted_job(job),
+        "unfinished job": responses.unfinished_job(job),
+        "statistics": responses.statistics(counts, [make_runner()], utc_now()),
+        "environments": environments,
+        "environment": environments["environments"][0],
+        "runner": environments["runners"][0],
+        "environment of a result": responses.ended_job(job, result)["environment"],
+        "diagnostic": Diagnostic.model_fields,
+        "fix": Fix.model_fields,
+        "expected diagnostic": ExpectedDiagnostic.model_fields,
+    }
+
+
+@pytest.mark.parametrize("name", _nested_objects())
+def test_the_api_page_mentions_every_field_of_a_nested_object(name: str) -> None:
+    """Each field of the object is quoted somewhere on the page."""
+    assert set(_nested_objects()[name]) - _mentioned(text_of("docs/api.md")) == set()
+
+
+def test_the_api_page_promises_no_field_that_is_kept_back() -> None:
+    """A field of an environment that responses leave out is not on the page."""
+    environments = responses.environments([make_environment()], [])["environments"]
+    kept_back = set(Environment.model_fields) - set(environments[0])
+    assert kept_back == {"version_key"}
+    assert kept_back & _mentioned(text_of("docs/api.md")) == set()
+
+
+def _mentioned(text: str) -> set[str]:
+    """Every word in backticks."""
+    return {word for name in quoted(text) for word in re.findall(r"\w+", name)}
+
+
+def _section(title: str) -> str:
+    """The text under a heading of the second level."""
+    [section] = re.findall(rf"^## {title}$(.*?)(?=^## )", text_of("docs/api.md"), re.MULTILINE | re.DOTALL)
+    return str(section)
 
 
 def _field_tables() -> list[list[list[str]]]:
-    """The tables of fields: request, matrix, its answer, the ended job."""
+    """The tables of fields: request, matrix, its response, the ended job."""
     blocks = re.findall(r"(?:^\|.*\n)+", text_of("docs/api.md"), re.MULTILINE)
     tables = [[cells(line) for line in block.splitlines()] for block in blocks]
-    found = [rows[2:] for rows in tables if rows[0][:2] == ["field", "type"]]
-    assert len(found) == 4
-    return found
+    field_tables = [rows[2:] for rows in tables if rows[0][:2] == ["field", "type"]]
+    assert len(field_tables) == 4
+    return field_tables
 
 
 @pytest.mark.parametrize(
@@ -144,5 +161,5 @@ def _field_tables() -> list[list[list[str]]]:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_the_api_page_explains_every_value(head: str, values: Any) -> None:
-    """Statuses, verdicts, reasons and severities are all there, and no other."""
+    """Its tables have all statuses, verdicts, reasons and severities, and no others."""
     assert names_in(table("docs/api.md", head, "meaning")) == {value.value for value in values}

@@ -1,4 +1,4 @@
-"""The composition root: where settings come from, which store they choose, and what the log says of it."""
+"""The composition root: where settings come from, which store they choose, and what the log says about it."""
 
 import io
 import logging
@@ -8,9 +8,11 @@ import pytest
 
 from chalicelib import bootstrap
 from chalicelib.errors import SettingsError
+from chalicelib.models import Status
 from chalicelib.storage.memory import MemoryStore
 from chalicelib.storage.redis.store import RedisStore
-from tests.support.factories import make_settings
+from tests.support.factories import make_environment, make_runner, make_settings
+from tests.support.services import body_of
 
 SECRET = "correct-horse-battery"
 ON_LAMBDA = {"AWS_LAMBDA_FUNCTION_NAME": "will-it-compile-prod"}
@@ -22,15 +24,15 @@ def _write(folder: Path, content: bytes) -> Path:
     return path
 
 
-def test_without_a_env_file_the_environment_is_all(tmp_path: Path) -> None:
-    """No file is needed, and none of another folder is looked for."""
-    assert bootstrap.read_environment({"A": "1"}, tmp_path / ".env") == {"A": "1"}
+def test_without_a_dotenv_file_only_the_process_has_variables(tmp_path: Path) -> None:
+    """The file is optional, and no other folder is searched for it."""
+    assert bootstrap.read_env({"A": "1"}, tmp_path / ".env") == {"A": "1"}
 
 
-def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
-    """Both are read; a name that both have is the environment's, also when it is empty there."""
+def test_a_variable_of_the_process_wins_over_the_file(tmp_path: Path) -> None:
+    """Both are read; where both have a name the process wins, also with an empty value."""
     dotenv = _write(tmp_path, b"A=file\nB=file\nC=file\n")
-    assert bootstrap.read_environment({"A": "own", "B": ""}, dotenv) == {"A": "own", "B": "", "C": "file"}
+    assert bootstrap.read_env({"A": "own", "B": ""}, dotenv) == {"A": "own", "B": "", "C": "file"}
 
 
 @pytest.mark.parametrize(
@@ -45,13 +47,13 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         (b"REDIS_PASSWORD", ""),
     ],
 )
-def test_a_env_file_means_what_it_says(line: bytes, value: str, tmp_path: Path) -> None:
+def test_a_dotenv_file_means_what_it_says(line: bytes, value: str, tmp_path: Path) -> None:
     """Quotes, comments and `export` as usual; a dollar sign in a password is a dollar sign."""
     settings = bootstrap.read_settings({"HOME": "/elsewhere"}, _write(tmp_path, line))
     assert settings.redis_password.get_secret_value() == value
 
 
-def test_a_env_file_that_is_no_text_is_one_line(tmp_path: Path) -> None:
+def test_a_dotenv_file_that_is_not_text_is_one_line(tmp_path: Path) -> None:
     """A file in another encoding is a wrong setting, not a traceback."""
     dotenv = _write(tmp_path, "REDIS_PASSWORD=naïve".encode("utf-16"))
     with pytest.raises(
@@ -62,8 +64,8 @@ def test_a_env_file_that_is_no_text_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [None, "", "false", "no"])
-def test_on_lambda_the_memory_store_is_refused(value: str | None, tmp_path: Path) -> None:
-    """A function with its own memory would lose jobs, so it does not start."""
+def test_the_memory_store_is_not_allowed_on_lambda(value: str | None, tmp_path: Path) -> None:
+    """A function that keeps jobs in its own memory would lose them, so it does not start."""
     environ = ON_LAMBDA | ({} if value is None else {"REDIS_ENABLED": value})
     with pytest.raises(
         SettingsError, match="REDIS_ENABLED='false' is not allowed on Lambda: it must be true"
@@ -71,7 +73,7 @@ def test_on_lambda_the_memory_store_is_refused(value: str | None, tmp_path: Path
         bootstrap.read_settings(environ, tmp_path / ".env")
 
 
-def test_on_lambda_redis_is_accepted(tmp_path: Path) -> None:
+def test_redis_is_allowed_on_lambda(tmp_path: Path) -> None:
     """With REDIS_ENABLED=true the same function starts."""
     assert bootstrap.read_settings(ON_LAMBDA | {"REDIS_ENABLED": "true"}, tmp_path / ".env").redis_enabled
 
@@ -79,21 +81,25 @@ def test_on_lambda_redis_is_accepted(tmp_path: Path) -> None:
 def test_the_settings_choose_the_store() -> None:
     """Memory by default, Redis when it is enabled; neither connects before it is used."""
     assert isinstance(bootstrap.build_store(make_settings()), MemoryStore)
-    # Port 9 (discard) is a port where no Redis is: building must not notice.
-    away = bootstrap.build_store(make_settings(redis_enabled=True, redis_addr="127.0.0.1:9"))
-    assert isinstance(away, RedisStore)
-    away.close()
+    # Redis is not on port 9 (discard), and building the store must not notice.
+    unreachable = bootstrap.build_store(make_settings(redis_enabled=True, redis_addr="127.0.0.1:9"))
+    assert isinstance(unreachable, RedisStore)
+    unreachable.close()
 
 
-def test_an_application_is_one_store_and_its_service() -> None:
-    """The service works on the store that the application holds."""
+def test_an_application_is_one_store_and_the_use_cases_over_it() -> None:
+    """Jobs and matrices are in the same store: the one of the settings, or a given one."""
     application = bootstrap.build_application(make_settings())
-    assert application.service.statistics()["queued_jobs"] == 0
     assert isinstance(application.store, MemoryStore)
+    application.store.register(make_runner(), [make_environment()], ttl_seconds=60)
+    application.service.submit(body_of())
+    application.matrices.submit(body_of())
+    assert application.store.counts().by_status[Status.QUEUED] == 2
+    assert bootstrap.build_application(make_settings(), application.store).store is application.store
 
 
 def _log(**variables: object) -> str:
-    """The start-up lines for these settings. The logger is put back as it was."""
+    """The start-up lines for these settings. The logger is restored afterwards."""
     handlers, propagate, level = bootstrap.logger.handlers, bootstrap.logger.propagate, bootstrap.logger.level
     stream = io.StringIO()
     settings = make_settings(**variables)
@@ -107,8 +113,8 @@ def _log(**variables: object) -> str:
     return stream.getvalue()
 
 
-def test_the_log_tells_the_choice_of_redis() -> None:
-    """Enabled, address, mode, TLS, database and time to live stand in one line."""
+def test_the_log_says_that_redis_was_chosen() -> None:
+    """One line has the address, mode, TLS, database and time to live."""
     line = _log(redis_enabled=True, redis_addr="cache.internal:7000", redis_db=3, redis_job_ttl_hours=12)
     assert (
         "store: Redis enabled, address cache.internal:7000, mode standalone, TLS off, database 3, "
@@ -116,13 +122,13 @@ def test_the_log_tells_the_choice_of_redis() -> None:
     )
 
 
-def test_the_log_tells_the_choice_of_memory() -> None:
-    """Without Redis it says so, and what that means."""
+def test_the_log_says_that_memory_was_chosen() -> None:
+    """The line says so, with the time to live."""
     assert "store: in memory (REDIS_ENABLED=false), TTL 24 h" in _log()
 
 
-def test_the_log_never_holds_the_password() -> None:
-    """Not at the chattiest level either; it tells only that there is one."""
+def test_the_log_never_has_the_password() -> None:
+    """Not even at debug level; it says only that there is one."""
     log = _log(redis_enabled=True, redis_password=SECRET, log_level="debug")
     assert SECRET not in log
     assert "password set" in log
@@ -131,7 +137,7 @@ def test_the_log_never_holds_the_password() -> None:
 
 @pytest.mark.parametrize(("level", "lines"), [("debug", True), ("info", True), ("warning", False)])
 def test_log_level_decides_what_is_written(level: str, lines: bool) -> None:
-    """LOG_LEVEL holds for the runner's lines as well, and each line is written once."""
+    """LOG_LEVEL also counts for the lines of the runner, and each line is written once."""
     log = _log(log_level=level)
     assert log.count("a line of the runner") == int(lines)
     assert ("setting MAX_WORKERS=5" in log) == (level == "debug")

@@ -3,7 +3,7 @@
 import pytest
 
 from chalicelib.models import Diagnostic, Fix, Severity
-from chalicelib.sarif.locations import Places
+from chalicelib.sarif.locations import Locations
 from runner.diagnostics import parse
 
 _MARK = "\ufeff"
@@ -64,10 +64,10 @@ def test_ends_edits_and_notes_are_moved_as_well() -> None:
 def test_the_mark_is_no_character_of_a_region() -> None:
     """SARIF does not count it either, in front of letters of more than one byte."""
     line = "/*é*/ int x = y;"
-    places = Places({"main.c": f"{_MARK}{line}\n"})
+    places = Locations({"main.c": f"{_MARK}{line}\n"})
     column = len(line[: line.index("y")].encode()) + 1
     at_y = Diagnostic(severity=Severity.ERROR, message="y", file="main.c", line=1, column=column)
-    location = places.location(at_y)
+    location = places.physical_location(at_y)
     assert location is not None
     assert location["region"] == {"startLine": 1, "startColumn": line.index("y") + 1}
     fix = Fix(file="main.c", line=1, column=column, end_line=1, end_column=column + 1, text="z")

@@ -1,7 +1,7 @@
-"""The request model under arbitrary input: only `RequestError`s, and nothing lost of what is accepted.
+"""Compile requests under arbitrary input: only `RequestError`s are raised, and valid requests lose nothing.
 
-Hypothesis makes the requests. What a person should be told in each case is a table in
-tests/integration/test_bad_input.py, which goes through HTTP.
+Hypothesis makes the requests. The messages of single cases are in a table, tests/support/bad_input.py, which
+tests/integration/test_bad_input.py sends through HTTP.
 """
 
 import base64
@@ -39,7 +39,7 @@ OFFERED = (
 
 
 def _try(body: bytes) -> CompileRequest | RequestError:
-    """Both steps. Any other exception is what the tests look for."""
+    """Both steps. The tests look for any other exception."""
     try:
         return compile_request.resolve(compile_request.parse(body), CATALOG, OFFERED)
     except RequestError as error:
@@ -47,7 +47,7 @@ def _try(body: bytes) -> CompileRequest | RequestError:
 
 
 def _accept(body: bytes) -> CompileRequest | None:
-    """Both steps; None when the request is refused, which must be in a sentence that can be sent."""
+    """Both steps; None when the request is invalid, with a message that is a sentence and can be sent."""
     outcome = _try(body)
     if isinstance(outcome, CompileRequest):
         return outcome
@@ -64,22 +64,22 @@ def _accept(body: bytes) -> CompileRequest | None:
 
 @given(st.binary(max_size=200))
 @some_examples
-def test_any_bytes_are_refused_in_a_sentence(body: bytes) -> None:
-    """A body of arbitrary bytes is a `RequestError`, whatever is in it."""
+def test_any_bytes_are_invalid_with_a_sentence(body: bytes) -> None:
+    """A body of arbitrary bytes is a `RequestError`."""
     assert _accept(body) is None
 
 
 @given(json_values.map(lambda value: json.dumps(value).encode()))
 @some_examples
-def test_any_json_is_refused_in_a_sentence(body: bytes) -> None:
-    """So is any JSON value, NaN, infinities and lone surrogates included."""
+def test_any_json_is_invalid_with_a_sentence(body: bytes) -> None:
+    """So is any JSON value, including NaN, infinities and lone surrogates."""
     assert _accept(body) is None
 
 
 @given(near_requests.map(lambda value: json.dumps(value).encode()))
 @many_examples
-def test_what_comes_near_to_a_request_is_accepted_or_refused_and_never_breaks(body: bytes) -> None:
-    """Any values under the right names; what is accepted is complete and can be stored."""
+def test_an_almost_valid_request_is_valid_or_invalid_and_never_another_error(body: bytes) -> None:
+    """Any values under the right names; a request that is valid is complete and can be stored."""
     request = _accept(body)
     if request is not None:
         assert request.main in request.files
@@ -90,8 +90,8 @@ def test_what_comes_near_to_a_request_is_accepted_or_refused_and_never_breaks(bo
 
 @given(st.sampled_from(sorted(near_values)), json_values)
 @many_examples
-def test_one_field_of_any_type_never_breaks_a_good_request(field: str, value: Any) -> None:
-    """Each field alone may hold anything; a refusal names a field of the request."""
+def test_one_field_of_any_type_is_valid_or_named_in_the_error(field: str, value: Any) -> None:
+    """Each single field of a valid request may be anything; the error names a field of the request."""
     good: dict[str, Any] = {"source_code": "int x;", "language": "cpp"}
     outcome = _try(json.dumps(good | {field: value}).encode())
     if isinstance(outcome, RequestError) and "not valid JSON" not in outcome.message:
@@ -99,13 +99,13 @@ def test_one_field_of_any_type_never_breaks_a_good_request(field: str, value: An
         assert outcome.details[0].field.split(".")[0] in {field, "source_code", "code", "files", "main"}
 
 
-# -- what is accepted
+# -- valid requests
 
 
 @given(valid_requests)
 @some_examples
-def test_a_valid_request_says_the_same_after_it_was_accepted(fields: dict[str, Any]) -> None:
-    """Sources come through byte for byte, and what was asked for is what is stored."""
+def test_a_valid_request_keeps_its_meaning(fields: dict[str, Any]) -> None:
+    """Sources stay the same byte for byte, and the canonical request has what was sent."""
     files = fields["files"]
     fields = fields | {"main": min(files)}
     request = compile_request.resolve(compile_request.parse(json.dumps(fields).encode()), CATALOG, OFFERED)
@@ -131,8 +131,8 @@ def test_base64_carries_the_same_source(source: str) -> None:
 
 
 @pytest.mark.parametrize("size", [MAX_SOURCE_BYTES - 1, MAX_SOURCE_BYTES])
-def test_a_source_up_to_1_mib_is_taken_in_every_form(size: int) -> None:
-    """The limit is on decoded bytes, so that escapes and Base64 do not count against it."""
+def test_a_source_up_to_1_mib_is_valid_in_every_form(size: int) -> None:
+    """The limit counts decoded bytes, so escapes and Base64 make no difference."""
     source = "x" * size
     for sent in (
         {"source_code": source},
@@ -175,17 +175,17 @@ def test_one_byte_more_is_too_large(sent: dict[str, Any]) -> None:
     ],
     ids=["fields", "files", "options", "digits", "brackets", "name"],
 )
-def test_a_body_made_to_be_expensive_is_refused_quickly(body: bytes) -> None:
-    """A full body of the worst kind takes about a second; with an error for each part it took eight."""
+def test_a_body_made_to_be_expensive_is_checked_quickly(body: bytes) -> None:
+    """The largest body of the worst kind takes about a second; with an error for each part it took eight."""
     assert len(body) <= MAX_BODY_BYTES
     started = time.process_time()
     assert _accept(body) is None
-    # Room for a slow machine.
+    # Processor time, with a margin for a slow machine.
     assert time.process_time() - started < 3
 
 
-def test_errors_are_shown_up_to_a_bound() -> None:
-    """A request with a hundred mistakes shows the first twenty."""
+def test_the_number_of_details_is_bounded() -> None:
+    """A request with more mistakes than that shows the first twenty."""
     body = json.dumps({"language": "cpp", "files": {f"a{number}": number for number in range(MAX_FILES)}})
     with pytest.raises(InvalidRequest) as caught:
         compile_request.parse(body.encode())

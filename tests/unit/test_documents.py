@@ -14,12 +14,12 @@ import pytest
 from chalicelib.settings import variables
 from chalicelib.storage.protocol import JobStore
 from chalicelib.storage.redis import keys
-from chalicelib.storage.redis.store import RedisStore
 from runner.sandbox import limits
 from tests.contract.conftest import SERVICE_USER
 from tests.support.documents import DOCUMENTS, names_in, quoted, table, text_of
-from tests.support.factories import make_job, make_result, make_settings
+from tests.support.factories import make_job, make_result
 from tests.support.servers.tools import ROOT
+from tests.support.stores import store_over
 from tests.support.typed_commands import steps
 
 # What the recipes of docs/development.md add, as examples; and names that stand for a kind of file.
@@ -149,7 +149,7 @@ def test_every_package_is_described() -> None:
 def test_the_data_model_has_every_field() -> None:
     """Record, result, facts and totals have the fields that a stored job has."""
     client = fakeredis.FakeRedis(server=fakeredis.FakeServer(), decode_responses=True)
-    store = RedisStore(make_settings(), client=client)
+    store = store_over(client)
     job, names = make_job(), keys.CoordinationKeys()
     store.submit(job)
     claim = store.claim("runner", 0.01) or store.claim("runner", 0.01)

@@ -1,4 +1,4 @@
-"""The error tree and its one table to HTTP: nothing unmapped, nothing undrawn, no secret told."""
+"""The error tree and its table of status codes: every class is mapped and drawn, and no secret gets out."""
 
 import json
 import re
@@ -10,7 +10,14 @@ from chalice.app import Response
 import app
 from chalicelib import errors
 from chalicelib.api import error_responses
-from chalicelib.errors import ErrorDetail, QueueFull, SettingsError, StoreError, WillItCompileError
+from chalicelib.errors import (
+    BatchTooLarge,
+    ErrorDetail,
+    QueueFull,
+    SettingsError,
+    StoreError,
+    WillItCompileError,
+)
 
 WHERE = "Redis at 10.1.2.3:6379"
 
@@ -22,18 +29,20 @@ def _tree(root: type[WillItCompileError]) -> Iterator[type[WillItCompileError]]:
 
 
 CLASSES = list(_tree(WillItCompileError))
-# What a view can raise: everything but the root, which nobody raises.
-RAISED = [each for each in CLASSES if each is not WillItCompileError]
+# What a view can raise: every class except the root.
+RAISED = [error_class for error_class in CLASSES if error_class is not WillItCompileError]
 
 
-def _make(each: type[WillItCompileError], message: str = WHERE) -> WillItCompileError:
-    return QueueFull(message, 7) if each is QueueFull else each(message)
+def _make(error_class: type[WillItCompileError], message: str = WHERE) -> WillItCompileError:
+    if error_class is QueueFull or error_class is BatchTooLarge:
+        return error_class(message, 7)
+    return error_class(message)
 
 
-def _answer_of(error: Exception) -> tuple[int, dict[str, str], dict[str, object], str]:
-    """What a client gets when a view raises `error`: status, headers, body, and the body's text."""
+def _response_to(error: Exception) -> tuple[int, dict[str, str], dict[str, object], str]:
+    """What a client gets when a view raises `error`: status, headers, body, and the text of the body."""
 
-    @app.handled
+    @app.with_error_responses
     def view() -> Response:
         raise error
 
@@ -47,71 +56,79 @@ def _answer_of(error: Exception) -> tuple[int, dict[str, str], dict[str, object]
 
 
 def _drawn() -> dict[str, tuple[int, int | None]]:
-    """The classes in the drawing of the module's docstring: name → (depth, status)."""
-    found = {}
+    """The classes in the tree that the docstring of the module draws: name → (depth, status)."""
+    drawn_classes: dict[str, tuple[int, int | None]] = {}
     for line in str(errors.__doc__).splitlines():
         match = re.match(r"    ([│├└─ ]*)([A-Z]\w+) .*?(?:\((\d{3}|exit code 2)\))?$", line)
         if match:
             status = int(match[3]) if match[3] and match[3].isdigit() else None
-            found[match[2]] = (len(match[1]) // 4, status)
-    return found
+            drawn_classes[match[2]] = (len(match[1]) // 4, status)
+    return drawn_classes
 
 
-def test_the_drawing_holds_every_class_at_its_place() -> None:
-    """The tree in the docstring is the tree in the code: names, depths and statuses."""
+def test_the_tree_in_the_docstring_is_the_tree_in_the_code() -> None:
+    """It has the same names, depths and statuses."""
     drawn = _drawn()
-    depths = {each.__name__: each.__mro__.index(WillItCompileError) for each in CLASSES}
+    depths = {error_class.__name__: error_class.__mro__.index(WillItCompileError) for error_class in CLASSES}
     assert {name: depth for name, (depth, _) in drawn.items()} == depths
     statuses = {
-        each.__name__: None if each is SettingsError else error_responses.status_of(each) for each in RAISED
+        error_class.__name__: None if error_class is SettingsError else error_responses.status_of(error_class)
+        for error_class in RAISED
     }
-    assert {each.__name__: drawn[each.__name__][1] for each in RAISED} == statuses
+    assert {error_class.__name__: drawn[error_class.__name__][1] for error_class in RAISED} == statuses
 
 
-@pytest.mark.parametrize("each", RAISED)
-def test_every_error_has_a_status(each: type[WillItCompileError]) -> None:
-    """No class of the tree is unmapped, and each status is an error's."""
-    assert 400 <= error_responses.status_of(each) < 600
+@pytest.mark.parametrize("error_class", RAISED)
+def test_every_error_has_a_status(error_class: type[WillItCompileError]) -> None:
+    """No class of the tree is unmapped, and error_class status is an error's."""
+    assert 400 <= error_responses.status_of(error_class) < 600
 
 
 def test_an_error_outside_the_table_is_noticed() -> None:
-    """A class that the table forgot is a KeyError, which the test above would show, and not a guess."""
+    """Its status is not guessed: asking for it is a KeyError, which the test above would show."""
     with pytest.raises(KeyError, match="WillItCompileError"):
         error_responses.status_of(WillItCompileError)
 
 
 def test_every_error_has_a_slug_of_its_own() -> None:
-    """Programs tell errors apart by `error`: no two classes share it, and it is a plain word."""
-    slugs = [each.slug for each in CLASSES]
+    """Programs distinguish errors by `error`: no two classes share it, and it consists of plain words."""
+    # A client never gets BatchTooLarge: the matrix service turns it into the InvalidRequest that it is.
+    classes = [error_class for error_class in CLASSES if error_class is not BatchTooLarge]
+    slugs = [error_class.slug for error_class in classes]
     assert len(set(slugs)) == len(slugs)
-    assert all("slug" in vars(each) for each in CLASSES)
+    assert all("slug" in vars(error_class) for error_class in classes)
     assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", slug) for slug in slugs)
 
 
-@pytest.mark.parametrize("each", RAISED)
-def test_a_view_that_raises_answers_with_status_slug_message_and_details(
-    each: type[WillItCompileError],
+@pytest.mark.parametrize("error_class", RAISED)
+def test_an_error_in_a_view_becomes_status_slug_message_and_details(
+    error_class: type[WillItCompileError],
 ) -> None:
-    """The body has the three fields of an error and no other, whatever was raised."""
-    status, headers, body, _ = _answer_of(_make(each))
-    assert status == error_responses.status_of(each)
+    """The body has exactly the three fields of an error, whatever was raised."""
+    status, headers, body, _ = _response_to(_make(error_class))
+    assert status == error_responses.status_of(error_class)
     assert headers["Content-Type"] == "application/json"
     assert set(body) == {"error", "message", "details"}
-    assert body["error"] == each.slug
+    assert body["error"] == error_class.slug
     assert body["details"] == []
 
 
 def test_details_name_the_fields() -> None:
     """A detail is a field and a message."""
     error = errors.InvalidRequest("`x` is wrong.", [ErrorDetail("files.x", "`x` is wrong.")])
-    _, _, body, _ = _answer_of(error)
+    _, _, body, _ = _response_to(error)
     assert body["details"] == [{"field": "files.x", "message": "`x` is wrong."}]
 
 
-@pytest.mark.parametrize("each", [each for each in RAISED if issubclass(each, (StoreError, SettingsError))])
-def test_an_error_of_the_operator_is_not_told_to_the_client(each: type[WillItCompileError]) -> None:
-    """Addresses and settings are in the log, and not in the answer."""
-    status, headers, body, text = _answer_of(_make(each))
+@pytest.mark.parametrize(
+    "error_class",
+    [error_class for error_class in RAISED if issubclass(error_class, (StoreError, SettingsError))],
+)
+def test_an_error_that_concerns_the_operator_shows_no_details_to_the_client(
+    error_class: type[WillItCompileError],
+) -> None:
+    """Addresses and settings are in the log, and not in the response."""
+    status, headers, body, text = _response_to(_make(error_class))
     assert status == 503
     assert "10.1.2.3" not in text
     assert body["message"]
@@ -119,40 +136,49 @@ def test_an_error_of_the_operator_is_not_told_to_the_client(each: type[WillItCom
 
 
 @pytest.mark.parametrize(
-    "each",
-    [each for each in RAISED if error_responses.status_of(each) in (429, 503) and each is not SettingsError],
+    "error_class",
+    [
+        error_class
+        for error_class in RAISED
+        if error_responses.status_of(error_class) in (429, 503) and error_class is not SettingsError
+    ],
 )
-def test_an_error_that_passes_says_when_to_come_back(each: type[WillItCompileError]) -> None:
-    """429 and 503 carry Retry-After, in whole seconds; what no waiting mends does not."""
-    _, headers, _, _ = _answer_of(_make(each))
-    assert int(headers["Retry-After"]) == (7 if each is QueueFull else each.retry_after_seconds)
+def test_a_temporary_error_says_when_to_try_again(error_class: type[WillItCompileError]) -> None:
+    """429 and 503 have Retry-After in whole seconds; an error that no waiting fixes has not."""
+    _, headers, _, _ = _response_to(_make(error_class))
+    assert int(headers["Retry-After"]) == (7 if error_class is QueueFull else error_class.retry_after_seconds)
     assert 1 <= int(headers["Retry-After"]) <= 60
 
 
 @pytest.mark.parametrize(
-    "each", [each for each in RAISED if error_responses.status_of(each) in (400, 404, 409, 413, 415)]
+    "error_class",
+    [
+        error_class
+        for error_class in RAISED
+        if error_responses.status_of(error_class) in (400, 404, 409, 413, 415)
+    ],
 )
-def test_an_error_that_stays_does_not(each: type[WillItCompileError]) -> None:
-    """To repeat a wrong request helps nobody."""
-    assert "Retry-After" not in _answer_of(_make(each))[1]
+def test_an_error_of_the_request_has_no_retry_after(error_class: type[WillItCompileError]) -> None:
+    """Repeating a wrong request would not help."""
+    assert "Retry-After" not in _response_to(_make(error_class))[1]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("s3cret-in-the-text"), KeyError("s3cret-in-the-text")])
-def test_an_unexpected_exception_is_500_and_tells_nothing(error: Exception) -> None:
-    """The client gets our JSON; the exception's type and text are in the log only."""
-    status, headers, body, text = _answer_of(error)
+def test_an_unexpected_exception_is_500_without_details(error: Exception) -> None:
+    """The client gets an error in JSON; the exception's type and text are only in the log."""
+    status, headers, body, text = _response_to(error)
     assert status == 500
     assert headers["Content-Type"] == "application/json"
-    assert body == error_responses.internal().body
+    assert body == error_responses.internal_error().body
     assert "s3cret" not in text
     assert type(error).__name__ not in text
     assert "Traceback" not in text
 
 
-def test_a_refusal_of_the_framework_has_our_shape() -> None:
-    """405 and its like are made by the framework, and look like ours."""
-    refusal = error_responses.refusal(405, "Unsupported method: PUT")
-    assert refusal.body == {
+def test_an_error_of_the_framework_has_the_fields_of_our_errors() -> None:
+    """Its slug is the name of the status."""
+    response = error_responses.error_response(405, "Unsupported method: PUT")
+    assert response.body == {
         "error": "method_not_allowed",
         "message": "Unsupported method: PUT",
         "details": [],

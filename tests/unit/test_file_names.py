@@ -1,4 +1,4 @@
-"""Which file names a request may use."""
+"""Which file names a request may use, and which are invalid."""
 
 import pytest
 from hypothesis import given, settings
@@ -11,8 +11,8 @@ from chalicelib.catalog import MAX_FILE_NAME_BYTES, MAX_FILE_NAME_LEVELS, check_
     "name",
     ["main.cpp", "a", "A_b-1.2+3.hpp", "include/deep/er/x.h", "_x.c", "0.c", "main.c++", "a..b.c", "x" * 255],
 )
-def test_ordinary_file_names_are_fine(name: str) -> None:
-    """Letters, digits, underscore, dot, plus and minus, in folders."""
+def test_ordinary_file_names_are_valid(name: str) -> None:
+    """Letters, digits, underscores, dots, plus and minus signs, also in folders."""
     assert check_file_name(name) is None
 
 
@@ -59,14 +59,14 @@ def test_ordinary_file_names_are_fine(name: str) -> None:
         "x.gch",
     ],
 )
-def test_other_file_names_are_refused_with_a_sentence(name: str) -> None:
-    """What leaves the workspace, reads as an option, is hidden, or is the compiler's own does not pass."""
+def test_other_file_names_are_invalid_with_a_sentence(name: str) -> None:
+    """Those that leave the workspace, read as an option, are hidden, or belong to the compiler."""
     problem = check_file_name(name)
     assert problem is not None and problem.endswith(".")
 
 
 def test_the_bounds_of_a_file_name_are_exact() -> None:
-    """255 bytes and eight levels pass; one more of either does not."""
+    """255 bytes and eight levels are valid; one more of either is not."""
     assert check_file_name("x" * MAX_FILE_NAME_BYTES) is None
     assert check_file_name("x" * (MAX_FILE_NAME_BYTES + 1)) is not None
     assert check_file_name("/".join(["x"] * MAX_FILE_NAME_LEVELS)) is None
@@ -74,15 +74,15 @@ def test_the_bounds_of_a_file_name_are_exact() -> None:
 
 
 def test_a_file_is_not_also_a_folder() -> None:
-    """Two names that cannot exist together are refused together."""
+    """Two names that cannot exist together are invalid together."""
     assert check_file_names(["a/b.c", "a.c", "ab/c.c"]) is None
     assert "'a'" in str(check_file_names(["a/b.c", "a"]))
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None)  # how busy the machine is does not matter here
 @given(st.text(max_size=60))
-def test_a_name_that_passes_stays_inside(name: str) -> None:
-    """Whatever passes is relative, plain ASCII, and has no part that could lead elsewhere."""
+def test_a_valid_name_stays_inside_the_workspace(name: str) -> None:
+    """Any valid name is relative, plain ASCII, and has no part that could lead elsewhere."""
     if check_file_name(name) is None:
         assert name.isascii() and name.isprintable() and " " not in name
         assert all(part and part[0] not in "-@." for part in name.split("/"))

@@ -15,12 +15,12 @@ from tests.support.request_strategies import canonical_requests, some_examples
 @given(canonical_requests, st.randoms())
 @some_examples
 def test_equal_requests_have_equal_fingerprints(request: CompileRequest, random: Any) -> None:
-    """Neither the order of the files nor `cache` makes a difference, nor a way through Redis."""
+    """The order of the files, `cache`, and being stored and read again make no difference."""
     shuffled = list(request.files.items())
     random.shuffle(shuffled)
     twin = request.model_copy(update={"files": dict(shuffled), "cache": not request.cache})
     stored = CompileRequest.model_validate_json(request.model_dump_json())
-    assert len({compile_request.fingerprint(each) for each in (request, twin, stored)}) == 1
+    assert len({compile_request.fingerprint(item) for item in (request, twin, stored)}) == 1
 
 
 @given(canonical_requests, canonical_requests)
@@ -28,9 +28,9 @@ def test_equal_requests_have_equal_fingerprints(request: CompileRequest, random:
 def test_requests_that_differ_have_different_fingerprints(
     first: CompileRequest, second: CompileRequest
 ) -> None:
-    """Two fingerprints are equal when everything but `cache` and `expect` is."""
-    besides = {"cache", "expect"}
-    same = first.model_dump(exclude=besides) == second.model_dump(exclude=besides)
+    """Two fingerprints are equal only when everything except `cache` and `expect` is."""
+    ignored = {"cache", "expect"}
+    same = first.model_dump(exclude=ignored) == second.model_dump(exclude=ignored)
     assert (compile_request.fingerprint(first) == compile_request.fingerprint(second)) == same
 
 
@@ -50,20 +50,20 @@ CHANGES: dict[str, Any] = {
 
 
 def test_every_field_of_a_request_is_in_the_table_of_changes() -> None:
-    """A new field cannot be forgotten in the fingerprint's test."""
+    """So a new field cannot be forgotten in this test."""
     assert list(CHANGES) == list(CompileRequest.model_fields)
 
 
 @pytest.mark.parametrize("field", CHANGES)
 def test_every_field_but_cache_and_expect_changes_the_fingerprint(field: str) -> None:
-    """Whatever could change the verdict does; `cache` and `expect` cannot."""
+    """All other fields could change the verdict."""
     before = compile_request.fingerprint(make_request())
     after = compile_request.fingerprint(make_request(**{field: CHANGES[field]}))
     assert (before == after) == (field in ("cache", "expect"))
 
 
-def test_neighbouring_parts_do_not_run_into_each_other() -> None:
-    """What moves from one file, name or option into the next is another request."""
+def test_moving_text_between_neighbouring_parts_changes_the_fingerprint() -> None:
+    """Text that moves from one file, name or option into the next makes another request."""
     prints = [
         compile_request.fingerprint(make_request(**changes))
         for changes in (

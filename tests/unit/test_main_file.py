@@ -1,4 +1,4 @@
-"""Which file may be the main one, and that it is compiled: what a compiler passes over looks like success."""
+"""Which file may be the main one, and that it is compiled: a file that is skipped would look like success."""
 
 import json
 
@@ -12,7 +12,7 @@ from tests.support.factories import make_environment
 
 
 def test_the_package_of_the_main_file_is_named() -> None:
-    """`./...` passes over some folders and files; the package that was asked about is given besides."""
+    """`./...` skips some folders and files, so the package of the main file is given as well."""
     main = "testdata/a/main.go"
     command = load_catalog().build_command(
         "go", "go-1.24", "go1.22", Stage.COMPILE, (), {"go.mod": "", main: ""}, main
@@ -35,23 +35,23 @@ def test_the_package_of_the_main_file_is_named() -> None:
         ("rust", "main.txt"),
     ],
 )
-def test_a_main_file_that_its_compiler_would_skip_is_refused(language: str, main: str) -> None:
-    """Compilers that go by names skip such a file and succeed, or refuse it whatever is in it."""
+def test_a_main_file_that_its_compiler_would_skip_is_invalid(language: str, main: str) -> None:
+    """Compilers that go by file names skip such a file and succeed, or reject it whatever its contents."""
     catalog = load_catalog()
-    found = catalog.language(language)
-    assert found is not None and not found.can_be_main(main)
+    entry = catalog.language(language)
+    assert entry is not None and not entry.can_be_main(main)
     with pytest.raises(InvalidRequest, match="is not the name of a"):
         catalog.build_command(
-            language, found.compilers[0], found.standards[0].id, Stage.COMPILE, (), {main: ""}, main
+            language, entry.compilers[0], entry.standards[0].id, Stage.COMPILE, (), {main: ""}, main
         )
 
 
-def test_a_header_can_be_tried_by_itself_where_the_compiler_is_told_the_language() -> None:
-    """In C and C++ the name of the main file says nothing."""
+def test_a_header_can_be_compiled_by_itself_in_c_and_cpp() -> None:
+    """Their compilers get the language as an option, so the name of the main file does not matter."""
     catalog = load_catalog()
     for language, names in {"c": ("a.h", "a", "a.txt"), "cpp": ("a.hpp", "a.cppm", "a.H")}.items():
-        found = catalog.language(language)
-        assert found is not None and all(found.can_be_main(name) for name in names)
+        entry = catalog.language(language)
+        assert entry is not None and all(entry.can_be_main(name) for name in names)
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,14 @@ def test_a_header_can_be_tried_by_itself_where_the_compiler_is_told_the_language
         ({"main.py": "", "shop.txt": "def f(: ..."}, "shop.txt", "main"),
     ],
 )
-def test_a_main_file_that_is_no_source_by_its_name_is_refused(
+def test_a_main_file_that_is_not_named_like_a_source_is_invalid(
     files: dict[str, str], main: str | None, field: str
 ) -> None:
-    """Its compiler would pass over it, and that would look like success."""
+    """Its compiler would skip it, and that would look like success."""
     body = {"language": "python", "files": files} | ({"main": main} if main else {})
     python = make_environment(id="python-3.13", language="python", family="python")
-    with pytest.raises(InvalidRequest, match=r"no Python source by its name: that ends in \.py\.") as caught:
+    with pytest.raises(
+        InvalidRequest, match=r"is not named like a Python source: its name must end in \.py\."
+    ) as caught:
         compile_request.resolve(compile_request.parse(json.dumps(body).encode()), load_catalog(), [python])
     assert caught.value.details[0].field == field

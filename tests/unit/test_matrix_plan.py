@@ -1,4 +1,4 @@
-"""A matrix's cells: which combinations names and globs mean, what is left out, and what is refused."""
+"""The cells of a matrix: which combinations names and globs mean, what is omitted, and what is invalid."""
 
 import json
 import time
@@ -40,30 +40,28 @@ OFFERED = (
 
 def _plan(**fields: Any) -> Plan:
     body = {"source_code": "int x;", "language": "cpp"} | fields
-    return plan.make(plan.parse(json.dumps(body).encode()), CATALOG, OFFERED)
+    return plan.make_plan(plan.parse(json.dumps(body).encode()), CATALOG, OFFERED)
 
 
 def _cells(**fields: Any) -> list[str]:
-    return [
-        f"{each.compiler} {each.standard} {each.architecture}-{each.os}" for each in _plan(**fields).requests
-    ]
+    return [f"{request.compiler} {request.standard} {request.target}" for request in _plan(**fields).requests]
 
 
 def _omitted(**fields: Any) -> list[tuple[str, str | None, str | None]]:
-    return [(each.compiler, each.standard, each.target) for each in _plan(**fields).omitted]
+    return [(omission.compiler, omission.standard, omission.target) for omission in _plan(**fields).omitted]
 
 
-def _refusal(**fields: Any) -> tuple[str, str]:
+def _error(**fields: Any) -> tuple[str, str]:
     with pytest.raises(InvalidRequest) as caught:
         _plan(**fields)
     return caught.value.details[0].field, caught.value.message
 
 
-# -- what is meant
+# -- names and globs
 
 
-def test_without_choices_every_compiler_uses_its_own() -> None:
-    """All compilers of the language, oldest first; of each the default standard and the first target."""
+def test_without_names_every_compiler_uses_its_defaults() -> None:
+    """All compilers of the language, oldest first, each with its default standard and first target."""
     assert _cells() == [
         "gcc-9 c++17 x86_64-linux",
         "gcc-12 c++17 x86_64-linux",
@@ -73,7 +71,7 @@ def test_without_choices_every_compiler_uses_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("patterns", "expected"),
     [
         (["gcc-12"], ["gcc-12"]),
         ("gcc-12", ["gcc-12"]),
@@ -85,13 +83,13 @@ def test_without_choices_every_compiler_uses_its_own() -> None:
         (["clang", "*", " CLANG-16 "], ["clang-16", "gcc-9", "gcc-12", "clang-14"]),
     ],
 )
-def test_compilers_are_meant_by_id_family_or_glob(asked: Any, found: list[str]) -> None:
-    """A family is its newest, as in a compile request; each compiler comes once, in the order asked for."""
-    assert [cell.split()[0] for cell in _cells(compilers=asked)] == found
+def test_compilers_are_chosen_by_id_family_or_glob(patterns: Any, expected: list[str]) -> None:
+    """A family means its newest compiler, as in a compile request; each compiler comes once."""
+    assert [cell.split()[0] for cell in _cells(compilers=patterns)] == expected
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("patterns", "expected"),
     [
         (["c++17"], ["c++17"]),
         (["C++1z", "c++17"], ["c++17"]),
@@ -101,16 +99,16 @@ def test_compilers_are_meant_by_id_family_or_glob(asked: Any, found: list[str]) 
         ("all", ["c++11", "c++17", "gnu++17", "c++20", "gnu++20"]),
     ],
 )
-def test_standards_are_meant_by_name_alias_or_glob_and_come_oldest_first(
-    asked: Any, found: list[str]
+def test_standards_are_chosen_by_name_alias_or_glob_and_come_oldest_first(
+    patterns: Any, expected: list[str]
 ) -> None:
-    """Whatever the order asked for: so that a minimum can be read off."""
-    cells = _cells(compilers=["gcc-12"], standards=asked)
-    assert [cell.split()[1] for cell in cells] == found
+    """The order of the request does not matter, so that a minimum can be read off."""
+    cells = _cells(compilers=["gcc-12"], standards=patterns)
+    assert [cell.split()[1] for cell in cells] == expected
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("patterns", "expected"),
     [
         (["x86_64-windows"], ["x86_64-windows"]),
         (["windows/x86_64", "amd64-Windows", "win32/x64"], ["x86_64-windows"]),
@@ -120,14 +118,14 @@ def test_standards_are_meant_by_name_alias_or_glob_and_come_oldest_first(
         ("all", ["x86_64-linux", "arm64-linux", "x86_64-windows"]),
     ],
 )
-def test_targets_are_meant_by_name_in_both_orders_or_by_glob(asked: Any, found: list[str]) -> None:
-    """`<architecture>-<os>`, `<os>/<architecture>`, and what others call architectures and systems."""
-    assert [cell.split()[2] for cell in _cells(compilers=["clang-16"], targets=asked)] == found
+def test_targets_are_chosen_by_name_in_both_orders_or_by_glob(patterns: Any, expected: list[str]) -> None:
+    """`<architecture>-<os>` or `<os>/<architecture>`, also with the names that other tools use."""
+    assert [cell.split()[2] for cell in _cells(compilers=["clang-16"], targets=patterns)] == expected
 
 
 def test_every_cell_has_the_request_of_a_single_job() -> None:
-    """Files, stage, options, cache and expectation are the matrix's own."""
-    made = _plan(
+    """Files, stage, options, cache and expectation are those of the matrix."""
+    matrix_plan = _plan(
         source_code=None,
         files={"a.cpp": "int a;", "b.hpp": ""},
         main="a.cpp",
@@ -136,56 +134,58 @@ def test_every_cell_has_the_request_of_a_single_job() -> None:
         cache=False,
         expect={"verdict": "rejected"},
     )
-    assert len(made.requests) == 4
-    for request in made.requests:
+    assert len(matrix_plan.requests) == 4
+    for request in matrix_plan.requests:
         assert (request.files, request.main) == ({"a.cpp": "int a;", "b.hpp": ""}, "a.cpp")
         assert (request.stage, request.options, request.cache) == (Stage.SYNTAX, ("-Wall",), False)
         assert request.expect is not None and request.expect.verdict is Verdict.REJECTED
-    assert (made.language.id, made.stage) == ("cpp", Stage.SYNTAX)
+    assert (matrix_plan.language.id, matrix_plan.stage) == ("cpp", Stage.SYNTAX)
 
 
-# -- what cannot be
+# -- what is omitted
 
 
-def test_a_compiler_without_the_standard_is_left_out_and_told() -> None:
-    """The others are compiled; the reason names compiler and standard."""
-    asked: dict[str, Any] = {"compilers": ["gcc-*", "clang-16"], "standards": ["c++11", "c++20"]}
-    assert _cells(**asked) == [
+def test_a_compiler_without_the_standard_is_omitted_with_the_reason() -> None:
+    """The other combinations are compiled; the reason names compiler and standard."""
+    fields: dict[str, Any] = {"compilers": ["gcc-*", "clang-16"], "standards": ["c++11", "c++20"]}
+    assert _cells(**fields) == [
         "gcc-9 c++11 x86_64-linux",
         "gcc-12 c++11 x86_64-linux",
         "gcc-12 c++20 x86_64-linux",
         "clang-16 c++20 x86_64-linux",
     ]
-    assert _omitted(**asked) == [("gcc-9", "c++20", None), ("clang-16", "c++11", None)]
-    assert _plan(**asked).omitted[0].reason == "gcc-9 does not know the standard c++20."
+    assert _omitted(**fields) == [("gcc-9", "c++20", None), ("clang-16", "c++11", None)]
+    assert _plan(**fields).omitted[0].reason == "gcc-9 does not know the standard c++20."
 
 
-def test_a_compiler_without_the_target_is_left_out_and_told() -> None:
-    """One entry for the target, whatever the standards."""
-    asked: dict[str, Any] = {"targets": ["x86_64-windows"], "standards": ["c++17", "c++20"]}
-    assert _cells(**asked) == ["clang-16 c++17 x86_64-windows", "clang-16 c++20 x86_64-windows"]
-    assert ("gcc-12", None, "x86_64-windows") in _omitted(**asked)
-    assert "gcc-12 does not compile for x86_64-windows." in [each.reason for each in _plan(**asked).omitted]
+def test_a_compiler_without_the_target_is_omitted_with_the_reason() -> None:
+    """One entry for the target, however many standards there are."""
+    fields: dict[str, Any] = {"targets": ["x86_64-windows"], "standards": ["c++17", "c++20"]}
+    assert _cells(**fields) == ["clang-16 c++17 x86_64-windows", "clang-16 c++20 x86_64-windows"]
+    assert ("gcc-12", None, "x86_64-windows") in _omitted(**fields)
+    assert "gcc-12 does not compile for x86_64-windows." in [
+        omission.reason for omission in _plan(**fields).omitted
+    ]
 
 
-def test_a_compiler_without_the_stage_is_left_out_and_told() -> None:
+def test_a_compiler_without_the_stage_is_omitted_with_the_reason() -> None:
     """The reason names the stages that it has."""
-    made = _plan(stage="link", compilers=["clang-*"])
-    assert [request.compiler for request in made.requests] == ["clang-16"]
-    [omission] = made.omitted
+    matrix_plan = _plan(stage="link", compilers=["clang-*"])
+    assert [request.compiler for request in matrix_plan.requests] == ["clang-16"]
+    [omission] = matrix_plan.omitted
     assert (omission.compiler, omission.standard, omission.target) == ("clang-14", None, None)
     assert "syntax, compile" in omission.reason
 
 
-def test_a_compiler_that_does_not_take_the_options_is_left_out_and_told() -> None:
-    """What one family refuses, another may take."""
-    made = _plan(options=["-Weverything", "-fblocks"])
-    assert {request.compiler for request in made.requests} == {"clang-14", "clang-16"}
-    assert [omission.compiler for omission in made.omitted] == ["gcc-9", "gcc-12"]
-    assert "-fblocks" in made.omitted[0].reason
+def test_a_compiler_for_which_an_option_is_forbidden_is_omitted_with_the_reason() -> None:
+    """An option that one family forbids may be allowed in another."""
+    matrix_plan = _plan(options=["-Weverything", "-fblocks"])
+    assert {request.compiler for request in matrix_plan.requests} == {"clang-14", "clang-16"}
+    assert [omission.compiler for omission in matrix_plan.omitted] == ["gcc-9", "gcc-12"]
+    assert "-fblocks" in matrix_plan.omitted[0].reason
 
 
-# -- what is refused
+# -- what is invalid
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_a_compiler_that_does_not_take_the_options_is_left_out_and_told() -> Non
         ({"targets": ["x86_64"]}, "targets.0", "is not a target"),
         ({"stage": "run"}, "stage", "'run' is not a stage"),
         ({"options": ["-o/x"]}, "options.0", "-o"),
-        ({"compiler": "gcc-12"}, "compiler", "known are source_code"),
+        ({"compiler": "gcc-12"}, "compiler", "known fields are source_code"),
         ({"language": "rust"}, "language", "rust"),
         ({"expect": {}}, "expect", "is empty"),
         (
@@ -217,32 +217,32 @@ def test_a_compiler_that_does_not_take_the_options_is_left_out_and_told() -> Non
         ),
     ],
 )
-def test_what_means_nothing_here_is_refused_with_what_is_there(
+def test_a_name_that_matches_nothing_is_invalid_and_the_message_lists_what_is_available(
     fields: dict[str, Any], field: str, words: str
 ) -> None:
-    """Names, globs, shapes, and a matrix of which nothing would be left."""
-    where, message = _refusal(**fields)
-    assert where == field
+    """Names, globs, types, and a matrix without a possible cell."""
+    path, message = _error(**fields)
+    assert path == field
     assert words in message
 
 
-def test_more_cells_than_a_matrix_has_are_refused_with_their_number() -> None:
-    """The sentence says how many there would be."""
+def test_too_many_cells_are_invalid_and_the_message_has_their_number() -> None:
+    """It says how many cells the matrix would have."""
     offered = [make_environment(id=f"gcc-{number}", standards=MODERN) for number in range(17)]
     body = {"source_code": "int x;", "language": "cpp", "standards": "all"}
-    with pytest.raises(InvalidRequest, match=r"There would be 68 cells, and a matrix has at most 64"):
-        plan.make(plan.parse(json.dumps(body).encode()), CATALOG, offered)
-    made = plan.make(plan.parse(json.dumps(body).encode()), CATALOG, offered[:16])
-    assert len(made.requests) == MAX_CELLS
+    with pytest.raises(InvalidRequest, match="would have 68 cells; at most 64 are allowed"):
+        plan.make_plan(plan.parse(json.dumps(body).encode()), CATALOG, offered)
+    matrix_plan = plan.make_plan(plan.parse(json.dumps(body).encode()), CATALOG, offered[:16])
+    assert len(matrix_plan.requests) == MAX_CELLS
 
 
-def test_a_source_that_is_too_long_for_so_many_cells_is_refused() -> None:
-    """Every cell keeps its own copy, so their sum counts."""
+def test_a_source_that_is_too_long_for_its_number_of_cells_is_invalid() -> None:
+    """Every cell stores its own copy, so the sum counts."""
     offered = [make_environment(id=f"gcc-{number}", standards=MODERN) for number in range(16)]
 
     def make(size: int) -> Plan:
         body = {"source_code": "x" * size, "language": "cpp", "standards": "all"}
-        return plan.make(plan.parse(json.dumps(body).encode()), CATALOG, offered)
+        return plan.make_plan(plan.parse(json.dumps(body).encode()), CATALOG, offered)
 
     assert len(make(MAX_MATRIX_BYTES // 64).requests) == 64
     with pytest.raises(SourceTooLarge, match="each of 64 cells"):
@@ -264,24 +264,24 @@ _patterns = st.text(alphabet="gc+-*?[]!0123456789nu/x_ ", max_size=70)
     )
 )
 @settings(deadline=None, max_examples=300)
-def test_any_patterns_give_possible_cells_or_a_refusal(fields: dict[str, Any]) -> None:
-    """Every cell is one that its compiler registered, none comes twice, and nothing else is raised."""
+def test_any_patterns_give_possible_cells_or_an_error(fields: dict[str, Any]) -> None:
+    """Every cell is one that its compiler registered; none comes twice; only our own errors are raised."""
     try:
-        made = _plan(**fields)
+        matrix_plan = _plan(**fields)
     except RequestError:
         return
-    registered = {each.id: each for each in OFFERED if each.language == "cpp"}
+    registered = {item.id: item for item in OFFERED if item.language == "cpp"}
     seen = set()
-    for request in made.requests:
+    for request in matrix_plan.requests:
         environment = registered[request.compiler]
         assert request.standard in environment.standards
-        assert f"{request.architecture}-{request.os}" in environment.targets
+        assert str(request.target) in environment.targets
         seen.add((request.compiler, request.standard, request.architecture, request.os))
-    assert len(seen) == len(made.requests) <= MAX_CELLS
+    assert len(seen) == len(matrix_plan.requests) <= MAX_CELLS
 
 
-def test_a_glob_made_to_be_expensive_costs_nothing() -> None:
-    """Stars that could match in many ways, in every field, as often as there may be patterns."""
+def test_a_glob_matrix_plan_to_be_expensive_costs_nothing() -> None:
+    """Many stars that could match in many ways, in every field, in the largest allowed number of patterns."""
     started = time.process_time()
     for field in ("compilers", "standards", "targets"):
         with pytest.raises(InvalidRequest):

@@ -1,4 +1,4 @@
-"""What a matrix tells: cells, summary, minimum standards, and diagnostics that several cells share."""
+"""The JSON of a matrix: cells, summary, minimum standards, and diagnostics that several cells share."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 
 from chalicelib.catalog import load_catalog
-from chalicelib.matrix.groups import MAX_GROUPS_BYTES, Groups, Room
-from chalicelib.matrix.model import Cell, Matrix, Omission
-from chalicelib.matrix.report import Report, lost
+from chalicelib.diagnostic_groups import MAX_GROUPS_BYTES, ByteBudget, DiagnosticGroups
+from chalicelib.matrix.report import Report, lost_result
 from chalicelib.models import (
+    Cell,
     Diagnostic,
     Expectation,
+    Matrix,
+    Omission,
     Reason,
     Result,
     Severity,
@@ -47,8 +49,8 @@ def _result(job_id: str, verdict: Verdict, diagnostics: Sequence[Diagnostic] = (
     return make_result(job_id, verdict=verdict, compiled=verdict is COMPILES, diagnostics=tuple(diagnostics))
 
 
-def _told(verdicts: Mapping[str, Verdict | None], **changes: Any) -> dict[str, Any]:
-    """The answer about one cell for each standard, with these verdicts; None for one that still runs."""
+def _body(verdicts: Mapping[str, Verdict | None], **changes: Any) -> dict[str, Any]:
+    """The JSON of a matrix with one cell for each verdict; None for a cell that is still running."""
     matrix = _matrix(list(verdicts), **changes)
     statuses = [Status.PROCESSING if verdict is None else Status.COMPLETED for verdict in verdicts.values()]
     report = Report(matrix, statuses)
@@ -66,8 +68,8 @@ def _error(message: str, **changes: Any) -> Diagnostic:
 # -- cells and summary
 
 
-def test_each_cell_tells_where_it_is_and_what_became_of_it() -> None:
-    """Errors count fatal ones and those below others; warnings likewise."""
+def test_each_cell_has_its_coordinates_and_how_it_ended() -> None:
+    """Fatal errors and children of diagnostics are counted as well."""
     matrix = _matrix(["c++17"])
     note = _error("here", severity=Severity.NOTE)
     report = Report(matrix, [Status.FAILED])
@@ -100,13 +102,13 @@ def test_each_cell_tells_where_it_is_and_what_became_of_it() -> None:
 
 
 def test_the_summary_counts_every_cell_once() -> None:
-    """By verdict, and by status those that have not ended."""
-    answer = _told(
+    """By verdict; a cell that has not ended by its status."""
+    body = _body(
         {"c++11": REJECTED, "c++14": REJECTED, "c++17": COMPILES, "c++20": INCONCLUSIVE, "gnu++20": None},
         omitted=(Omission(compiler="gcc-9", standard="c++20", reason="gcc-9 does not know it."),),
     )
-    assert not answer["ended"]
-    assert answer["summary"] == {
+    assert not body["ended"]
+    assert body["summary"] == {
         "cells": 5,
         "ended": 4,
         "queued": 0,
@@ -118,10 +120,10 @@ def test_the_summary_counts_every_cell_once() -> None:
         "expectations_met": None,
     }
     where = {"compiler": "gcc-12", "target": "x86_64-linux"}
-    assert answer["compiles_on"] == [where | {"standard": "c++17"}]
-    assert answer["rejected_on"] == [where | {"standard": "c++11"}, where | {"standard": "c++14"}]
-    assert answer["inconclusive_on"] == [where | {"standard": "c++20"}]
-    [omission] = answer["omitted"]
+    assert body["compiles_on"] == [where | {"standard": "c++17"}]
+    assert body["rejected_on"] == [where | {"standard": "c++11"}, where | {"standard": "c++14"}]
+    assert body["inconclusive_on"] == [where | {"standard": "c++20"}]
+    [omission] = body["omitted"]
     assert omission == {
         "compiler": "gcc-9",
         "standard": "c++20",
@@ -132,35 +134,35 @@ def test_the_summary_counts_every_cell_once() -> None:
 
 def test_a_matrix_has_ended_when_its_last_cell_has() -> None:
     """Whatever the verdicts are."""
-    assert _told({"c++11": REJECTED, "c++14": INCONCLUSIVE})["ended"]
-    assert not _told({"c++11": REJECTED, "c++14": None})["ended"]
+    assert _body({"c++11": REJECTED, "c++14": INCONCLUSIVE})["ended"]
+    assert not _body({"c++11": REJECTED, "c++14": None})["ended"]
 
 
-def test_a_cell_whose_job_is_gone_is_inconclusive() -> None:
-    """Nothing is known about it, and it does not keep the matrix from ending."""
+def test_a_cell_whose_job_no_longer_exists_is_inconclusive() -> None:
+    """Nothing is known about it, but it does not keep the matrix from ending."""
     matrix = _matrix(["c++17"])
     report = Report(matrix, [None])
-    report.add(0, lost(matrix.cells[0].job_id))
-    answer = report.to_json(LANGUAGE)
-    cell = answer["cells"][0]
+    report.add(0, lost_result(matrix.cells[0].job_id))
+    body = report.to_json(LANGUAGE)
+    cell = body["cells"][0]
     assert (cell["status"], cell["verdict"], cell["reason"]) == ("error", "inconclusive", "infrastructure")
-    assert answer["ended"]
+    assert body["ended"]
 
 
-def test_expectations_are_told_for_each_cell_and_counted() -> None:
+def test_expectations_are_reported_for_each_cell_and_counted() -> None:
     """One that was met and one that was not."""
-    answer = _told({"c++11": REJECTED, "c++14": COMPILES}, expect=Expectation(verdict=REJECTED))
-    assert [cell["expectation"]["met"] for cell in answer["cells"]] == [True, False]
-    assert answer["summary"]["expectations_met"] == 1
+    body = _body({"c++11": REJECTED, "c++14": COMPILES}, expect=Expectation(verdict=REJECTED))
+    assert [cell["expectation"]["met"] for cell in body["cells"]] == [True, False]
+    assert body["summary"]["expectations_met"] == 1
 
 
 # -- minimum standards
 
 
 def _minimum(verdicts: Mapping[str, Verdict | None], **changes: Any) -> dict[str, Any]:
-    [found] = _told(verdicts, **changes)["minimum_standard"]
-    assert isinstance(found, dict)
-    return found
+    [entry] = _body(verdicts, **changes)["minimum_standard"]
+    assert isinstance(entry, dict)
+    return entry
 
 
 @pytest.mark.parametrize(
@@ -175,49 +177,49 @@ def _minimum(verdicts: Mapping[str, Verdict | None], **changes: Any) -> dict[str
 def test_the_minimum_is_the_oldest_standard_from_which_on_it_compiles(
     verdicts: dict[str, Verdict | None], minimum: str
 ) -> None:
-    """Of those that were asked for."""
-    found = _minimum(verdicts)
-    assert (found["minimum"], found["monotonic"], found["reason"]) == (minimum, True, None)
-    assert (found["compiler"], found["target"], found["dialect"]) == ("gcc-12", "x86_64-linux", "iso")
+    """Among the requested standards."""
+    entry = _minimum(verdicts)
+    assert (entry["minimum"], entry["monotonic"], entry["reason"]) == (minimum, True, None)
+    assert (entry["compiler"], entry["target"], entry["dialect"]) == ("gcc-12", "x86_64-linux", "iso")
 
 
-def test_standards_that_were_not_tried_are_told() -> None:
-    """Who asked for two of four cannot take the minimum for more than it is."""
+def test_standards_that_were_not_tried_are_listed() -> None:
+    """A client that requested two of four standards can see that the minimum is only about these two."""
     assert _minimum({"c++11": REJECTED, "c++17": COMPILES})["untried"] == ["c++14", "c++20"]
     assert _minimum({"gnu++17": COMPILES})["untried"] == ["gnu++11", "gnu++14", "gnu++20"]
 
 
-def test_a_standard_that_rejects_what_an_older_one_takes_gives_no_minimum() -> None:
-    """Reported as it is, instead of guessed."""
-    found = _minimum({"c++11": COMPILES, "c++14": REJECTED, "c++17": COMPILES})
-    assert (found["minimum"], found["monotonic"]) == (None, False)
-    assert (found["compiles"], found["rejected"]) == (["c++11", "c++17"], ["c++14"])
-    assert found["reason"] == "It compiles in c++11 and is rejected in c++14, which is newer."
-    found = _minimum({"c++11": COMPILES, "c++14": COMPILES, "c++17": REJECTED})
-    assert (found["minimum"], found["monotonic"]) == (None, False)
-    assert found["reason"] == "It compiles in c++11 and is rejected in c++17, which is newer."
+def test_a_standard_that_rejects_what_an_older_one_accepts_gives_no_minimum() -> None:
+    """The reason says so, instead of a guess."""
+    entry = _minimum({"c++11": COMPILES, "c++14": REJECTED, "c++17": COMPILES})
+    assert (entry["minimum"], entry["monotonic"]) == (None, False)
+    assert (entry["compiles"], entry["rejected"]) == (["c++11", "c++17"], ["c++14"])
+    assert entry["reason"] == "It compiles in c++11 and is rejected in c++14, which is newer."
+    entry = _minimum({"c++11": COMPILES, "c++14": COMPILES, "c++17": REJECTED})
+    assert (entry["minimum"], entry["monotonic"]) == (None, False)
+    assert entry["reason"] == "It compiles in c++11 and is rejected in c++17, which is newer."
 
 
 def test_where_nothing_compiles_there_is_no_minimum() -> None:
-    """That is monotonic, and the reason says so."""
-    found = _minimum({"c++11": REJECTED, "c++14": REJECTED})
-    assert (found["minimum"], found["monotonic"]) == (None, True)
-    assert found["reason"] == "It compiles in none of the standards that were asked for."
+    """The verdicts are monotonic, and the reason says that none compiles."""
+    entry = _minimum({"c++11": REJECTED, "c++14": REJECTED})
+    assert (entry["minimum"], entry["monotonic"]) == (None, True)
+    assert entry["reason"] == "It compiles in none of the requested standards."
 
 
 @pytest.mark.parametrize("unknown", [None, INCONCLUSIVE])
-def test_what_is_not_known_gives_no_minimum(unknown: Verdict | None) -> None:
-    """A cell that has not ended, or without a verdict, could be either."""
-    found = _minimum({"c++11": REJECTED, "c++14": unknown, "c++17": COMPILES})
-    assert (found["minimum"], found["monotonic"]) == (None, None)
-    assert found["reason"] == "Nothing is known about c++14: not ended, or inconclusive."
-    assert (found["compiles"], found["rejected"]) == (["c++17"], ["c++11"])
+def test_a_missing_verdict_gives_no_minimum(unknown: Verdict | None) -> None:
+    """A cell that has not ended, or is inconclusive, could be either."""
+    entry = _minimum({"c++11": REJECTED, "c++14": unknown, "c++17": COMPILES})
+    assert (entry["minimum"], entry["monotonic"]) == (None, None)
+    assert entry["reason"] == "A verdict is missing for c++14: not ended yet, or inconclusive."
+    assert (entry["compiles"], entry["rejected"]) == (["c++17"], ["c++11"])
 
 
 def test_dialects_compilers_and_targets_have_minimums_of_their_own() -> None:
-    """What gnu++14 takes says nothing about c++14."""
-    told = _told({"c++14": REJECTED, "gnu++14": COMPILES, "c++17": COMPILES, "gnu++17": COMPILES})
-    assert {each["dialect"]: each["minimum"] for each in told["minimum_standard"]} == {
+    """What compiles as gnu++14 says nothing about c++14."""
+    body = _body({"c++14": REJECTED, "gnu++14": COMPILES, "c++17": COMPILES, "gnu++17": COMPILES})
+    assert {item["dialect"]: item["minimum"] for item in body["minimum_standard"]} == {
         "iso": "c++17",
         "gnu": "gnu++14",
     }
@@ -229,7 +231,7 @@ def test_dialects_compilers_and_targets_have_minimums_of_their_own() -> None:
     )
     report = Report(_matrix([], cells=cells), [Status.QUEUED] * 3)
     chains = report.to_json(LANGUAGE)["minimum_standard"]
-    assert [(each["compiler"], each["target"]) for each in chains] == [
+    assert [(item["compiler"], item["target"]) for item in chains] == [
         ("gcc-12", "x86_64-linux"),
         ("gcc-12", "arm64-linux"),
         ("gcc-11", "x86_64-linux"),
@@ -238,28 +240,28 @@ def test_dialects_compilers_and_targets_have_minimums_of_their_own() -> None:
 
 @pytest.mark.parametrize("standard", ["", "c++1999"])
 def test_a_language_without_standards_has_no_minimums(standard: str) -> None:
-    """Nor has a standard that the catalogue does not know any more."""
+    """A standard that the catalogue no longer has is left out as well."""
     matrix = _matrix([standard])
     report = Report(matrix, [Status.COMPLETED])
     report.add(0, _result(matrix.cells[0].job_id, COMPILES))
-    answer = report.to_json(LANGUAGE)
-    assert answer["minimum_standard"] == []
-    assert answer["cells"][0]["standard"] == (standard or None)
+    body = report.to_json(LANGUAGE)
+    assert body["minimum_standard"] == []
+    assert body["cells"][0]["standard"] == (standard or None)
     assert report.to_json(None)["minimum_standard"] == []
 
 
 # -- groups
 
 
-def test_what_several_cells_say_is_told_once() -> None:
-    """The worst first, then what more cells say; a cell that repeats itself is there once."""
-    groups = Groups()
+def test_a_diagnostic_of_several_cells_is_listed_once() -> None:
+    """The worst first, then those of more cells; a cell that repeats a diagnostic counts once."""
+    groups = DiagnosticGroups()
     everywhere, here = _error("everywhere"), _error("here")
     warning = _error("careful", severity=Severity.WARNING)
     groups.add(0, (warning, here, everywhere))
     groups.add(1, (everywhere, everywhere, warning))
     groups.add(3, (everywhere, warning))
-    assert [(each["diagnostic"]["message"], each["cells"]) for each in groups.to_json()] == [
+    assert [(item["diagnostic"]["message"], item["cells"]) for item in groups.to_json()] == [
         ("everywhere", [0, 1, 3]),
         ("here", [0]),
         ("careful", [0, 1, 3]),
@@ -269,17 +271,17 @@ def test_what_several_cells_say_is_told_once() -> None:
 @pytest.mark.parametrize(
     "change", [{"line": 2}, {"column": 5}, {"file": "b.hpp"}, {"code": "-Wx"}, {"severity": Severity.FATAL}]
 )
-def test_another_place_code_or_severity_is_another_group(change: dict[str, Any]) -> None:
-    """The same words elsewhere are not the same."""
-    groups = Groups()
+def test_another_location_code_or_severity_is_another_group(change: dict[str, Any]) -> None:
+    """The same message elsewhere is another diagnostic."""
+    groups = DiagnosticGroups()
     groups.add(0, (_error("same"),))
     groups.add(1, (_error("same", **change),))
     assert len(groups.to_json()) == 2
 
 
 def test_notes_do_not_split_a_group() -> None:
-    """Compilers explain the same error at different length; the first cell's notes are shown."""
-    groups = Groups()
+    """Compilers explain the same error in different detail; the notes of the first cell are shown."""
+    groups = DiagnosticGroups()
     note = _error("declared here", severity=Severity.NOTE)
     groups.add(0, (_error("same", children=(note,)),))
     groups.add(1, (_error("same"),))
@@ -288,20 +290,20 @@ def test_notes_do_not_split_a_group() -> None:
     assert group["diagnostic"]["children"][0]["message"] == "declared here"
 
 
-def test_groups_stay_within_what_an_answer_may_hold() -> None:
-    """What is left out is counted."""
-    groups = Groups()
+def test_groups_stay_within_the_size_of_a_response() -> None:
+    """Diagnostics that are left out are counted."""
+    groups = DiagnosticGroups()
     for cell in range(64):
         groups.add(cell, tuple(_error(f"{cell} {number} " + "x" * 2_000) for number in range(40)))
-    told = groups.to_json()
-    assert groups.omitted == 64 * 40 - len(told)
-    assert 0.9 * MAX_GROUPS_BYTES < sum(len(str(each)) for each in told) < 1.2 * MAX_GROUPS_BYTES
+    body = groups.to_json()
+    assert groups.omitted == 64 * 40 - len(body)
+    assert 0.9 * MAX_GROUPS_BYTES < sum(len(str(item)) for item in body) < 1.2 * MAX_GROUPS_BYTES
 
 
-def test_several_groups_may_share_the_room() -> None:
-    """What one takes, the other lacks."""
-    room = Room(500)
-    first, second = Groups(room), Groups(room)
+def test_several_groups_may_share_one_budget() -> None:
+    """What one of them uses is missing in the other."""
+    budget = ByteBudget(500)
+    first, second = DiagnosticGroups(budget), DiagnosticGroups(budget)
     first.add(0, (_error("a" * 300),))
     second.add(0, (_error("b" * 300),))
     assert (len(first.to_json()), first.omitted, len(second.to_json()), second.omitted) == (1, 0, 0, 1)

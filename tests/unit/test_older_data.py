@@ -1,9 +1,9 @@
-"""What an older release stored or registered can be read: fields that came later have their defaults."""
+"""What an older release stored or registered can still be read: later fields take their defaults."""
 
 import json
 
 from chalicelib.models import CompileRequest, Environment
-from chalicelib.storage.redis.codec import (
+from chalicelib.storage.redis.jobs import (
     job_from_fields,
     job_to_fields,
     result_from_fields,
@@ -19,7 +19,7 @@ LATER = {
 
 
 def test_a_result_without_the_later_fields_is_read() -> None:
-    """In the hash, and in the environment that it holds."""
+    """Fields may be missing in the hash, and in the environment that it holds."""
     result = make_result("0" * 32, environment=make_environment(), command=("gcc",))
     fields = result_to_fields(result)
     for name in LATER["result"]:
@@ -32,7 +32,7 @@ def test_a_result_without_the_later_fields_is_read() -> None:
 
 
 def test_a_job_without_the_later_fields_is_read() -> None:
-    """In the request that it holds."""
+    """Fields may be missing in the request that it holds."""
     job = make_job()
     fields = job_to_fields(job)
     request = json.loads(fields["request"])
@@ -41,7 +41,7 @@ def test_a_job_without_the_later_fields_is_read() -> None:
     assert job_from_fields(fields | {"request": json.dumps(request)}) == job
 
 
-def test_fields_of_a_newer_release_are_passed_over() -> None:
+def test_fields_of_a_newer_release_are_ignored() -> None:
     """While two releases run side by side, the older one reads what the newer one wrote."""
     environment = make_environment().model_dump(mode="json") | {"later": 1}
     assert Environment.model_validate(environment) == make_environment()

@@ -1,4 +1,4 @@
-"""The use cases of jobs but for waiting, over the store in memory: submit, fetch and cancel."""
+"""The use cases of jobs without waiting, over the store in memory: submit, fetch and cancel."""
 
 import base64
 from typing import Any
@@ -56,7 +56,7 @@ def _stored(store: MemoryStore, service: CompileService, **fields: Any) -> Job:
 def test_a_request_gets_the_newest_compiler_and_its_defaults(
     store: MemoryStore, service: CompileService
 ) -> None:
-    """Newest by version and not by name: clang-16 before gcc-12 before gcc-9."""
+    """The newest by version number, not by name: clang-16, then gcc-12, then gcc-9."""
     request = _stored(store, service).request
     assert (request.compiler, request.standard, request.stage) == ("clang-16", "c++17", Stage.COMPILE)
     assert (request.architecture, request.os, request.main) == ("x86_64", "linux", "main.cpp")
@@ -71,13 +71,14 @@ def test_a_language_has_several_names(name: str, store: MemoryStore, service: Co
 
 
 @pytest.mark.parametrize(
-    ("asked", "got"), [("gcc", "gcc-12"), ("clang", "clang-16"), ("gcc-9", "gcc-9"), (" GCC-9 ", "gcc-9")]
+    ("requested", "chosen"),
+    [("gcc", "gcc-12"), ("clang", "clang-16"), ("gcc-9", "gcc-9"), (" GCC-9 ", "gcc-9")],
 )
 def test_a_family_stands_for_its_newest_compiler(
-    asked: str, got: str, store: MemoryStore, service: CompileService
+    requested: str, chosen: str, store: MemoryStore, service: CompileService
 ) -> None:
     """`gcc` is the newest gcc; an id is that compiler."""
-    assert _stored(store, service, compiler=asked).request.compiler == got
+    assert _stored(store, service, compiler=requested).request.compiler == chosen
 
 
 def test_every_way_to_send_a_source_is_the_same_job(store: MemoryStore, service: CompileService) -> None:
@@ -91,26 +92,26 @@ def test_every_way_to_send_a_source_is_the_same_job(store: MemoryStore, service:
     assert len(prints) == 1
 
 
-def test_an_accepted_job_is_queued_under_the_id_that_is_told(
+def test_a_submitted_job_is_queued_under_the_id_in_the_response(
     store: MemoryStore, service: CompileService
 ) -> None:
-    """The answer is the id and `queued`, and that very job can be claimed."""
-    answer = service.submit(body_of())
-    assert answer.body == {"job_id": answer.id, "status": "queued"}
-    assert not answer.ended
+    """The response is the id and `queued`, and a runner can claim that job."""
+    response = service.submit(body_of())
+    assert response.body == {"job_id": response.id, "status": "queued"}
+    assert not response.ended
     claim = store.claim("runner", 0)
-    assert claim is not None and claim.job.id == answer.id
+    assert claim is not None and claim.job.id == response.id
 
 
-def test_a_refused_request_stores_nothing(store: MemoryStore, service: CompileService) -> None:
-    """Neither a job nor a place in the queue is left of it."""
+def test_an_invalid_request_stores_nothing(store: MemoryStore, service: CompileService) -> None:
+    """It leaves neither a job nor an entry in the queue."""
     with pytest.raises(RequestError):
         service.submit(body_of(compiler="msvc"))
     assert store.counts().by_status == dict.fromkeys(store.counts().by_status, 0)
 
 
-def test_the_job_past_the_queue_size_is_refused() -> None:
-    """QUEUE_SIZE jobs may wait; the next one hears when to come back."""
+def test_the_job_past_the_queue_size_is_not_queued() -> None:
+    """QUEUE_SIZE jobs may wait; the next client is told when to try again."""
     service = make_service(make_store(OFFERED, queue_size=2))
     service.submit(body_of())
     service.submit(body_of())
@@ -126,7 +127,7 @@ def test_the_job_past_the_queue_size_is_refused() -> None:
     "job_id", ["0" * 32, "", "../x", "A" * 32, "0" * 31, "0" * 33, "0" * 32 + "\n", "\x00", "x" * 9999]
 )
 def test_an_unknown_job_is_not_found(job_id: str, service: CompileService) -> None:
-    """Whatever stands for an id, in both calls; the message stays short."""
+    """In both calls, whatever text is sent as an id; the message stays short."""
     for call in (service.fetch, service.cancel):
         with pytest.raises(JobNotFound) as caught:
             call(job_id)
@@ -135,7 +136,7 @@ def test_an_unknown_job_is_not_found(job_id: str, service: CompileService) -> No
 
 
 def test_a_job_is_not_found_after_its_time_to_live() -> None:
-    """A job that was there is unknown when REDIS_JOB_TTL_HOURS are over."""
+    """A job is unknown after REDIS_JOB_TTL_HOURS."""
     now = [0.0]
     store = MemoryStore(make_settings(redis_job_ttl_hours=1), clock=lambda: now[0])
     store.register(make_runner(), OFFERED, ttl_seconds=60)
@@ -148,8 +149,8 @@ def test_a_job_is_not_found_after_its_time_to_live() -> None:
         service.fetch(job_id)
 
 
-def test_a_running_job_tells_how_far_it_is(store: MemoryStore, service: CompileService) -> None:
-    """Claimed is `processing`, with the attempt and when it began."""
+def test_a_running_job_says_how_far_it_is(store: MemoryStore, service: CompileService) -> None:
+    """A claimed job is `processing`, with its attempt and its start time."""
     job_id = service.submit(body_of()).id
     assert store.claim("runner", 0) is not None
     body = service.fetch(job_id).body
@@ -162,7 +163,7 @@ def test_a_running_job_tells_how_far_it_is(store: MemoryStore, service: CompileS
 def test_a_job_that_has_not_ended_is_cancelled(
     claimed: bool, store: MemoryStore, service: CompileService
 ) -> None:
-    """Queued or running; to cancel it again changes nothing, and its result says so."""
+    """Queued or running; cancelling it again changes nothing, and its result says that it was cancelled."""
     job_id = service.submit(body_of()).id
     if claimed:
         assert store.claim("runner", 0) is not None
@@ -173,7 +174,7 @@ def test_a_job_that_has_not_ended_is_cancelled(
 
 
 def test_a_job_that_has_ended_is_not_cancelled(store: MemoryStore, service: CompileService) -> None:
-    """It is a conflict that names the status, and the result stays."""
+    """The error names the status, and the result stays."""
     job_id = service.submit(body_of()).id
     claim = store.claim("runner", 0)
     assert claim is not None and store.complete(claim, make_result(job_id))

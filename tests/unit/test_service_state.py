@@ -1,4 +1,4 @@
-"""What the service says of itself, over the store in memory: compilers, figures, readiness."""
+"""What the service says about itself, over the store in memory: compilers, statistics, readiness."""
 
 import time
 
@@ -31,7 +31,7 @@ def service(store: MemoryStore) -> CompileService:
 
 
 def test_nothing_is_accepted_before_a_runner_registered_its_compilers() -> None:
-    """Without a compiler that was ever registered the answer is: not ready, come back."""
+    """If no compiler was ever registered, the service is not ready, and says when to try again."""
     store = MemoryStore(make_settings())
     with pytest.raises(NotReady) as caught:
         make_service(store).submit(body_of())
@@ -40,7 +40,7 @@ def test_nothing_is_accepted_before_a_runner_registered_its_compilers() -> None:
 
 
 def test_a_malformed_request_needs_no_runner() -> None:
-    """What is wrong by itself is refused at once, and not after a wait for compilers."""
+    """The error comes at once, and not after a wait for compilers."""
     started = time.monotonic()
     with pytest.raises(InvalidRequest):
         make_service(MemoryStore(make_settings()), patience_seconds=5).submit(b"{}")
@@ -48,14 +48,14 @@ def test_a_malformed_request_needs_no_runner() -> None:
 
 
 def test_jobs_are_accepted_while_no_runner_lives(store: MemoryStore) -> None:
-    """What was registered last still counts: jobs wait for the next runner."""
+    """The last registration still counts: jobs wait for the next runner."""
     for info in store.runners():
         store.unregister(info.id)
     assert make_service(store).submit(body_of()).body["status"] == "queued"
 
 
-def test_a_compiler_that_came_later_is_offered(store: MemoryStore) -> None:
-    """A new registration is seen by a service that asked before, within seconds."""
+def test_a_compiler_that_is_registered_later_is_offered(store: MemoryStore) -> None:
+    """A service that has read the environments before sees a new one within seconds."""
     service = make_service(store)
     service.submit(body_of())
     later = make_environment(id="gcc-14", version="14.2.0", version_key=(14, 2, 0))
@@ -70,8 +70,8 @@ def test_a_compiler_that_came_later_is_offered(store: MemoryStore) -> None:
             time.sleep(0.2)
 
 
-def test_environments_are_told_as_registered(service: CompileService) -> None:
-    """Each compiler with what it can, and each runner with how it locks compilers in."""
+def test_environments_are_listed_as_registered(service: CompileService) -> None:
+    """Each compiler with its abilities, and each runner with its sandbox."""
     body = service.environments()
     offered = [(item["language"], item["id"]) for item in body["environments"]]
     assert offered == [("c", "gcc-12"), ("cpp", "clang-16"), ("cpp", "gcc-12")]
@@ -80,7 +80,7 @@ def test_environments_are_told_as_registered(service: CompileService) -> None:
 
 
 def test_statistics_have_the_fields_of_the_contract(store: MemoryStore, service: CompileService) -> None:
-    """The names that users of the service know are all there, and count over all runners."""
+    """All fields that users know are there, and the figures are sums over all runners."""
     store.register(make_runner(max_workers=3, active_workers=2), OFFERED, ttl_seconds=60)
     for verdict in (Verdict.COMPILES, Verdict.REJECTED):
         service.submit(body_of())
@@ -102,14 +102,14 @@ def test_statistics_have_the_fields_of_the_contract(store: MemoryStore, service:
 
 
 def test_statistics_without_a_runner_are_zeros() -> None:
-    """Nobody there is no error: no worker, no uptime, no start."""
+    """That is not an error: no workers, no uptime, no start time."""
     figures = make_service(MemoryStore(make_settings())).statistics()
     assert (figures["max_workers"], figures["runners"], figures["start_time"]) == (0, 0, None)
     assert (figures["uptime"], figures["uptime_seconds"]) == ("0:00:00", 0)
 
 
 def test_ready_means_that_a_runner_lives(store: MemoryStore, service: CompileService) -> None:
-    """Ready with a runner; not ready when the last one left, with when to ask again."""
+    """The service is ready with a runner, and not ready after the last one has stopped."""
     assert service.ready() == {"status": "ready", "runners": 1}
     for info in store.runners():
         store.unregister(info.id)

@@ -1,4 +1,4 @@
-"""A program that is started with a wrong setting: one line on the terminal, and the exit code."""
+"""Programs that are started with a wrong setting: one line on the terminal, and the exit code."""
 
 import os
 import subprocess
@@ -47,30 +47,30 @@ def _api(environ: Mapping[str, str], *options: str) -> "subprocess.CompletedProc
     ids=",".join,
 )
 @pytest.mark.parametrize("program", ["runner", "api"])
-def test_a_program_with_a_wrong_setting_ends_with_that_line_and_code_2(
+def test_a_program_with_a_wrong_setting_ends_with_one_line_and_exit_code_2(
     program: str, environ: dict[str, str]
 ) -> None:
-    """No traceback, no half-started server: one line and exit code 2."""
+    """There is neither a traceback nor a server that is half started."""
     run = _runner(environ) if program == "runner" else _api(environ, "--no-autoreload")
-    said = (run.stdout + run.stderr).strip().splitlines()
-    assert (run.returncode, len(said)) == (2, 1), said
-    assert said[0].startswith("will-it-compile: ")
-    assert " is not allowed: it must be " in said[0]
-    assert SECRET not in said[0]
+    lines = (run.stdout + run.stderr).strip().splitlines()
+    assert (run.returncode, len(lines)) == (2, 1), lines
+    assert lines[0].startswith("will-it-compile: ")
+    assert " is not allowed: it must be " in lines[0]
+    assert SECRET not in lines[0]
 
 
 def test_an_api_that_reloads_itself_ends_with_that_line_as_well() -> None:
-    """Without --no-autoreload Chalice imports the API on a thread; it ends all the same.
+    """Without --no-autoreload Chalice imports the API on a thread, and the process ends nevertheless.
 
-    The exit code is Chalice's own there: the parent process gives 0 whatever its worker said.
+    The exit code is Chalice's own: its parent process ends with 0 whatever its worker does.
     """
     run = _api({"QUEUE_SIZE": "many"})
     assert "will-it-compile: QUEUE_SIZE='many' is not allowed" in run.stderr
     assert "Traceback" not in run.stdout + run.stderr
 
 
-def test_a_runner_of_its_own_needs_redis() -> None:
-    """Without REDIS_ENABLED a runner would have nobody to work for; it says what to do."""
+def test_a_separate_runner_needs_redis() -> None:
+    """Without REDIS_ENABLED no jobs would reach it; the line says what to do."""
     run = _runner({})
     assert run.returncode == 2
     assert run.stderr.startswith("will-it-compile: REDIS_ENABLED='false' is not allowed for a runner")

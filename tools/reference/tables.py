@@ -120,6 +120,8 @@ def errors() -> str:
     """Slug, status and Retry-After of each error, and of the two answers that no class stands for."""
     rows = []
     for error in error_classes():
+        if "slug" not in vars(error):
+            continue  # clients see it as its parent
         seconds = str(error.retry_after_seconds or "")
         if error is QueueFull:
             seconds = f"1 to {value_of('LONGEST_RETRY_SECONDS')}"

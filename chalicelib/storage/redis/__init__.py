@@ -1,1 +1,1 @@
-"""The job store in Redis; `store.py` is where to start reading."""
+"""The job store in Redis. Start reading in `store.py`."""

@@ -1,69 +1,341 @@
-"""The link to one Redis: client, key names and scripts, shared by the parts of the Redis store."""
+"""The client of one Redis: connects, owns key names and scripts, and turns redis-py's errors into ours.
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+Everything else in this package calls Redis through `RedisClient`, so every call raises `StoreError` or one of
+its children and nothing of redis-py. One function, `connect`, knows how a standalone server, Sentinel or a
+cluster is reached. Every wait is bounded: an answer must leave before API Gateway's 29 s, and within 5 s the
+caller must know whether the store is away.
+"""
+
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from redis.exceptions import RedisError
+import redis
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.cluster import ClusterNode, RedisCluster
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    BusyLoadingError,
+    ClusterCrossSlotError,
+    ClusterDownError,
+    ConnectionError,  # noqa: A004 -- redis-py's, which is not the built-in one
+    MaxConnectionsError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
+from redis.retry import Retry
+from redis.sentinel import MasterNotFoundError, Sentinel, SlaveNotFoundError
 
+from chalicelib.errors import StoreAccessError, StoreError, StoreFull, StoreUnavailable
 from chalicelib.settings import Settings
+from chalicelib.storage.protocol import GROUP
 from chalicelib.storage.redis import keys
-from chalicelib.storage.redis.connection import connect, translated
-from chalicelib.storage.redis.scripts import Argument, Script, Scripts
+from chalicelib.storage.redis.scripts import Argument, ReplyT, Script, Scripts
 
-# Clients that wait are bounded by the server's threads, not here.
-SUBSCRIBERS = 2**16
+# A reachable Redis accepts within a round trip; a second covers a lost SYN.
+CONNECT_TIMEOUT_SECONDS = 1.0
+# No script of ours takes longer than milliseconds; two seconds cover a fork for a snapshot.
+SOCKET_TIMEOUT_SECONDS = 2.0
+# One retry is enough for a connection that a restart or failover cut. A time-out is not tried again: a server
+# that has not answered for 2 s is away, and the caller must know it within 5 s, over several commands.
+RETRIES = 1
+BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS = 0.05, 0.5
+# A blocking read must end before the socket's time-out does.
+LONGEST_BLOCK_SECONDS = 1.0
+# More than there can ever be: clients that wait are limited by the server's threads, not by this pool.
+MAX_SUBSCRIBERS = 2**16
 
 
-class RedisLink:
-    """Connects when first used. `client` may be passed in by tests and is then not closed."""
+class RedisClient:
+    """The commands that the store needs, over keys and scripts of one Redis. Connects when first used.
 
-    def __init__(self, settings: Settings, client: Any = None) -> None:
+    `driver` is a client of redis-py, or like one; tests pass it in, and it is then not closed.
+    """
+
+    def __init__(self, settings: Settings, *, driver: Any = None) -> None:
         self.settings = settings
         self.keys = keys.CoordinationKeys.for_mode(settings.redis_mode)
         self.scripts = Scripts()
         self.ttl_ms = round(settings.job_ttl_seconds * 1000)
-        self._given = client
-        self._made: dict[int, Any] = {}
+        self._injected_driver = driver
+        self._drivers: dict[int, Any] = {}
 
-    def _client_of(self, pool_size: int) -> Any:
-        if self._given is not None:
-            return self._given
-        client = self._made.get(pool_size)
-        if client is None:
+    def _driver_with(self, pool_size: int) -> Any:
+        if self._injected_driver is not None:
+            return self._injected_driver
+        driver = self._drivers.get(pool_size)
+        if driver is None:
             # Two threads may both get here: then one client is dropped before it ever connected.
-            client = self._made.setdefault(pool_size, connect(self.settings, pool_size=pool_size))
-        return client
+            driver = self._drivers.setdefault(pool_size, connect(self.settings, pool_size=pool_size))
+        return driver
 
     @property
-    def client(self) -> Any:
-        """The client for commands, with at most REDIS_POOL_SIZE connections."""
-        return self._client_of(self.settings.redis_pool_size)
-
-    @property
-    def subscriber(self) -> Any:
-        """A client of its own for waiting: a wait holds a connection for up to 25 s, and must not
-        take it from those who do the work."""
-        return self._client_of(SUBSCRIBERS)
-
-    def coordinate(self, script: Script, *arguments: Argument) -> Any:
-        """Runs a script over the coordination keys; raises `StoreError`."""
-        with translated(self.settings):
-            return script(self.client, self.keys.for_scripts(), arguments)
+    def _driver(self) -> Any:
+        """For commands, with at most REDIS_POOL_SIZE connections."""
+        return self._driver_with(self.settings.redis_pool_size)
 
     def close(self) -> None:
-        """Closes what was made here."""
-        for client in self._made.values():
+        """Closes the connections. Idempotent."""
+        for driver in self._drivers.values():
             with suppress(RedisError, OSError):
-                client.close()
-        self._made.clear()
+                driver.close()
+        self._drivers.clear()
+
+    # -- commands
+
+    def ping(self) -> None:
+        """Returns when the coordination keys can be read. A failure is looked into: see `explain`."""
+        with translated(self.settings, probing=True):
+            # A cluster's PING would ask any node; what matters is the one with the coordination keys.
+            self._driver.exists(self.keys.stream)
+
+    def run(self, script: Script[ReplyT], *arguments: Argument, on: Sequence[str] = ()) -> ReplyT:
+        """Runs a script over the coordination keys, or on the given ones."""
+        with translated(self.settings):
+            return script(self._driver, on or self.keys.for_scripts(), arguments)
+
+    @contextmanager
+    def pipeline(self) -> Iterator[Any]:
+        """A pipeline of redis-py: its commands travel together, but are not one step."""
+        with translated(self.settings):
+            yield self._driver.pipeline(transaction=False)
+
+    def next_entry(self, runner: str, block_seconds: float) -> tuple[str, str] | None:
+        """The next entry of the stream for this runner as (entry, job id); None when none came in time."""
+        block_ms = max(1, round(min(block_seconds, LONGEST_BLOCK_SECONDS) * 1000))
+        with translated(self.settings):
+            try:
+                answer = self._read_stream(runner, block_ms)
+            except ResponseError as error:
+                if "NOGROUP" not in str(error):
+                    raise
+                self._create_group()
+                answer = self._read_stream(runner, block_ms)
+        if not answer:
+            return None
+        [[_, [[entry, fields]]]] = answer
+        return entry, fields["id"]
+
+    def _read_stream(self, runner: str, block_ms: int) -> Any:
+        return self._driver.xreadgroup(GROUP, runner, {self.keys.stream: ">"}, count=1, block=block_ms)
+
+    def _create_group(self) -> None:
+        # From the start of the stream: jobs that were queued before the first runner came must be done, too.
+        try:
+            self._driver.xgroup_create(self.keys.stream, GROUP, id="0", mkstream=True)
+        except ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+    def subscription(self) -> Any:
+        """A pub/sub connection of redis-py, which raises its own errors; `Listener` is its one user.
+
+        From a pool of its own: a wait holds a connection for up to 25 s, and must not take it from commands.
+        """
+        return self._driver_with(MAX_SUBSCRIBERS).pubsub()
+
+    def _call(self, command: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        with translated(self.settings):
+            return command(*arguments, **options)
+
+    # These have the names that they have in Redis.
+
+    def get(self, key: str) -> str | None:
+        text: str | None = self._call(self._driver.get, key)
+        return text
+
+    def set(self, key: str, text: str, *, px: int) -> None:
+        self._call(self._driver.set, key, text, px=px)
+
+    def delete(self, key: str) -> None:
+        self._call(self._driver.delete, key)
+
+    def pexpire(self, key: str, ttl_ms: int) -> None:
+        self._call(self._driver.pexpire, key, ttl_ms)
+
+    def hgetall(self, key: str) -> dict[str, str]:
+        return dict(self._call(self._driver.hgetall, key))
+
+    def hmget(self, key: str, fields: Sequence[str]) -> list[str | None]:
+        return list(self._call(self._driver.hmget, key, fields))
+
+    def hkeys(self, key: str) -> list[str]:
+        return list(self._call(self._driver.hkeys, key))
+
+    def hvals(self, key: str) -> list[str]:
+        return list(self._call(self._driver.hvals, key))
+
+    def hdel(self, key: str, *fields: str) -> None:
+        self._call(self._driver.hdel, key, *fields)
+
+    def scard(self, key: str) -> int:
+        return int(self._call(self._driver.scard, key))
+
+    def srandmember(self, key: str, number: int) -> list[str]:
+        return list(self._call(self._driver.srandmember, key, number))
+
+    def srem(self, key: str, *members: str) -> None:
+        self._call(self._driver.srem, key, *members)
+
+    def zrange(self, key: str, start: int, end: int) -> list[str]:
+        return list(self._call(self._driver.zrange, key, start, end))
 
 
-def flattened(items: Iterable[tuple[Any, Any]]) -> list[Any]:
-    """Pairs as Redis takes them: name, value, name, value."""
-    return [part for item in items for part in item]
+def connect(settings: Settings, *, pool_size: int) -> Any:
+    """A client for the Redis of `settings`; connects when first used.
+
+    Returns redis-py's `Redis` or `RedisCluster`, which share the commands that we use.
+    A cluster's client reads the slots at once, so `StoreError` may be raised here.
+    """
+    backoff = ExponentialWithJitterBackoff(cap=BACKOFF_CAP_SECONDS, base=BACKOFF_BASE_SECONDS)
+    retry = Retry(backoff, RETRIES, supported_errors=(ConnectionError,))
+    options: dict[str, Any] = {
+        "username": settings.redis_username or None,
+        "password": settings.redis_password.get_secret_value() or None,
+        "decode_responses": True,
+        "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "socket_timeout": SOCKET_TIMEOUT_SECONDS,
+        "socket_keepalive": True,
+        "protocol": 2,
+        "client_name": "will-it-compile",
+        "retry": retry,
+    }
+    if settings.redis_tls:
+        options |= {"ssl": True, "ssl_cert_reqs": "required", "ssl_check_hostname": True}
+        if settings.redis_tls_ca_file:
+            options["ssl_ca_certs"] = settings.redis_tls_ca_file
+    with translated(settings):
+        if settings.redis_mode == "cluster":
+            nodes = [ClusterNode(host, port) for host, port in settings.redis_addr]
+            return RedisCluster(startup_nodes=nodes, max_connections=pool_size, **options)
+        options["db"] = settings.redis_db
+        if settings.redis_mode == "sentinel":
+            # The sentinels have no password of their own, so none is sent. There are several, asked in turn:
+            # each gets one short try.
+            sentinel_options = {
+                "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
+                "socket_timeout": CONNECT_TIMEOUT_SECONDS,
+                "retry": Retry(NoBackoff(), 0),
+            }
+            sentinel = Sentinel(list(settings.redis_addr), sentinel_kwargs=sentinel_options)
+            return sentinel.master_for(settings.redis_sentinel_master, max_connections=pool_size, **options)
+        host, port = settings.redis_addr[0]
+        connection_class = redis.SSLConnection if options.pop("ssl", False) else redis.Connection
+        pool = redis.BlockingConnectionPool(
+            connection_class=connection_class,
+            host=host,
+            port=port,
+            max_connections=pool_size,
+            # As long as a time-out: a pool that stays empty is as bad as a Redis that is away.
+            timeout=SOCKET_TIMEOUT_SECONDS,
+            **options,
+        )
+        return redis.Redis(connection_pool=pool)
 
 
-def paired(flat: Sequence[Any]) -> list[tuple[Any, Any]]:
-    """The inverse of `flattened`."""
-    return list(zip(flat[::2], flat[1::2], strict=True))
+@contextmanager
+def translated(settings: Settings, *, probing: bool = False) -> Iterator[None]:
+    """Turns redis-py's exceptions into `StoreError`s, once, with a sentence that helps.
+
+    With `probing`, a failure is looked into with separate connections, for up to 2 s more. That is worth it
+    at a start, but not for every request during an outage.
+    """
+    try:
+        yield
+    except (RedisError, RedisClusterException, OSError) as error:  # RedisClusterException is not a RedisError
+        raise explain(error, settings, probing=probing) from error
+
+
+def explain(error: BaseException, settings: Settings, *, probing: bool = False) -> StoreError:
+    """The `StoreError` for an exception of redis-py: what it is, where, and what to do."""
+    where = f"Redis at {settings.redis_address_text}"
+    text = str(error)
+    if isinstance(error, OutOfMemoryError) or text.startswith("OOM"):
+        return StoreFull(
+            f"{where} is out of memory: raise maxmemory, or lower QUEUE_SIZE or REDIS_JOB_TTL_HOURS"
+        )
+    if isinstance(error, BusyLoadingError):
+        return StoreUnavailable(f"{where} is loading its data; it will answer when that is done")
+    if isinstance(error, ReadOnlyError):
+        return StoreUnavailable(
+            f"{where} is a read-only replica: a failover is under way, or REDIS_ADDR names a replica"
+        )
+    if isinstance(error, NoPermissionError):
+        return StoreAccessError(f"{where} does not let this user do it ({text}): extend the user's ACL")
+    if isinstance(error, AuthenticationError) or "NOAUTH" in text or "WRONGPASS" in text:
+        if settings.redis_password.get_secret_value():
+            return StoreAccessError(f"{where} refuses the password: check REDIS_PASSWORD and REDIS_USERNAME")
+        return StoreAccessError(f"{where} asks for a password: set REDIS_PASSWORD")
+    if isinstance(error, (MasterNotFoundError, SlaveNotFoundError)):
+        return StoreUnavailable(
+            f"the sentinels at {settings.redis_address_text} know no master "
+            f"{settings.redis_sentinel_master!r} now: "
+            "a failover is under way, or REDIS_SENTINEL_MASTER is wrong"
+        )
+    # A key of another slot or node, without cluster mode. To be checked before the cluster's own errors.
+    if isinstance(error, (AskError, ClusterCrossSlotError)):  # MovedError is an AskError
+        return StoreAccessError(f"{where} is a node of a cluster: set REDIS_MODE=cluster")
+    if "Cluster mode is not enabled" in text:
+        return StoreAccessError(f"{where} is not a cluster: set REDIS_MODE=standalone")
+    if isinstance(error, (ClusterDownError, RedisClusterException)):
+        return StoreUnavailable(f"the Redis cluster at {settings.redis_address_text} is not complete: {text}")
+    if isinstance(error, MaxConnectionsError) or text.startswith("No connection available"):
+        return StoreUnavailable("all connections to Redis are in use: raise REDIS_POOL_SIZE")
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return StoreAccessError(
+            f"{where} has a certificate that is not trusted: set REDIS_TLS_CA_FILE to its authority"
+        )
+    if isinstance(error, ssl.SSLError) or "WRONG_VERSION_NUMBER" in text:
+        return StoreAccessError(f"{where} does not speak TLS: set REDIS_TLS=false")
+    if isinstance(error, ResponseError):
+        return StoreError(f"{where} refused a command: {text}")
+    # A server that expects the other protocol hangs up or waits for more; neither error says why.
+    if probing and settings.redis_tls and _speaks_plainly(settings):
+        return StoreAccessError(f"{where} does not speak TLS: set REDIS_TLS=false")
+    if probing and not settings.redis_tls and _speaks_tls(settings):
+        return StoreAccessError(f"{where} speaks TLS only: set REDIS_TLS=true")
+    return StoreUnavailable(f"{where} cannot be reached: {_cause(error)}")
+
+
+def _cause(error: BaseException) -> str:
+    if isinstance(error, (redis.exceptions.TimeoutError, TimeoutError)):
+        return "no answer in time"
+    if "refused" in str(error):
+        return "connection refused; is it running, and is REDIS_ADDR right?"
+    return str(error) or type(error).__name__
+
+
+def _speaks_plainly(settings: Settings) -> bool:
+    """Whether the first address answers a PING without TLS, even with an error."""
+    try:
+        with socket.create_connection(settings.redis_addr[0], timeout=CONNECT_TIMEOUT_SECONDS) as plain:
+            plain.sendall(b"PING\r\n")
+            return plain.recv(1) in (b"+", b"-")
+    except OSError:
+        return False
+
+
+def _speaks_tls(settings: Settings) -> bool:
+    """Whether the first address answers a TLS greeting."""
+    # Only to see whether the other side answers in TLS; nothing is sent, so it need not be verified.
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with (
+            socket.create_connection(settings.redis_addr[0], timeout=CONNECT_TIMEOUT_SECONDS) as plain,
+            context.wrap_socket(plain),
+        ):
+            return True
+    except ssl.SSLError as error:
+        # A server that asks for a client certificate speaks TLS, too.
+        return "ALERT" in str(error).upper()
+    except OSError:
+        return False

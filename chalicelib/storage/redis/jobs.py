@@ -1,108 +1,200 @@
-"""Jobs' records and results in Redis: the hashes `job:<id>` and `result:<id>`, one key at a time.
+"""Jobs, results and matrices in Redis: the keys `job:<id>`, `result:<id>` and `matrix:<id>`, one at a time.
 
-These keys spread over a cluster's slots, so nothing here touches two of them in one step. Writes
-carry the fencing token: an older claim never overwrites what a newer one wrote.
+These keys spread over a cluster's slots, so no step here touches two of them. Writes carry the fencing token:
+an older claim never overwrites what a newer one wrote.
+
+Jobs and results are hashes of flat fields rather than one JSON text, because operators read them by hand and
+scripts need single fields. A field that is missing (written by an older release) takes the model's default.
+To add a field: add it to the model with a default, and for jobs to the two functions below.
 """
 
-from collections.abc import Sequence
-from typing import Any
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from chalicelib.models import Job, Result, Status
+from chalicelib.models import CompileRequest, Job, Matrix, Result, Status
 from chalicelib.storage.redis import keys
-from chalicelib.storage.redis.client import RedisLink, flattened
-from chalicelib.storage.redis.codec import (
-    format_time,
-    job_from_fields,
-    job_to_fields,
-    result_from_fields,
-    result_to_fields,
-)
-from chalicelib.storage.redis.connection import translated
+from chalicelib.storage.redis.client import RedisClient
+from chalicelib.storage.redis.scripts import flattened
+from chalicelib.timestamps import format_time, parse_time
 
-# A record holds up to 1 MiB of source: so many of them are sent well within the time-out of a socket.
+Fields = dict[str, str]
+
+# A record holds up to 1 MiB of source: this many of them are sent well within the time-out of a socket.
 CHUNK = 8
 
 _OUTLINE = [name for name in Result.model_fields if name not in ("stdout", "stderr")]
+# Fields of a result that are JSON, and fields in which an empty text means None.
+_JSON_FIELDS = ("diagnostics", "environment", "command", "command_environment")
+_NULLABLE_FIELDS = ("reason", "exit_code")
 
 
-class Records:
-    """Reads and writes single jobs and results; knows nothing of queues."""
+class StoredResult(NamedTuple):
+    """A result, and the fencing token under which it was written."""
 
-    def __init__(self, link: RedisLink) -> None:
-        self._link = link
+    result: Result
+    token: int
+
+
+class JobRecords:
+    """Reads and writes single jobs, results and matrices; knows nothing about the queue."""
+
+    def __init__(self, client: RedisClient) -> None:
+        self._client = client
 
     def write(self, jobs: Sequence[Job]) -> None:
-        """Writes records as they are."""
+        """Writes the records of new jobs."""
         for start in range(0, len(jobs), CHUNK):
-            with translated(self._link.settings):
-                pipe = self._link.client.pipeline(transaction=False)
+            with self._client.pipeline() as pipe:
                 for job in jobs[start : start + CHUNK]:
                     pipe.hset(keys.job(job.id), mapping=job_to_fields(job))
-                    pipe.pexpire(keys.job(job.id), self._link.ttl_ms)
+                    pipe.pexpire(keys.job(job.id), self._client.ttl_ms)
                 pipe.execute()
 
     def read(self, job_id: str) -> Job | None:
-        """A record as it is; its status may lag behind the sets."""
-        with translated(self._link.settings):
-            fields = self._link.client.hgetall(keys.job(job_id))
+        """A job as its record has it; the status may lag behind the status sets."""
+        fields = self._client.hgetall(keys.job(job_id))
         return job_from_fields(fields) if fields else None
 
     def delete(self, job_ids: Sequence[str]) -> None:
-        """Removes records that were never queued."""
-        with translated(self._link.settings):
-            pipe = self._link.client.pipeline(transaction=False)
+        """Removes the records of jobs that were never queued."""
+        with self._client.pipeline() as pipe:
             for job_id in job_ids:
                 pipe.delete(keys.job(job_id))
             pipe.execute()
 
-    def change(self, job_id: str, token: int, status: Status, **changes: Any) -> Job | None:
-        """Writes what became of a job and wakes who waits for it; see `record.lua` for what is refused.
+    def update(self, job_id: str, token: int, status: Status, **changes: Any) -> Job | None:
+        """Writes a job's new status and wakes the clients that wait for it; see update_job.lua for the rules.
 
-        Returns the record as it then is, None when it has expired.
+        Returns the job as its record then has it, None when the record has expired.
         """
         fields = {"status": status.value} | {
             name: str(value) if isinstance(value, (int, str)) else format_time(value)
             for name, value in changes.items()
         }
-        arguments = [token, self._link.ttl_ms, keys.events(job_id), *flattened(fields.items())]
-        with translated(self._link.settings):
-            flat = self._link.scripts.record(self._link.client, [keys.job(job_id)], arguments)
-        return job_from_fields(dict(zip(flat[::2], flat[1::2], strict=True))) if flat else None
+        arguments = [token, self._client.ttl_ms, keys.events(job_id), *flattened(fields.items())]
+        record = self._client.run(self._client.scripts.update_job, *arguments, on=[keys.job(job_id)])
+        return job_from_fields(record) if record else None
 
-    def read_result(self, job_id: str) -> tuple[Result, int] | None:
-        """A result and the fencing token under which it was written."""
-        with translated(self._link.settings):
-            fields = self._link.client.hgetall(keys.result(job_id))
-        return (result_from_fields(fields), int(fields.get("token", 0))) if fields else None
+    def expired(self, job_ids: Sequence[str]) -> list[str]:
+        """Those of the ids whose record no longer exists."""
+        if not job_ids:
+            return []
+        with self._client.pipeline() as pipe:
+            for job_id in job_ids:
+                pipe.exists(keys.job(job_id))
+            answers = pipe.execute()
+        return [job_id for job_id, exists in zip(job_ids, answers, strict=True) if not exists]
+
+    # -- results
+
+    def write_result(self, result: Result, token: int) -> bool:
+        """Writes a result; False when a newer claim has written one."""
+        arguments = [token, self._client.ttl_ms, *flattened(result_to_fields(result).items())]
+        script = self._client.scripts.write_result
+        return self._client.run(script, *arguments, on=[keys.result(result.job_id)])
+
+    def read_result(self, job_id: str) -> StoredResult | None:
+        """A job's result, once there is one."""
+        fields = self._client.hgetall(keys.result(job_id))
+        return StoredResult(result_from_fields(fields), int(fields.get("token", 0))) if fields else None
 
     def read_outlines(self, job_ids: Sequence[str]) -> list[Result | None]:
         """Results without what the compilers wrote, which may be long."""
         if not job_ids:
             return []
-        with translated(self._link.settings):
-            pipe = self._link.client.pipeline(transaction=False)
+        with self._client.pipeline() as pipe:
             for job_id in job_ids:
                 pipe.hmget(keys.result(job_id), _OUTLINE)
             answers = pipe.execute()
-        found = [
+        outlines = [
             {name: text for name, text in zip(_OUTLINE, texts, strict=True) if text is not None}
             for texts in answers
         ]
-        return [result_from_fields(fields) if fields else None for fields in found]
+        return [result_from_fields(fields) if fields else None for fields in outlines]
 
-    def write_result(self, result: Result, token: int) -> bool:
-        """Writes a result; False when one of a newer claim is there."""
-        arguments = [token, self._link.ttl_ms, *flattened(result_to_fields(result).items())]
-        with translated(self._link.settings):
-            script = self._link.scripts.result
-            return bool(script(self._link.client, [keys.result(result.job_id)], arguments))
+    # -- matrices
 
-    def expired(self, job_ids: Sequence[str]) -> list[str]:
-        """Those of the ids whose record is gone."""
-        if not job_ids:
-            return []
-        with translated(self._link.settings):
-            pipe = self._link.client.pipeline(transaction=False)
-            for job_id in job_ids:
-                pipe.exists(keys.job(job_id))
-            return [job_id for job_id, found in zip(job_ids, pipe.execute(), strict=True) if not found]
+    def write_matrix(self, matrix: Matrix) -> None:
+        """Writes a matrix, as JSON."""
+        self._client.set(keys.matrix(matrix.id), matrix.model_dump_json(), px=self._client.ttl_ms)
+
+    def read_matrix(self, matrix_id: str) -> Matrix | None:
+        """A matrix; None when it is unknown or expired."""
+        text = self._client.get(keys.matrix(matrix_id))
+        return Matrix.model_validate_json(text) if text else None
+
+    def delete_matrix(self, matrix_id: str) -> None:
+        """Removes a matrix whose jobs were never queued."""
+        self._client.delete(keys.matrix(matrix_id))
+
+
+# -- fields
+
+
+def job_to_fields(job: Job) -> Fields:
+    """All fields of ``job:<id>`` but the fencing token, which the scripts keep."""
+    return {
+        "id": job.id,
+        "request": job.request.model_dump_json(),
+        "status": job.status.value,
+        "created_at": format_time(job.created_at),
+        "started_at": format_time(job.started_at),
+        "completed_at": format_time(job.completed_at),
+        "attempts": str(job.attempts),
+        "runner": job.runner,
+        "fingerprint": job.fingerprint,
+        "owner": job.owner,
+    }
+
+
+def job_from_fields(fields: Mapping[str, str]) -> Job:
+    """The inverse of `job_to_fields`."""
+    created_at = parse_time(fields["created_at"])
+    assert created_at is not None, "created_at is written with the record"
+    return Job(
+        id=fields["id"],
+        request=CompileRequest.model_validate_json(fields["request"]),
+        status=Status(fields["status"]),
+        created_at=created_at,
+        started_at=parse_time(fields.get("started_at", "")),
+        completed_at=parse_time(fields.get("completed_at", "")),
+        attempts=int(fields.get("attempts", "0")),
+        runner=fields.get("runner", ""),
+        fingerprint=fields.get("fingerprint", ""),
+        owner=fields.get("owner", ""),
+    )
+
+
+def result_to_fields(result: Result) -> Fields:
+    """All fields of ``result:<id>``; lists and objects are JSON, None is empty.
+
+    `status` is the terminal status that the result leads to.
+    """
+    values = result.model_dump(mode="json") | {"status": result.status.value}
+    return {name: _text(value) for name, value in values.items()}
+
+
+def result_from_fields(fields: Mapping[str, str]) -> Result:
+    """The inverse of `result_to_fields`."""
+    values: dict[str, object] = {}
+    for name, text in fields.items():
+        if name in _JSON_FIELDS:
+            values[name] = json.loads(text) if text else None
+        elif name in _NULLABLE_FIELDS:
+            values[name] = text or None
+        else:
+            values[name] = text
+    return Result.model_validate({name: value for name, value in values.items() if value is not None})
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        return str(value)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,8 +1,9 @@
-"""Every key name in Redis, and nothing else knows one.
+"""Every key name in Redis; no other module writes one.
 
-On a single node the names are those of the data model. In a cluster the coordination keys
-get the prefix ``{job}:``, so that they share one slot and a script can touch them together;
-`job:<id>`, `result:<id>` and `matrix:<id>` never do, so that sources and results spread over the slots.
+Names and fields are published: operators read them, and data of a running deployment must stay readable, so a
+name never changes. In a cluster the coordination keys get the prefix ``{job}:``, so that they share one slot
+and a script can touch them together. `job:<id>`, `result:<id>`, `matrix:<id>` and the channels never get it,
+so that sources and results spread over the slots.
 
 To add a key: a function here whose docstring says ``<type>, <time to live>: <what it holds>.``, from which
 `make docs` makes the table of docs/architecture.md. docs/development.md has the recipe.
@@ -26,7 +27,7 @@ def result(job_id: str) -> str:
 
 
 def matrix(matrix_id: str) -> str:
-    """String, job TTL: the jobs of a matrix as JSON; no status, because the jobs have it."""
+    """String, job TTL: the matrix and the ids of its jobs, as JSON; the jobs have the statuses."""
     return f"matrix:{matrix_id}"
 
 
@@ -53,7 +54,7 @@ class CoordinationKeys:
 
     @property
     def live(self) -> str:
-        """Hash, job TTL from the last change: up to five facts for each job that has not ended."""
+        """Hash, job TTL from the last change: five facts about each job that has not ended."""
         return f"{self.prefix}job:live"
 
     @property

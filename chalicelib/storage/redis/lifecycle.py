@@ -1,113 +1,177 @@
-"""How jobs end in Redis: seal, result, move, record; and what is mended when somebody stopped half way.
+"""How jobs get into the queue of Redis, how they end, and how the sweep fixes what was interrupted.
 
-The order is the promise: the result is readable before the status is terminal, and the seal, taken
-first, lets exactly one of runner, canceller and sweep through. Each step may be repeated.
+The order of the writes is the promise, and each step may be repeated.
+
+- **Submit**: records, then the matrix, then the queue, in one step for all jobs. A process that stops before
+  that step has answered nobody, so nobody knows the ids; nothing is queued, and what was written expires.
+  Should a client read such a job all the same, it is queued then (see `RedisStore.get`). Once the step is
+  done, every job will end, and its matrix can be read.
+- **End** (complete, cancel, and a sweep that gives up): seal, result, move, record. The seal lets exactly one
+  of them win; the result is readable before the status is terminal.
 """
 
 from collections.abc import Sequence
 
-from chalicelib.models import Result, Status, utc_now
-from chalicelib.storage.endings import attempts_used_up, cancelled
+from chalicelib.models import Job, Matrix, Result, Status, utc_now
 from chalicelib.storage.protocol import SweepReport
-from chalicelib.storage.redis.client import RedisLink, paired
-from chalicelib.storage.redis.connection import translated
-from chalicelib.storage.redis.jobs import Records
+from chalicelib.storage.redis.client import RedisClient
+from chalicelib.storage.redis.jobs import JobRecords
+from chalicelib.storage.redis.scripts import Seal, SealOutcome, SealReply, SubmitReply
 
+# When no runner was up for a day, a full queue may be full of ids whose jobs expired: this many are looked at
+# before a job is turned away.
+FULL_QUEUE_SAMPLE = 20
 # With 5 ids looked at for each job that ends, at most one expired id in five stays behind.
 PRUNE_SAMPLE = 5
 # Like Redis's own expiry: go on while more than a quarter of a sample was expired, a few times.
 PRUNE_ROUNDS = 4
-# What one sweep looks at: enough for every job of a few runners, too little to be felt by Redis.
+# What one sweep looks at: enough for every job of a few runners, too little for Redis to notice.
 SWEEP_ENTRIES = 200
 
 
-class Finisher:
-    """Ends jobs, and brings back those that nobody works on any more."""
+class Lifecycle:
+    """Brings jobs into the queue, within QUEUE_SIZE, and to their end."""
 
-    def __init__(self, link: RedisLink, records: Records) -> None:
-        self._link = link
+    def __init__(self, client: RedisClient, records: JobRecords) -> None:
+        self._client = client
         self._records = records
 
-    def end(self, result: Result, token: int | None) -> tuple[bool, list[str]]:
-        """Ends a job under a claim's token, or (None) whatever its token is.
+    # -- submit
 
-        Returns whether it was done, and the seal script's answer.
+    def submit(self, jobs: Sequence[Job], matrix: Matrix | None = None) -> bool:
+        """Stores and queues all of the jobs, and the matrix that they belong to. May be repeated.
+
+        False when the queue has no room for all of them; then nothing is stored.
         """
-        link = self._link
-        wanted = "*" if token is None else token
-        answer = link.coordinate(link.scripts.seal, result.job_id, wanted, result.status.value, link.ttl_ms)
-        done = answer[0] == "sealed" and self._finish(result, int(answer[1]))
-        return done, answer
+        if self._try_to_submit(jobs, matrix):
+            return True
+        sample = self._client.srandmember(self._client.keys.index(Status.QUEUED), FULL_QUEUE_SAMPLE)
+        return self.discard_expired(sample) > 0 and self._try_to_submit(jobs, matrix)
 
-    def _finish(self, result: Result, token: int) -> bool:
-        """Result, move, record: the steps after the seal."""
-        job_id, status, link = result.job_id, result.status, self._link
+    def _try_to_submit(self, jobs: Sequence[Job], matrix: Matrix | None) -> bool:
+        client, queue_size = self._client, self._client.settings.queue_size
+        # Checked before anything is written, except for a retry: its jobs are in the queue already.
+        full = self.waiting() + len(jobs) > queue_size
+        if full and client.run(client.scripts.statuses, jobs[0].id) == [None]:
+            return False
+        self._records.write(jobs)
+        if matrix is not None:
+            self._records.write_matrix(matrix)
+        job_ids = [job.id for job in jobs]
+        reply = client.run(client.scripts.submit, queue_size, client.ttl_ms, *job_ids)
+        if reply is not SubmitReply.FULL:
+            return True
+        if matrix is not None:
+            self._records.delete_matrix(matrix.id)
+        self._records.delete(job_ids)
+        return False
+
+    def submit_again(self, job_id: str) -> None:
+        """Queues a job that was lost from all status sets; it was submitted once, so it needs no room."""
+        self._client.run(self._client.scripts.submit, 0, self._client.ttl_ms, job_id)
+
+    def waiting(self) -> int:
+        """The number of queued jobs."""
+        return self._client.scard(self._client.keys.index(Status.QUEUED))
+
+    # -- end
+
+    def seal_and_complete(self, result: Result, token: int | None) -> tuple[bool, SealReply]:
+        """Ends a job under a claim's token, or (None, for a cancel) under whatever token it has.
+
+        Returns whether it ended with this result, and what sealing it answered.
+        """
+        client = self._client
+        reply = client.run(
+            client.scripts.seal,
+            result.job_id,
+            "*" if token is None else token,
+            result.status.value,
+            client.ttl_ms,
+        )
+        completed = reply.outcome is SealOutcome.SEALED and self._complete(result, reply.token)
+        return completed, reply
+
+    def _complete(self, result: Result, token: int) -> bool:
+        """The steps after the seal: result, move, record. False when another claim's end came first."""
+        job_id, status, client = result.job_id, result.status, self._client
         if not self._records.write_result(result, token):
             return False
         duration_ms = result.duration // 1_000_000
-        answer = link.coordinate(
-            link.scripts.finish, job_id, token, status.value, link.ttl_ms, PRUNE_SAMPLE, duration_ms
+        reply = client.run(
+            client.scripts.move_sealed,
+            job_id,
+            token,
+            status.value,
+            client.ttl_ms,
+            PRUNE_SAMPLE,
+            duration_ms,
         )
-        if answer[0] != "done":
+        if not reply.moved:
             return False
-        self._records.change(job_id, token, status, completed_at=utc_now(), attempts=result.attempts)
-        self._prune(status, answer[2:])
+        self._records.update(job_id, token, status, completed_at=utc_now(), attempts=result.attempts)
+        self._prune(status, reply.sample)
         return True
 
-    def finish_sealed(self, job_id: str, seal: str, *, used_up: int | None = None) -> bool:
-        """Ends a job for somebody who sealed its end and then went silent.
+    def complete_sealed(self, job_id: str, seal: Seal, *, used_up_attempts: int | None = None) -> bool:
+        """Completes a job that another process sealed before it went silent.
 
-        `used_up` is the number of attempts when they are what ends it.
+        `used_up_attempts` is their number, when the sweep sealed the job because it has no attempts left.
+        False when it must be compiled again.
         """
-        token_text, _, status_text = seal.partition(":")
-        token = int(token_text)
-        found = self._records.read_result(job_id)
-        if found is not None and found[1] == token and found[0].status == status_text:
-            return self._finish(found[0], token)
-        if status_text == Status.CANCELLED:
-            return self._finish(cancelled(job_id), token)
-        if used_up is not None:
-            return self._finish(attempts_used_up(job_id, used_up), token)
-        # Sealed, and no result: it must be done again.
-        self._link.coordinate(self._link.scripts.requeue, job_id, token, self._link.ttl_ms, "unsealed")
+        stored = self._records.read_result(job_id)
+        if stored is not None and stored.token == seal.token and stored.result.status is seal.status:
+            return self._complete(stored.result, seal.token)
+        if seal.status is Status.CANCELLED:
+            return self._complete(Result.of_cancelled_job(job_id), seal.token)
+        if used_up_attempts is not None:
+            return self._complete(Result.of_used_up_attempts(job_id, used_up_attempts), seal.token)
+        # Sealed by its runner, which died before it wrote the result.
+        client = self._client
+        client.run(client.scripts.release, job_id, seal.token, client.ttl_ms, "unsealed")
         return False
 
-    def _prune(self, status: Status, sample: list[str]) -> None:
-        """Removes sampled ids whose record has expired from a status set: sets cannot do it."""
-        index = self._link.keys.index(status)
-        for _ in range(PRUNE_ROUNDS):
-            expired = self._records.expired(sample)
-            with translated(self._link.settings):
-                if expired:
-                    self._link.client.srem(index, *expired)
-                if len(expired) * 4 <= len(sample):
-                    return
-                sample = self._link.client.srandmember(index, PRUNE_SAMPLE)
-
-    def discard_expired(self, job_ids: Sequence[str]) -> int:
-        """Removes every trace of those jobs whose record is gone; returns how many there were."""
-        expired = self._records.expired(job_ids)
-        for job_id in expired:
-            self._link.coordinate(self._link.scripts.discard, job_id)
-        return len(expired)
+    # -- sweep
 
     def sweep(self) -> SweepReport | None:
-        """See `JobStore.sweep`; None when somebody swept less than a third of a lease ago."""
-        link, settings = self._link, self._link.settings
+        """See `JobStore.sweep`; None when the last sweep was less than a third of a lease ago."""
+        client, settings = self._client, self._client.settings
         lease_ms = round(settings.lease_seconds * 1000)
-        answer = link.coordinate(
-            link.scripts.recover,
+        reply = client.run(
+            client.scripts.sweep,
             lease_ms,
             SWEEP_ENTRIES,
             settings.max_attempts,
-            link.ttl_ms,
+            client.ttl_ms,
             SWEEP_ENTRIES,
             lease_ms // 3,
         )
-        if answer is None:
+        if reply is None:
             return None
-        requeued, sealed, exhausted, sampled = answer
-        finished = sum(self.finish_sealed(job_id, seal) for job_id, seal in paired(sealed))
-        for job_id, attempts, seal in zip(exhausted[::3], exhausted[1::3], exhausted[2::3], strict=True):
-            self.finish_sealed(job_id, seal, used_up=int(attempts))
-        return SweepReport(len(requeued), finished, len(exhausted) // 3, self.discard_expired(sampled))
+        completed = sum(self.complete_sealed(job_id, seal) for job_id, seal in reply.sealed)
+        for job_id, attempts, seal in reply.used_up:
+            self.complete_sealed(job_id, seal, used_up_attempts=attempts)
+        return SweepReport(
+            released=len(reply.released),
+            completed=completed,
+            given_up=len(reply.used_up),
+            discarded=self.discard_expired(reply.sampled),
+        )
+
+    def discard_expired(self, job_ids: Sequence[str]) -> int:
+        """Removes everything about those of the jobs whose record has expired; returns their number."""
+        expired = self._records.expired(job_ids)
+        for job_id in expired:
+            self._client.run(self._client.scripts.discard, job_id)
+        return len(expired)
+
+    def _prune(self, status: Status, sample: list[str]) -> None:
+        """Removes ids whose record has expired from a terminal set: members of a set have no TTL."""
+        index = self._client.keys.index(status)
+        for _ in range(PRUNE_ROUNDS):
+            expired = self._records.expired(sample)
+            if expired:
+                self._client.srem(index, *expired)
+            if len(expired) * 4 <= len(sample):
+                return
+            sample = self._client.srandmember(index, PRUNE_SAMPLE)

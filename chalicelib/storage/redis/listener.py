@@ -1,7 +1,8 @@
-"""Waiting for a hint on a channel: pub/sub where it works, and sleeping where it does not.
+"""Waiting for a hint on a channel: by pub/sub where it works, by sleeping where it does not.
 
-A hint is never the news itself: who is woken reads the job. So a message that is lost, a user without
-rights on the channel, or a server that drops its subscribers costs a poll interval and nothing else.
+A hint is never the news itself: a client that is woken reads the job. So a message that is lost, a user
+without rights on the channel, or a server that drops its subscribers costs one poll interval, and nothing
+else.
 """
 
 import logging
@@ -12,33 +13,32 @@ from typing import Any, Self
 
 from redis.exceptions import RedisError
 
-from chalicelib.storage.redis.client import RedisLink
-from chalicelib.storage.redis.connection import LONGEST_BLOCK_SECONDS
+from chalicelib.storage.redis.client import LONGEST_BLOCK_SECONDS, RedisClient
 
 logger = logging.getLogger("will_it_compile")
 
 
 class Listener:
-    """Subscribed to some channels within its `with` block, if that can be."""
+    """Subscribed to some channels within its `with` block, if it can be."""
 
-    def __init__(self, link: RedisLink, *channels: str) -> None:
-        self._link = link
+    def __init__(self, client: RedisClient, *channels: str) -> None:
+        self._client = client
         self._channels = channels
         self._subscription: Any = None
 
     def wait(self, seconds: float) -> None:
-        """Returns at a hint, or after `seconds`; or early, and the caller looks once more."""
+        """Returns at a hint, or after `seconds`; possibly early, so the caller must look again."""
         if self._subscription is not None:
             try:
                 self._subscription.get_message(timeout=seconds)
             except (RedisError, OSError) as error:
-                self._give_up(error)
+                self._fall_back(error)
             else:
                 return
         time.sleep(seconds)
 
-    def _give_up(self, error: Exception) -> None:
-        logger.debug("channels %s: %s; polling instead", self._channels, error)
+    def _fall_back(self, error: Exception) -> None:
+        logger.debug("cannot listen on %s: %s; polling instead", self._channels, error)
         self._close()
 
     def _close(self) -> None:
@@ -49,13 +49,13 @@ class Listener:
 
     def __enter__(self) -> Self:
         try:
-            self._subscription = self._link.subscriber.pubsub()
+            self._subscription = self._client.subscription()
             self._subscription.subscribe(*self._channels)
-            # The subscription's own answers, one for each; only then is no hint missed.
+            # Redis confirms each channel; after that no hint is missed.
             for _ in self._channels:
                 self._subscription.get_message(timeout=LONGEST_BLOCK_SECONDS)
         except (RedisError, OSError) as error:
-            self._give_up(error)
+            self._fall_back(error)
         return self
 
     def __exit__(

@@ -1,7 +1,8 @@
--- claim.lua: moves a delivered job from queued to processing; the mover owns the lease.
+-- claim.lua: moves a delivered job from queued to processing; whoever moves it holds the lease.
 -- ARGV: job id, stream entry, claimant (unique to this claim), ttl in ms.
--- Answer: {"claimed", token, attempts} | {"sealed", seal} (someone began to end it: finish that)
---       | {"held"} (another runner has it) | {"ended", status} | {"nowhere"} (in no set: lost or expired).
+-- Answer: {"claimed", token, attempts}
+--       | {"sealed", seal} (its end was decided, but not carried out: the caller completes it)
+--       | {"held"} (another claim has it) | {"ended"} | {"in_no_set"} (lost or expired).
 local id, entry, claimant, ttl_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 if member('queued', id) then
   local seal = fact(id, ':seal')
@@ -21,6 +22,5 @@ if member('processing', id) then
   return {'held'}
 end
 drop_entry(entry)
-local status = status_of(id)
-if status then return {'ended', status} end
-return {'nowhere'}
+if status_of(id) then return {'ended'} end
+return {'in_no_set'}

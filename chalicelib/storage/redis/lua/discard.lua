@@ -1,7 +1,5 @@
--- discard.lua: removes every trace of a job whose record expired or was evicted.
--- ARGV: job id.  Answer: the status that it had, or "".
+-- discard.lua: removes everything about a job whose record expired or was evicted.
+-- ARGV: job id.  Answer: nothing.
 local id = ARGV[1]
-local status = status_of(id)
 for _, name in ipairs(NAMES) do redis.call('SREM', SETS[name], id) end
 forget(id)
-return status or ''

@@ -1,25 +1,27 @@
--- prelude.lua: what every coordination script starts with. It is put in front of each of them.
+-- prelude.lua: the beginning of every coordination script; scripts.py puts it in front of each of them.
 --
--- All keys lie in one cluster slot, and always come in this order:
+-- All keys are in one cluster slot, and always come in this order:
 --   KEYS[1]      job:stream            stream   entries {id = <job id>}; consumer group "runners"
---   KEYS[2]      job:live              hash     facts of jobs that have not ended, five fields a job:
+--   KEYS[2]      job:live              hash     facts about jobs that have not ended, up to five fields a job:
 --                  <id>:entry            the job's one valid stream entry
 --                  <id>:token            fencing token: raised by each claim, never lowered
---                  <id>:returned         how many of these claims were handed back in good order
---                  <id>:claimant         who made the newest claim, so that a retried claim is known
+--                  <id>:returned         how many claims were released, which do not count as attempts (the
+--                                        field keeps the name under which earlier releases wrote it)
+--                  <id>:claimant         who made the newest claim, so that a retried claim is recognized
 --                  <id>:seal             "<token>:<status>": how the job will end; decided once
 --   KEYS[3]      stats                 hash     totals over all runners; swept_at_ms, the last sweep
 --   KEYS[4..10]  job:index:status:*    set      ids; a job is in exactly one of them
 --
 -- Invariants:
---   1. An id is in exactly one status set from enqueue to expiry; only SMOVE takes it from one to another.
---   2. A job ends in three steps: seal (here: who wins), result (its own key, its own slot), finish
---      (here: the move). So whoever reads a terminal status finds the result, and there is one winner.
---   3. A stream entry other than <id>:entry is stale and is deleted by whoever meets it.
---   4. When memory is used up, Redis refuses a script whose first write needs some, and lets one go on that
---      has begun to write. So what serves jobs that were accepted begins with a write that needs none (SMOVE,
---      XACK, PEXPIRE); what accepts jobs does not.
---   5. Each script may run twice with the same arguments (a reply can be lost) with the effect of once.
+--   1. From submit to expiry an id is in exactly one status set; only SMOVE takes it from one to another.
+--   2. A job ends in four steps: seal (here: decides who wins), write_result (result:<id>, in its own slot),
+--      move_sealed (here: into the terminal set), update_job (job:<id>, in its own slot). So whoever reads
+--      a terminal status finds the result, and only one of complete, cancel and sweep wins.
+--   3. A stream entry other than <id>:entry is stale; the script that meets it deletes it.
+--   4. When memory is used up, Redis does not start a script whose first write needs memory, but lets a script
+--      go on that has begun to write. So scripts that serve submitted jobs begin with a write that needs none
+--      (SMOVE, XACK, PEXPIRE). submit does not: without memory no new job is taken.
+--   5. A script that runs twice with the same arguments (because an answer was lost) has the effect of one run.
 
 local STREAM, LIVE, STATS = KEYS[1], KEYS[2], KEYS[3]
 local GROUP = 'runners'
@@ -41,11 +43,11 @@ end
 
 local function drop_entry(entry)
   if not entry then return end
-  redis.pcall('XACK', STREAM, GROUP, entry) -- no group means nothing to acknowledge
+  redis.pcall('XACK', STREAM, GROUP, entry) -- fails when there is no group; then nothing was pending
   redis.call('XDEL', STREAM, entry)
 end
 
--- Puts an id at the end of the stream; its former entry, if any, becomes stale and goes.
+-- Puts an id at the end of the stream; its former entry, if any, becomes stale and is deleted.
 local function deliver(id)
   drop_entry(fact(id, ':entry'))
   local entry = redis.call('XADD', STREAM, '*', 'id', id)
@@ -53,10 +55,10 @@ local function deliver(id)
   return entry
 end
 
--- The job id that an entry carries, or false when the entry is gone.
+-- The job id that an entry carries, or false when the entry does not exist any more.
 local function id_of(entry)
-  local found = redis.call('XRANGE', STREAM, entry, entry)
-  return found[1] and found[1][2][2] or false
+  local entries = redis.call('XRANGE', STREAM, entry, entry)
+  return entries[1] and entries[1][2][2] or false
 end
 
 local function move(id, from, to, ttl_ms)
@@ -70,12 +72,12 @@ local function forget(id)
   for _, name in ipairs(FACTS) do redis.call('HDEL', LIVE, id .. name) end
 end
 
--- Claims that count against MAX_ATTEMPTS: those not handed back in good order.
+-- Claims that count against MAX_ATTEMPTS: all but those that were released.
 local function attempts_of(id)
   return tonumber(fact(id, ':token') or 0) - tonumber(fact(id, ':returned') or 0)
 end
 
--- Runs a group command; a group that was deleted (or a stream that was) is made again.
+-- Runs a command on the consumer group; creates the group again if it (or the stream) was deleted.
 local function with_group(...)
   local answer = redis.pcall(...)
   if type(answer) == 'table' and answer.err and string.find(tostring(answer.err), 'NOGROUP', 1, true) then

@@ -1,7 +1,7 @@
--- register.lua: a runner says that it is there and what it offers; or, with ttl 0, that it leaves.
--- KEYS[1] runners (sorted set: runner, ms since the epoch at which its word runs out)  KEYS[2] runner:<id> (hash)
--- KEYS[3] environments (hash: digest, JSON list of environments)
--- ARGV: runner id, ttl in ms, information (JSON), digest, environments (JSON, or "": known by digest),
+-- register.lua: registers a runner and the environments that it offers; with ttl 0, unregisters it.
+-- KEYS[1] runners (sorted set: runner id, ms since the epoch at which its registration ends)
+-- KEYS[2] runner:<id> (hash)   KEYS[3] environments (hash: digest, JSON list of environments)
+-- ARGV: runner id, ttl in ms, information (JSON), digest, environments (JSON, or "": known by their digest),
 -- time to live of the environments in ms.
 -- Answer: 1 when the environments of that digest are known, 0 when they must be sent.
 local runners, runner, environments = KEYS[1], KEYS[2], KEYS[3]

@@ -1,9 +1,11 @@
--- recover.lua: finds what dead runners and lost keys left behind, at bounded cost.
--- ARGV: lease in ms, most entries to look at, attempts allowed, ttl in ms, ids to sample per set, least
+-- sweep.lua: finds and fixes what dead runners and lost keys left behind, at bounded cost.
+-- ARGV: lease in ms, most entries to look at, attempts allowed, ttl in ms, ids to sample from each set, least
 -- time between two sweeps in ms.
--- Answer: {requeued ids}, {id, seal, …} (sealed by someone who is silent since: to be finished by the
--- caller), {id, attempts, seal, …} (attempts used up: sealed here as error, to be finished likewise),
--- {sampled queued and processing ids}; or nothing, when somebody swept not long ago.
+-- Answer: false when the last sweep was not long enough ago; else four lists:
+--   {ids released to the queue},
+--   {id, seal, …}            sealed by a process that has gone silent since: the caller completes them
+--   {id, attempts, seal, …}  attempts used up: sealed here as error; the caller completes them, too
+--   {queued and processing ids, sampled}  their records may have expired: the caller discards those
 local lease_ms, most, allowed, ttl_ms, sample =
   tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 local time = redis.call('TIME')
@@ -12,7 +14,7 @@ if now_ms - tonumber(redis.call('HGET', STATS, 'swept_at_ms') or 0) < tonumber(A
 redis.call('PEXPIRE', LIVE, ttl_ms)
 redis.call('HSET', STATS, 'swept_at_ms', now_ms)
 
-local requeued, sealed, exhausted, sampled = {}, {}, {}, {}
+local released, sealed, used_up, sampled = {}, {}, {}, {}
 
 -- 1. Leases that ran out: entries that were delivered, and not renewed since.
 for _, pending in ipairs(with_group('XPENDING', STREAM, GROUP, 'IDLE', lease_ms, '-', '+', most)) do
@@ -26,44 +28,44 @@ for _, pending in ipairs(with_group('XPENDING', STREAM, GROUP, 'IDLE', lease_ms,
     sealed[#sealed + 1] = seal
   elseif member('queued', id) then
     deliver(id) -- delivered to a runner that died before it claimed
-    requeued[#requeued + 1] = id
+    released[#released + 1] = id
   elseif member('processing', id) then
     if attempts_of(id) >= allowed then
       seal = fact(id, ':token') .. ':error'
       redis.call('HSET', LIVE, id .. ':seal', seal)
-      exhausted[#exhausted + 1] = id
-      exhausted[#exhausted + 1] = attempts_of(id)
-      exhausted[#exhausted + 1] = seal
+      used_up[#used_up + 1] = id
+      used_up[#used_up + 1] = attempts_of(id)
+      used_up[#used_up + 1] = seal
     else
       move(id, 'processing', 'queued', ttl_ms)
       deliver(id)
-      requeued[#requeued + 1] = id
+      released[#released + 1] = id
     end
   elseif status_of(id) then
     forget(id) -- it has ended
   else
-    redis.call('SADD', SETS.queued, id) -- its set was lost; whether its record was, the claim will see
+    redis.call('SADD', SETS.queued, id) -- its set was lost; the next claim will see whether its record was, too
     redis.call('PEXPIRE', SETS.queued, ttl_ms)
     deliver(id)
-    requeued[#requeued + 1] = id
+    released[#released + 1] = id
   end
 end
 
 -- 2. Queued ids whose stream entry was lost, or whose cancel was cut off.
 for _, id in ipairs(redis.call('SRANDMEMBER', SETS.queued, sample)) do
   local entry, seal = fact(id, ':entry'), fact(id, ':seal')
-  if seal then -- a cancel that was cut off: to be finished; finishing twice does no harm
+  if seal then -- a cancel that was cut off; completing it twice does no harm
     sealed[#sealed + 1] = id
     sealed[#sealed + 1] = seal
   elseif not entry or not id_of(entry) then
     deliver(id)
-    requeued[#requeued + 1] = id
+    released[#released + 1] = id
   end
   sampled[#sampled + 1] = id
 end
 
--- 3. Processing ids without a lease: their lease starts now. A runner that lives renews it; otherwise
---    it runs out and step 1 finds it. "nobody" is a consumer that reads nothing.
+-- 3. Processing ids without a lease: it starts now. A living runner renews it; otherwise it runs out and
+--    step 1 of a later sweep finds it. "nobody" is a consumer that never reads.
 for _, id in ipairs(redis.call('SRANDMEMBER', SETS.processing, sample)) do
   local entry = fact(id, ':entry')
   if not entry or not id_of(entry) then entry = deliver(id) end
@@ -73,8 +75,8 @@ for _, id in ipairs(redis.call('SRANDMEMBER', SETS.processing, sample)) do
   sampled[#sampled + 1] = id
 end
 
--- 4. Consumers of runners that are gone: a group keeps them for ever. One that lives reads every second,
---    and is made again by its next read, should it have been paused for that long.
+-- 4. Consumers of dead runners, which a group keeps for ever. A living runner reads every second; should it have
+--    been paused for 20 leases, its next read creates its consumer again.
 for _, consumer in ipairs(with_group('XINFO', 'CONSUMERS', STREAM, GROUP)) do
   local facts = {}
   for position = 1, #consumer, 2 do facts[consumer[position]] = consumer[position + 1] end
@@ -82,4 +84,4 @@ for _, consumer in ipairs(with_group('XINFO', 'CONSUMERS', STREAM, GROUP)) do
     redis.call('XGROUP', 'DELCONSUMER', STREAM, GROUP, facts.name)
   end
 end
-return {requeued, sealed, exhausted, sampled}
+return {released, sealed, used_up, sampled}

@@ -1,4 +1,4 @@
-"""Diagnostics that no compiler gave, and the SARIF of a job that has them."""
+"""Diagnostics made by hand, and the SARIF document of a job that has them."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ def make_error(message: str, **changes: Any) -> Diagnostic:
     return Diagnostic(**(values | changes))
 
 
-def make_log(*diagnostics: Diagnostic, source: str = "int x;\n", **changes: Any) -> dict[str, Any]:
-    """The log of a rejected job, valid by the schema; `changes` are fields of its result."""
+def make_document(*diagnostics: Diagnostic, source: str = "int x;\n", **changes: Any) -> dict[str, Any]:
+    """The document of a rejected job, valid by the schema; `changes` are fields of its result."""
     job = make_job(request=make_request(source), status=Status.FAILED)
     values: dict[str, Any] = {
         "verdict": Verdict.REJECTED,
@@ -25,6 +25,6 @@ def make_log(*diagnostics: Diagnostic, source: str = "int x;\n", **changes: Any)
         "command": ("g++-12", "-c", "main.cpp"),
         "diagnostics": diagnostics,
     }
-    log = job_document(job, make_result(job.id, **(values | changes)))
-    assert faults_by_schema(log) == []
-    return log
+    document = job_document(job, make_result(job.id, **(values | changes)))
+    assert faults_by_schema(document) == []
+    return document
