@@ -1,15 +1,15 @@
-# The API for one host (docker-compose.yml): `chalice local` over a Redis; the runners are containers of their own.
+# The API for one host (docker-compose.yml): `python app.py` with a Redis; the runners are separate containers.
 #
 #   docker build -f api.Dockerfile -t will-it-compile-api .
 #
-# It writes nowhere, so that its root can be read-only, and needs no right but to listen. On AWS there is no such
-# image: Lambda runs app.py from a zip.
+# It writes no file, so its root can be read-only, and it needs no right but to listen. AWS does not use this image:
+# Lambda runs app.py from a zip.
 
 FROM debian:trixie-slim
 RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv >/dev/null \
     && rm -rf /var/lib/apt/lists/*
-# The wheels are there when `bin/setup test` has downloaded them: where all are, this needs no network.
+# `bin/setup test` downloads the wheels; where all of them are there, this needs no network.
 COPY requirements.txt requirements-runner.txt requirements-local.txt .setup/runner-wheels* /tmp/python/
 RUN set -eu; \
     python3 -m venv /opt/venv; \
@@ -25,7 +25,7 @@ COPY app.py .
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     REDIS_ENABLED=true
-# Nobody's: no file here is writable for it.
+# The user "nobody", who can write no file here.
 USER 65534:65534
 EXPOSE 8000
-ENTRYPOINT ["chalice", "local", "--host", "0.0.0.0", "--port", "8000", "--no-autoreload"]
+ENTRYPOINT ["python", "app.py", "--host", "0.0.0.0", "--port", "8000"]

@@ -3,7 +3,9 @@
 A route reads the request, calls one use case and builds the response. What goes wrong is an exception, which
 `with_error_responses` turns into a response by the table in `chalicelib/api/error_responses.py`: Chalice's
 middleware never sees ordinary exceptions. Importing this module reads no environment variable and connects to
-nothing, because `chalice package` imports it; under `chalice local` it starts the local workers as well.
+nothing, because `chalice package` imports it; under `chalice local` it starts the local workers as well. Run
+as a program, it is the API's container: see `chalicelib/api/production_server.py`.
+
 To add a route: a function with `@route` here, its use case in `chalicelib/service.py`, a heading in
 `docs/api.md`, and a row in `chalicelib/page/home.html` if people should see it.
 """
@@ -17,8 +19,10 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from chalice.app import Chalice, CloudWatchEvent, Rate, Request, Response
 
@@ -36,6 +40,9 @@ DOTENV = Path(".env")
 View = Callable[..., Response]
 
 app = Chalice(app_name="will-it-compile")
+
+# Chalice's own `app.current_request` is one for all threads.
+_current_request: ContextVar[Request] = ContextVar("request")
 
 _lock = threading.Lock()
 # The last one is in use: `use` puts another on top of the one that was built from the settings.
@@ -98,7 +105,11 @@ def route(path: str, method: str = "GET") -> Callable[[View], View]:
 @app.middleware("http")
 def reformat_405(event: Any, get_response: Callable[[Any], Response]) -> Response:
     """Gives Chalice's own response to an unsupported method the JSON fields of our errors."""
-    response = get_response(event)
+    token = _current_request.set(event)
+    try:
+        response = get_response(event)
+    finally:
+        _current_request.reset(token)
     if response.status_code == 405 and isinstance(response.body, dict):
         allowed = str(response.headers.get("Allow", ""))
         error = error_responses.error_response(
@@ -135,9 +146,7 @@ def _job_response(kind: str, response: ApiResponse, requested_format: OutputForm
 
 
 def _request() -> Request:
-    request = app.current_request
-    assert request is not None, "routes run inside a request"
-    return request
+    return _current_request.get()
 
 
 def _prefix() -> str:
@@ -271,27 +280,45 @@ def home() -> Response:
     return Response(page.home(f"{scheme}://{host}{_prefix()}"), headers=headers)
 
 
-def _serve_locally() -> None:
-    """Under `chalice local`: checks the settings now, and starts the embedded workers."""
-    from chalice.local import ChaliceRequestHandler, ThreadedHTTPServer
+def start() -> Callable[[], None]:
+    """What a server does first: checks the settings, and starts the embedded workers.
 
-    from chalicelib.api.local_server import harden, refuse_politely, widen
-
-    harden(ChaliceRequestHandler)
-    widen(ThreadedHTTPServer)
-    refuse_politely(ThreadedHTTPServer)
+    Returns what stops them. Ends the process, with a line that says why, when it cannot serve.
+    """
     try:
         local = application()
     except SettingsError as error:
-        print(f"will-it-compile: {error.message}", file=sys.stderr)  # noqa: T201 -- logging is not set up
-        raise SystemExit(2) from None
+        _exit_with(error.message)
     if local.settings.redis_enabled:
-        return
+        return lambda: None
+    if find_spec("runner") is None:
+        _exit_with(
+            "REDIS_ENABLED='false' is not allowed here: it must be true, because this image has no workers"
+        )
     # The one place where the API knows the runner: here both are one process.
-    from runner.embedded import start
+    from runner.embedded import start as start_workers
 
-    stop = start(local.settings, local.store)
-    atexit.register(stop)
+    return start_workers(local.settings, local.store)
+
+
+def _exit_with(message: str) -> NoReturn:
+    sys.stderr.write(f"will-it-compile: {message}\n")
+    raise SystemExit(2)
+
+
+def _serve_locally() -> None:
+    """Under `chalice local`: prepares its server, and starts what `start` starts."""
+    from chalice.local import ChaliceRequestHandler, ThreadedHTTPServer
+
+    from chalicelib.api.local_server import exit_when_port_is_taken, harden, widen_backlog
+
+    harden(ChaliceRequestHandler)
+    widen_backlog(ThreadedHTTPServer)
+    exit_when_port_is_taken(ThreadedHTTPServer)
+    stop_workers = start()
+    if application().settings.redis_enabled:
+        return
+    atexit.register(stop_workers)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
@@ -313,3 +340,8 @@ if _under_chalice_local(sys.argv):
             sys.stderr.flush()
             os._exit(exit_.code if isinstance(exit_.code, int) else 1)
         raise
+
+if __name__ == "__main__":
+    from chalicelib.api.production_server import main
+
+    sys.exit(main(app, app.routes, start))

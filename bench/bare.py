@@ -1,9 +1,9 @@
-"""What the bench compiles, and how long the bare command takes for it.
+"""The programs that the bench compiles, and how long the bare command takes for each.
 
-    python -m bench.bare NUMBER     seconds for `PROGRAMS[NUMBER]`, measured once
+    python -m bench.bare NUMBER     prints the seconds for `PROGRAMS[NUMBER]`, measured once
 
-As a command of its own it can be asked inside a container, where the clock does not see what it costs to
-get in there. To measure another program, add it to `PROGRAMS`.
+It is a command of its own so that it can be run inside a container, and what it costs to start a command in
+there is not measured. To measure another program, add it to `PROGRAMS`.
 """
 
 import os
@@ -19,7 +19,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What is compiled: a file name decides the language, and `compilers` are tried in this order."""
+    """A program to compile. The file name decides the language; `compilers` are tried in this order."""
 
     title: str
     compilers: tuple[str, ...]
@@ -27,11 +27,11 @@ class Program:
     source: str
 
     def command(self, works: Callable[[str], bool]) -> list[str] | None:
-        """The command with the first compiler that works; None when there is none."""
-        found = next(filter(works, self.compilers), None)
-        if found is None:
+        """The command with the first compiler that works; None when none does."""
+        compiler = next(filter(works, self.compilers), None)
+        if compiler is None:
             return None
-        return [found] if found == "true" else [found, "-c", self.name]
+        return [compiler] if compiler == "true" else [compiler, "-c", self.name]
 
 
 PROGRAMS = (
@@ -52,7 +52,7 @@ def is_here(compiler: str) -> bool:
 
 
 def seconds(argv: Sequence[str], program: Program) -> float:
-    """The command alone, in a folder with the source; that is made and removed as well."""
+    """How long the command takes, including making and removing a folder with the source."""
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         Path(folder, program.name).write_text(program.source)
@@ -63,8 +63,8 @@ def seconds(argv: Sequence[str], program: Program) -> float:
 
 
 if __name__ == "__main__":
-    wanted = PROGRAMS[int(sys.argv[1])]
-    found = wanted.command(is_here)
-    if found is None:
-        sys.exit(f"none of {', '.join(wanted.compilers)} is here")
-    sys.stdout.write(f"{seconds(found, wanted)}\n")
+    chosen = PROGRAMS[int(sys.argv[1])]
+    argv = chosen.command(is_here)
+    if argv is None:
+        sys.exit(f"none of {', '.join(chosen.compilers)} is installed")
+    sys.stdout.write(f"{seconds(argv, chosen)}\n")

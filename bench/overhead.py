@@ -3,15 +3,15 @@
     make bench                                  every sandbox
     make bench ARGS="bubblewrap docker"
 
-It prints and judges nothing: a time on a busy machine is no claim. Bare and confined runs take turns, so that
-whatever else the machine does weighs on both; the ratio of their medians is then the figure to compare. Each
-sandbox is measured where it belongs, and the bare command beside it with the same compiler:
+It only prints: a time on a busy machine proves nothing. Bare and confined runs take turns, so that whatever
+else the machine does slows down both; the ratio of their medians is the figure to compare. Each sandbox is
+measured where it is used, next to the bare command with the same compiler:
 
 - bubblewrap on this host;
-- setpriv in a container of the runner's image under the conditions of Fargate, the bare command in there too;
-- docker from this host, the bare command in one container of the same image that runs all the time.
+- setpriv in a container of the runner's image under the conditions of Fargate, the bare command as well;
+- docker from this host, with the bare command in a container of the same image that runs all the time.
 
-The engine for the last two is that of the tests (tests/support/engine.py). Programs: bench/bare.py.
+The engine for the last two is that of the tests (tests/support/engine.py). The programs are in bench/bare.py.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from bench.bare import PROGRAMS, Program, is_here, seconds
 from runner.sandbox import SANDBOXES
-from runner.sandbox.base import Sandbox, SandboxError, SandboxUnavailable
+from runner.sandbox.base import Command, Sandbox, SandboxError, SandboxUnavailable
 from runner.sandbox.limits import default_limits
 from runner.workspace import Workspace
 
@@ -43,7 +43,7 @@ def confined(sandbox: Sandbox, argv: Sequence[str], program: Program) -> float:
     """Seconds of the whole job in the sandbox, its workspace included."""
     started = time.perf_counter()
     with Workspace.create({program.name: program.source}) as workspace:
-        result = sandbox.run(argv, workspace, default_limits())
+        result = sandbox.run(Command(argv), workspace, default_limits())
     if result.exit_code != 0:
         raise SandboxError(f"{argv[0]} ended with {result.exit_code}: {result.stderr[:200]!r}")
     return time.perf_counter() - started
@@ -59,7 +59,7 @@ def bare_here(program: Program) -> float:
 
 @contextlib.contextmanager
 def bare_in_a_container(engine: "Engine") -> Iterator[Bare]:
-    """In a container that runs all the time; what it costs to ask there is not counted."""
+    """In a container that runs all the time; what it costs to start the command in there is not counted."""
     with engine.container(["-c", "import time; time.sleep(3600)"], {}) as container:
 
         def bare(program: Program) -> float:
@@ -77,7 +77,8 @@ def works_in(sandbox: Sandbox) -> Callable[[str], bool]:
     def works(name: str) -> bool:
         try:
             with Workspace.create({}) as workspace:
-                return sandbox.run([name, "--version"], workspace, default_limits()).exit_code == 0
+                command = Command([name, "--version"])
+                return sandbox.run(command, workspace, default_limits()).exit_code == 0
         except SandboxError:
             return False
 
@@ -115,7 +116,7 @@ def say(line: str) -> None:
 
 @contextlib.contextmanager
 def engine_of_the_tests() -> "Iterator[Engine]":
-    """The engine with its images. Raises SandboxUnavailable where there is none."""
+    """The engine with its images. Raises SandboxUnavailable without an engine."""
     import pytest
 
     from tests.support.engine import start_engine
@@ -151,7 +152,7 @@ ELSEWHERE = {"docker": measure_docker, "setpriv": measure_setpriv}
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure and print; 1 when no sandbox works."""
+    """Measure and print; returns 1 when no sandbox works."""
     parser = argparse.ArgumentParser(description="What a sandbox costs beside the bare command.")
     parser.add_argument("sandboxes", nargs="*", choices=[[], *SANDBOXES], metavar="SANDBOX")
     parser.add_argument("--here", action="store_true", help="no container: each one as it works here")

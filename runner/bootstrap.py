@@ -1,4 +1,7 @@
-"""Puts a runner together: sandbox, compilers, limits. The runner's half of the composition root."""
+"""Builds a runner from its parts: sandbox, compilers, limits. The runner's half of the composition root.
+
+`chalicelib/bootstrap.py` is the other half: it chooses the store.
+"""
 
 import contextlib
 import logging
@@ -14,15 +17,15 @@ from chalicelib.models import RunnerInfo, utc_now
 from chalicelib.settings import Settings
 from chalicelib.storage.protocol import JobStore
 from runner.executor import JobExecutor
-from runner.health import Sign
-from runner.sandbox import choose_sandbox, compiler_finder, sandboxes_with
+from runner.health import AliveFile
+from runner.sandbox import choose_sandbox, sandboxes_with
 from runner.sandbox.base import ImageSandbox, Limits, Sandbox
 from runner.sandbox.limits import default_limits
 from runner.task_protection import NoProtection, TaskProtection
 from runner.toolchains.discover import find_toolchains
 from runner.toolchains.images import find_in_images, sandboxes_by_image
 from runner.toolchains.model import Toolchains
-from runner.worker import ProtectsTask, Runner
+from runner.worker import Runner
 from runner.workspace import remove_stale_workspaces
 
 logger = logging.getLogger("will_it_compile.runner")
@@ -38,7 +41,7 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def open_sandbox(settings: Settings) -> Sandbox:
-    """A sandbox that was seen to work. Raises `SandboxUnavailable`: without one nothing is compiled."""
+    """A sandbox that was tried and works. Raises `SandboxUnavailable`: without one nothing is compiled."""
     sandboxes = sandboxes_with(settings.runner_image, load_catalog().official_images)
     sandbox = choose_sandbox(settings.sandbox, sandboxes)
     logger.info("sandbox: %s (SANDBOX=%s)", sandbox.name, settings.sandbox)
@@ -48,15 +51,15 @@ def open_sandbox(settings: Settings) -> Sandbox:
 
 
 def find_compilers(settings: Settings, sandbox: Sandbox) -> Toolchains:
-    """The compilers that are here and passed their self-test. Raises `SettingsError` when there is none."""
+    """The installed compilers that pass their self-tests. Raises `SettingsError` if there are none."""
     catalog, limits = load_catalog(), limits_of(settings)
     find = partial(
         find_toolchains,
         catalog,
         sandbox,
         limits,
-        find_executable=compiler_finder(sandbox),
-        wanted=settings.compilers,
+        find_executable=sandbox.find_compiler,
+        patterns=settings.compilers,
         image=settings.runner_image,
     )
     if isinstance(sandbox, ImageSandbox):
@@ -75,36 +78,39 @@ def find_compilers(settings: Settings, sandbox: Sandbox) -> Toolchains:
         )
     if not toolchains.environments:
         raise SettingsError(
-            "no compiler was found that passes its self-test and matches COMPILERS: "
+            "no installed compiler passes its self-test and matches COMPILERS: "
             "install one, such as g++ or clang"
         )
-    found = ", ".join(f"{item.id}/{item.language} {item.version}" for item in toolchains.environments)
-    logger.info("compilers: %s", found)
+    offered = ", ".join(f"{item.id}/{item.language} {item.version}" for item in toolchains.environments)
+    logger.info("compilers: %s", offered)
     return toolchains
 
 
 def open_protection(agent_uri: str) -> TaskProtection | NoProtection:
-    """The protection of this task, where ECS says how to reach its agent. The caller closes it."""
+    """The protection of this task if ECS says how to reach its agent. The caller closes it."""
     if not agent_uri:
         return NoProtection()
     try:
         return TaskProtection(agent_uri)
     except ValueError as error:
-        logger.warning("task protection: none, as ECS_AGENT_URI is wrong: %s", error)
+        logger.warning("task protection: off, because ECS_AGENT_URI is wrong: %s", error)
         return NoProtection()
 
 
 @contextlib.contextmanager
-def health_sign(temporary: str) -> Iterator[Callable[[float], None]]:
-    """Leaves the sign that `python -m runner.health` looks for, below the folder of temporary files."""
+def open_alive_file(temporary: str) -> Iterator[Callable[[float], None]]:
+    """Gives the function that touches the file which `python -m runner.health` checks."""
     try:
-        sign = Sign(temporary)
+        file = AliveFile(temporary)
     except OSError as error:
-        logger.warning("health: no sign can be left, so no check will find this runner alive: %s", error)
+        logger.warning(
+            "health: cannot write the file that shows this runner is alive; health checks will fail: %s",
+            error,
+        )
         yield lambda _age_seconds: None
         return
-    with contextlib.closing(sign):
-        yield sign.leave
+    with contextlib.closing(file):
+        yield file.touch
 
 
 def build_runner(
@@ -113,13 +119,13 @@ def build_runner(
     sandbox: Sandbox,
     toolchains: Toolchains,
     *,
-    protection: ProtectsTask | None = None,
-    leave_sign: Callable[[float], None] | None = None,
+    protection: TaskProtection | NoProtection | None = None,
+    touch_alive: Callable[[float], None] | None = None,
 ) -> Runner:
-    """A runner that is ready to run; clears away what a dead one left on this host."""
+    """A runner that is ready to run; removes what a dead one left on this host."""
     removed = remove_stale_workspaces()
     if removed:
-        logger.info("workspaces: removed %d that a dead runner left", removed)
+        logger.info("workspaces: removed %d left by a dead runner", removed)
     host = socket.gethostname()
     info = RunnerInfo(
         id=f"{host}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
@@ -129,16 +135,16 @@ def build_runner(
         sandbox=sandbox.name,
         sandbox_weaknesses=tuple(sandbox.weaknesses),
     )
-    compiler = JobExecutor(
+    executor = JobExecutor(
         sandbox, load_catalog(), toolchains, limits_of(settings), sandboxes=sandboxes_by_image(sandbox)
     )
     return Runner(
         store,
-        compiler,
+        executor.compile_claim,
         info,
         toolchains.environments,
         lease_seconds=settings.lease_seconds,
         stop_grace_seconds=settings.stop_grace_seconds,
         protection=protection,
-        leave_sign=leave_sign,
+        touch_alive=touch_alive,
     )

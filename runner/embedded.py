@@ -1,4 +1,4 @@
-"""The runner inside `chalice local`: the same workers on threads, over the store in memory."""
+"""The runner inside the API process: the same workers on threads, with the store in memory."""
 
 import logging
 import os
@@ -9,8 +9,8 @@ from collections.abc import Callable
 from chalicelib.errors import SettingsError
 from chalicelib.settings import Settings
 from chalicelib.storage.protocol import JobStore
-from runner.__main__ import EXIT_SANDBOX, EXIT_SETTINGS, complain
 from runner.bootstrap import build_runner, find_compilers, open_sandbox
+from runner.cli import EXIT_SANDBOX, EXIT_SETTINGS, complain
 from runner.sandbox.base import SandboxUnavailable
 from runner.worker import Runner
 
@@ -18,10 +18,10 @@ logger = logging.getLogger("will_it_compile.runner")
 
 
 def start(settings: Settings, store: JobStore) -> Callable[[], None]:
-    """Starts the workers and returns the function that stops them.
+    """Start the workers; returns the function that stops them.
 
-    Without a working sandbox it ends the process, with a line that says what to install. The
-    compilers are tested in the background: the API answers meanwhile, and lets a job wait.
+    Without a working sandbox it ends the process, with a line that says what to install. The compilers
+    are tested in the background; until then the API answers, and jobs wait.
     """
     try:
         sandbox = open_sandbox(settings)
@@ -35,7 +35,7 @@ def start(settings: Settings, store: JobStore) -> Callable[[], None]:
         try:
             runner = build_runner(settings, store, sandbox, find_compilers(settings, sandbox))
         except SettingsError as error:
-            # A thread cannot end the server in order, and one that can compile nothing is of no use.
+            # A thread cannot shut the server down properly, and a server without compilers is useless.
             complain(error.message, EXIT_SETTINGS)
             sys.stderr.flush()
             os._exit(EXIT_SETTINGS)
@@ -50,7 +50,7 @@ def start(settings: Settings, store: JobStore) -> Callable[[], None]:
         stopped.set()
         for runner in running:
             runner.stop()
-        # What is handed back is lost with the process anyway; its compilers are to be ended.
+        # Released jobs are lost with this process anyway; this waits until their compilers are ended.
         thread.join(settings.stop_grace_seconds + 4)
 
     return stop

@@ -1,8 +1,8 @@
 """One job in, one result out: workspace, command, sandbox, verdict, diagnostics.
 
-It knows neither Redis nor the kernel: what the store says goes in as a request, and how a
-program is confined is the sandbox's affair. `compile` always returns a result: what goes
-wrong on our side is `inconclusive` with a sentence, and is never called a rejection.
+It knows neither Redis nor the kernel: it gets a request as the store holds it, and the sandbox decides
+how a program is confined. `compile` always returns a result: if something fails on our side, the result
+is `inconclusive` with a sentence that says so, and never a rejection.
 """
 
 import logging
@@ -11,11 +11,12 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from chalicelib.catalog import Catalog
+from chalicelib.catalog import Catalog, build_command, build_env
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import CompileRequest, Diagnostic, Environment, Reason, Result, Severity, Verdict
-from runner.diagnostics import collector, parse, shown
-from runner.sandbox.base import Limits, Sandbox, SandboxError, SandboxResult
+from chalicelib.storage.protocol import Claim
+from runner.diagnostics import collector, parse, without_parser_output
+from runner.sandbox.base import Command, Limits, Sandbox, SandboxError, SandboxResult
 from runner.sanitize import clean_text
 from runner.toolchains.model import Toolchains
 from runner.verdict import classify, limit_patterns
@@ -28,12 +29,12 @@ logger = logging.getLogger("will_it_compile.runner")
 
 
 @dataclass(frozen=True, slots=True)
-class _Done:
-    """One run of a compiler, with what was made of it."""
+class _CompilerRun:
+    """One run of a compiler with its verdict and its messages."""
 
-    run: SandboxResult
+    sandbox_result: SandboxResult
     command: tuple[str, ...]
-    variables: dict[str, str]
+    env: dict[str, str]
     verdict: Verdict
     reason: Reason | None
     stdout: str
@@ -42,9 +43,9 @@ class _Done:
     seconds: float
 
 
-def _has_code(diagnostics: Sequence[Diagnostic], code: str) -> bool:
+def _has_error_code(diagnostics: Sequence[Diagnostic], code: str) -> bool:
     """Whether one of the errors has that code."""
-    return any(each.code == code and each.severity is not Severity.WARNING for each in diagnostics)
+    return any(item.code == code and item.severity is not Severity.WARNING for item in diagnostics)
 
 
 class JobExecutor:
@@ -59,18 +60,24 @@ class JobExecutor:
         *,
         sandboxes: Mapping[str, Sandbox] | None = None,
     ) -> None:
-        """`sandboxes`, by container image, are for environments that are not in the sandbox's own."""
+        """`sandboxes`, by container image, are for environments outside of the sandbox's own image."""
         self._sandbox = sandbox
         self._sandboxes = sandboxes or {}
         self._catalog = catalog
         self._toolchains = toolchains
         self._limits = limits
-        self._patterns = {
+        self._limit_patterns = {
             name: limit_patterns(family.limit_messages) for name, family in catalog.families.items()
         }
-        self._refusals = {
-            family.id: re.compile(family.refusal) for family in catalog.families.values() if family.refusal
+        self._error_patterns = {
+            name: re.compile(family.error_pattern)
+            for name, family in catalog.families.items()
+            if family.error_pattern
         }
+
+    def compile_claim(self, claim: Claim, cancel: threading.Event) -> Result:
+        """Compile the job of a claim, for `runner.worker.Runner`; see `compile`."""
+        return self.compile(claim.job.id, claim.job.request, attempts=claim.attempts, cancel=cancel)
 
     def compile(
         self,
@@ -80,24 +87,24 @@ class JobExecutor:
         attempts: int = 1,
         cancel: threading.Event | None = None,
     ) -> Result:
-        """Compile `request` and say what became of it. Raises nothing that can be told in a result.
+        """Compile `request`. Raises nothing that a result can say.
 
-        Setting `cancel` ends the compiler; the result then says `cancelled`. `duration` is the
+        Setting `cancel` ends the compiler; the reason in the result is `cancelled` then. `duration` is the
         time that the compiler ran, without the time to prepare it.
         """
         try:
             return self._compile(job_id, request, attempts, cancel)
         except InvalidRequest as error:
-            sentence = f"The job cannot be compiled as it was stored: {error.message}"
+            sentence = f"The stored job cannot be compiled: {error.message}"
         except SandboxError as error:
             logger.error("job %s: the sandbox failed: %s", job_id, error)
             sentence = f"The sandbox could not run the compiler: {error}"
         except OSError as error:
-            # Full, most likely: what one job fills is bounded, room for all of them is the operator's affair.
-            logger.error("job %s: no place for its files: %s", job_id, error)
-            sentence = f"The runner could not lay out the files of the job: {error.strerror or error}."
+            # Most likely the disk is full: each job has a limit, but all of them together do not.
+            logger.error("job %s: cannot write the job's files, check the disk: %s", job_id, error)
+            sentence = f"The runner could not write the files of the job: {error.strerror or error}."
         except Exception:
-            # The last resort: a job must end. What happened is for the log, not for the client.
+            # The last resort: a job must end. The details are for the log, not for the client.
             logger.exception("job %s: unexpected failure", job_id)
             sentence = "The runner failed while compiling this job; nothing is known about the source."
         return Result.inconclusive(job_id, Reason.INFRASTRUCTURE, sentence, attempts=attempts)
@@ -106,32 +113,32 @@ class JobExecutor:
         self, job_id: str, request: CompileRequest, attempts: int, cancel: threading.Event | None
     ) -> Result:
         environment = self._environment(request)
-        done = self._run(request, environment, cancel)
+        run = self._run(request, environment, cancel)
         retry = self._catalog.family(environment.family).retry
-        if retry is not None and request.stage in retry.stages and _has_code(done.diagnostics, retry.code):
-            again = self._run(request, environment, cancel, retry=True)
-            done = replace(again, seconds=done.seconds + again.seconds)
-        run = done.run
+        if retry and request.stage in retry.stages and _has_error_code(run.diagnostics, retry.code):
+            second = self._run(request, environment, cancel, retry=True)
+            run = replace(second, seconds=run.seconds + second.seconds)
+        sandbox_result = run.sandbox_result
         return Result(
             job_id=job_id,
-            verdict=done.verdict,
-            reason=done.reason,
-            success=done.verdict is not Verdict.INCONCLUSIVE,
-            compiled=done.verdict is Verdict.COMPILES,
-            stdout=done.stdout,
-            stderr=done.stderr,
-            exit_code=run.exit_code,
-            duration=round(done.seconds * _NANOSECONDS_PER_SECOND),
-            error=self._explain(done.reason, run, environment) if done.reason else "",
-            diagnostics=done.diagnostics,
+            verdict=run.verdict,
+            reason=run.reason,
+            success=run.verdict is not Verdict.INCONCLUSIVE,
+            compiled=run.verdict is Verdict.COMPILES,
+            stdout=run.stdout,
+            stderr=run.stderr,
+            exit_code=sandbox_result.exit_code,
+            duration=round(run.seconds * _NANOSECONDS_PER_SECOND),
+            error=self._explain(run.reason, sandbox_result, environment) if run.reason else "",
+            diagnostics=run.diagnostics,
             truncated=(
-                run.stdout_truncated
-                or run.stderr_truncated
-                or collector.count(done.diagnostics) >= collector.MAX_DIAGNOSTICS
+                sandbox_result.stdout_truncated
+                or sandbox_result.stderr_truncated
+                or collector.count(run.diagnostics) >= collector.MAX_DIAGNOSTICS
             ),
             environment=environment,
-            command=done.command,
-            command_environment=done.variables,
+            command=run.command,
+            command_environment=run.env,
             attempts=attempts,
         )
 
@@ -142,70 +149,59 @@ class JobExecutor:
         cancel: threading.Event | None,
         *,
         retry: bool = False,
-    ) -> "_Done":
+    ) -> _CompilerRun:
         family = self._catalog.family(environment.family)
-        target = f"{request.architecture}-{request.os}"
         entry = self._toolchains.entry(environment)
-        command = self._catalog.build_command(
-            request.language,
-            entry,
-            request.standard,
-            request.stage,
-            request.options,
-            request.files,
-            request.main,
-            target=target,
-            retry=retry,
-        )
-        variables = self._catalog.build_environment(entry, target)
+        argv = build_command(self._catalog, request, entry, retry=retry)
+        env = build_env(self._catalog, entry, request.target)
+        sandbox = self._sandboxes.get(environment.image, self._sandbox)
         with Workspace.create(request.files) as workspace:
-            sandbox = self._sandboxes.get(environment.image, self._sandbox)
-            run = sandbox.run(command, workspace, self._limits, environment=variables, cancel=cancel)
-        stdout = clean_text(run.stdout, truncated=run.stdout_truncated)
-        stderr = clean_text(run.stderr, truncated=run.stderr_truncated)
+            result = sandbox.run(Command(argv, env), workspace, self._limits, cancel=cancel)
+        stdout = clean_text(result.stdout, truncated=result.stdout_truncated)
+        stderr = clean_text(result.stderr, truncated=result.stderr_truncated)
         messages = {"stdout": stdout, "stderr": stderr, "both": stdout + stderr}[family.prints_to]
-        diagnostics = parse(family.diagnostics, messages, request.files, workspace.inside)
-        # What is there for the parser alone goes: a person sees what the bare compiler prints.
-        stdout, stderr = shown(family.diagnostics, stdout), shown(family.diagnostics, stderr)
+        diagnostics = parse(family.message_format, messages, request.files, workspace.inside)
+        # The client sees what the bare compiler prints.
+        stdout = without_parser_output(family.message_format, stdout)
+        stderr = without_parser_output(family.message_format, stderr)
         verdict, reason = classify(
-            run,
-            patterns=self._patterns[family.id],
-            refusal=self._refusals.get(family.id),
-            # Both streams: where a compiler's own runtime complains is not where the compiler does.
-            said=f"{stdout}\n{stderr}",
+            result,
+            limit_patterns=self._limit_patterns[family.id],
+            error_pattern=self._error_patterns.get(family.id),
+            # Both streams: the compiler's runtime may complain on another stream than the compiler.
+            output=f"{stdout}\n{stderr}",
         )
-        return _Done(
-            run=run,
-            command=command,
-            variables=variables,
+        return _CompilerRun(
+            sandbox_result=result,
+            command=argv,
+            env=env,
             verdict=verdict,
             reason=reason,
             stdout=stdout,
             stderr=stderr,
             diagnostics=diagnostics,
-            seconds=run.duration_seconds,
+            seconds=result.duration_seconds,
         )
 
     def _environment(self, request: CompileRequest) -> Environment:
         environment = self._toolchains.environment(request.language, request.compiler)
-        target = f"{request.architecture}-{request.os}"
         if environment is None:
             raise InvalidRequest(f"this runner has no {request.compiler} for {request.language}.")
-        if target not in environment.targets:
-            raise InvalidRequest(f"{request.compiler} of this runner does not compile for {target}.")
+        if str(request.target) not in environment.targets:
+            raise InvalidRequest(f"{request.compiler} of this runner does not compile for {request.target}.")
         if request.stage not in environment.stages:
             raise InvalidRequest(f"{request.compiler} of this runner has no stage {request.stage.value}.")
         return environment
 
-    def _explain(self, reason: Reason, run: SandboxResult, environment: Environment) -> str:
+    def _explain(self, reason: Reason, result: SandboxResult, environment: Environment) -> str:
         """One sentence about a run without a verdict, with the limit's value and unit."""
         limits = self._limits
         compiler = f"{environment.id} ({environment.version})"
         if reason is Reason.TIMEOUT:
             return (
                 f"{compiler} was stopped at the time limit of {limits.cpu_seconds:g} s of CPU time "
-                f"and {limits.wall_seconds:g} s in all: it had used {run.cpu_seconds:.1f} s of CPU time "
-                f"in {run.duration_seconds:.1f} s."
+                f"and {limits.wall_seconds:g} s in all: it had used {result.cpu_seconds:.1f} s of CPU time "
+                f"in {result.duration_seconds:.1f} s."
             )
         if reason is Reason.MEMORY:
             return f"{compiler} needed more than the memory limit of {limits.memory_bytes // _MIB} MiB."
@@ -218,6 +214,12 @@ class JobExecutor:
         if reason is Reason.CANCELLED:
             return "The job was cancelled while it was being compiled."
         if reason is Reason.COMPILER_CRASH:
-            how = f"was ended by signal {run.signal}" if run.signal else "reported an internal error"
-            return f"{compiler} {how}; that is a fault of the compiler, and no verdict about the source."
-        return f"{compiler} could not be run to an end on this runner."
+            cause = (
+                f"was ended by signal {result.signal}"
+                if result.signal
+                else "failed without an error about the source"
+            )
+            return f"{compiler} {cause}: the compiler itself failed, so there is no verdict on the source."
+        return (
+            f"{compiler} could not complete its run on this runner, for a reason that is not in the source."
+        )

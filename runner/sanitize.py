@@ -1,26 +1,25 @@
-"""What a compiler wrote, made into text that can be stored and shown anywhere.
+"""Turns a compiler's output into text that can be stored and shown anywhere.
 
-A job chooses many of these bytes. The text that leaves here is valid Unicode without anything
-that acts on a terminal or turns a line around: invalid UTF-8, control characters and
-bidirectional controls appear as visible escapes (`\\xff`, `\\x1b`, `\\u202e`), so that nothing is
-lost and nothing is done. Everything else is as the compiler wrote it; escaping for HTML is the
-business of whoever makes HTML.
+A job chooses many of these bytes. The result is valid Unicode without characters that control a
+terminal or reorder a line: invalid UTF-8, control characters and bidirectional controls become visible
+escapes (`\\xff`, `\\x1b`, `\\u202e`), so that nothing is lost and nothing has an effect. Everything else
+stays as the compiler wrote it; HTML is escaped where it is made.
 """
 
 import re
 
 _UTF8_BYTES_AT_MOST = 4
 
-# Control characters except tab and newline; line separators, which some readers break at; and the
-# controls that reorder text (bidirectional embeddings, overrides, isolates and marks).
+# Control characters except tab and newline; line separators, where some programs break lines; and the
+# characters that reorder text (bidirectional embeddings, overrides, isolates and marks).
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def clean_text(data: bytes, *, truncated: bool = False) -> str:
     """Decode the bytes of one output stream.
 
-    CR LF becomes LF, as a source file with such line ends is quoted with them. With `truncated`
-    the end was cut off: a character that was cut in half goes, and a last line says so.
+    CR LF becomes LF, because compilers quote a source file with such line ends as it is. With `truncated`
+    the end was cut off: half of a character at the end is removed, and a last line says that it was cut.
     """
     if truncated:
         data = _without_partial_character(data)
@@ -37,7 +36,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _without_partial_character(data: bytes) -> bytes:
-    """Drop the beginning of a UTF-8 sequence at the very end, if there is one."""
+    """`data` without the beginning of a UTF-8 sequence at its end, if there is one."""
     for length in range(1, min(_UTF8_BYTES_AT_MOST, len(data) + 1)):
         byte = data[-length]
         if byte < 0x80:

@@ -1,13 +1,17 @@
-"""From how a run ended to what may be said about the source: design §7 in code.
+"""From how a run ended to what can be said about the source: the rules are in `classify`.
 
-The one promise: a limit that was hit, or a compiler that broke, is never called a rejection.
-Most of it is known from the sandbox. What is left are limits that a compiler survives and reports
-in its own words; those words are data of the catalogue (`LimitMessage`), a list in
-each compiler family's file.
+The one promise: a limit that was hit, or a compiler that crashed, is never called a rejection. Most of
+this is known from the sandbox. The rest are limits that a compiler survives and reports in its own
+words; these words are data of the catalogue (`LimitMessage`), a list in each family's file.
 
-A job's author can make a compiler print any line at all, line breaks included (a failed
-static_assert does). So words alone decide nothing: they count only when the compiler failed and
-located no error of its own in the source. A forger needs such an error to make it fail.
+A job's author can make a compiler print any line, line breaks included (a failed static_assert does
+that). So words alone decide nothing: they count only if the compiler failed and reported no ordinary
+error about the source. A forger needs such an error to make it fail. A crash is recognised by its
+absence, too: the last pattern of most families, ``\\A``, matches any output, so that a compiler that fails
+without an ordinary error has crashed.
+
+To add a limit that a compiler reports: a `[[limit_messages]]` in its family's file and a case in
+tests/unit/limit_words.
 """
 
 import re
@@ -27,21 +31,21 @@ _REASON_OF_LIMIT = {
     LimitHit.PROCESSES: Reason.PROCESSES,
 }
 
-# Nobody but the kernel sends SIGKILL into a sandbox: the runner's own is reported as a limit or as
-# cancelled. The kernel does it when the host's memory runs out.
+# Only the kernel sends SIGKILL into a sandbox, when the host's memory is exhausted: the runner's own SIGKILL
+# is reported as a limit or as cancelled.
 _REASON_OF_SIGNAL: dict[int, Reason] = {signal.SIGKILL: Reason.MEMORY}
 
-# Where javac and zig say that they refuse the program: an error with a line number, or of the compiler as a
-# whole. Families whose compilers say it in another way bring a pattern of their own.
-_REFUSAL = re.compile(r"(?m)^[^\n]*:\d+: (?:fatal )?[eE]rror: |^error: ")
+# The ordinary errors of a family without an `error_pattern` (javac, zig): with a line number, or of the
+# compiler as a whole. The other families have patterns of their own.
+_ERROR_PATTERN = re.compile(r"(?m)^[^\n]*:\d+: (?:fatal )?[eE]rror: |^error: ")
 
 
 @dataclass(frozen=True, slots=True)
 class LimitPattern:
-    """A limit or crash in a compiler's own words: `pattern` is searched in all that it says.
+    """A limit or crash in a compiler's own words, to be searched for in its whole output.
 
-    It must describe complete lines, `(?m)^…$`, as the compiler or its driver prints them. Where it is found,
-    what `explains` finds is no error about the source either.
+    `pattern` must match complete lines, `(?m)^…$`, as the compiler or its driver prints them. If it matches,
+    the errors that `explains` matches are not about the source either.
     """
 
     reason: Reason
@@ -50,7 +54,7 @@ class LimitPattern:
 
 
 def limit_patterns(messages: Iterable[LimitMessage]) -> tuple[LimitPattern, ...]:
-    """The catalogue's words of one family, ready to be searched for."""
+    """The catalogue's limit messages of one family, compiled."""
     return tuple(
         LimitPattern(
             reason=message.reason,
@@ -64,17 +68,24 @@ def limit_patterns(messages: Iterable[LimitMessage]) -> tuple[LimitPattern, ...]
 def classify(
     result: SandboxResult,
     *,
-    patterns: Sequence[LimitPattern],
-    refusal: re.Pattern[str] | None = None,
-    said: str | None = None,
+    limit_patterns: Sequence[LimitPattern],
+    error_pattern: re.Pattern[str] | None = None,
+    output: str | None = None,
 ) -> tuple[Verdict, Reason | None]:
-    """The verdict on a run, with the reason when it is inconclusive.
+    """The verdict on a run, and the reason if it is inconclusive.
 
-    `refusal` finds the compiler's own errors about the source, by default in the shape that most share;
-    `said` is where to look for them and for `patterns`, by default the whole of stderr.
+    `error_pattern` matches the compiler's ordinary errors about the source; `output` is the text to search,
+    by default all of stderr. The first rule that applies decides:
 
-    In this order: cancelled; a limit that the sandbox saw; exit status 0; a limit or crash that the
-    compiler reported; a signal that ended it; everything else is the compiler's own rejection.
+    1. The run was cancelled: inconclusive.
+    2. The sandbox ended it at a limit: inconclusive, with that limit.
+    3. Exit status 0: compiles.
+    4. A signal ended the compiler: inconclusive. If the output names a limit, that is the reason, and
+       ordinary errors in the output do not matter: the compiler did not get to its end. Otherwise SIGKILL
+       means memory, and any other signal a crash.
+    5. The output names a limit or a crash and contains no ordinary error: inconclusive, with that reason; a
+       limit is preferred to a crash.
+    6. Everything else is the compiler's own rejection.
     """
     if result.cancelled:
         return Verdict.INCONCLUSIVE, Reason.CANCELLED
@@ -82,35 +93,33 @@ def classify(
         return Verdict.INCONCLUSIVE, _REASON_OF_LIMIT[result.limit_hit]
     if result.exit_code == 0:
         return Verdict.COMPILES, None
-    text = result.stderr.decode(errors="replace") if said is None else said
-    reported = _reported(result, text, patterns, refusal or _REFUSAL)
-    if result.signal is not None and reported in (None, Reason.COMPILER_CRASH):
-        # Which signal says more than that it crashed.
-        return Verdict.INCONCLUSIVE, _REASON_OF_SIGNAL.get(result.signal, Reason.COMPILER_CRASH)
-    if reported is not None:
+    text = result.stderr.decode(errors="replace") if output is None else output
+    matching = [entry for entry in limit_patterns if entry.pattern.search(text)]
+    reported = _reason_of(matching)
+    if result.signal is not None:
+        if reported in (None, Reason.COMPILER_CRASH):
+            # The signal says more than that it crashed.
+            reported = _REASON_OF_SIGNAL.get(result.signal, Reason.COMPILER_CRASH)
         return Verdict.INCONCLUSIVE, reported
-    return Verdict.REJECTED, None
+    if reported is None or _has_ordinary_error(text, matching, error_pattern or _ERROR_PATTERN):
+        return Verdict.REJECTED, None
+    return Verdict.INCONCLUSIVE, reported
 
 
-def _reported(
-    result: SandboxResult, text: str, patterns: Sequence[LimitPattern], refusal: re.Pattern[str]
-) -> Reason | None:
-    """The limit or crash that a failed compiler reports, if it is to be believed.
+def _reason_of(matching: Sequence[LimitPattern]) -> Reason | None:
+    """The limit that was reported, or else the crash: a crash is often only how a limit ends."""
+    reasons = [entry.reason for entry in matching]
+    limits = [reason for reason in reasons if reason is not Reason.COMPILER_CRASH]
+    return next(iter([*limits, *reasons]), None)
 
-    A crash is often only how a limit ends, so limits are looked for first. The messages
-    themselves are no ordinary errors, even where they look like one (`fatal error: error writing
-    to …`), so they are taken out before looking for those. A compiler that a signal ended did
-    not get to refuse anything, whatever it had printed before.
+
+def _has_ordinary_error(text: str, matching: Sequence[LimitPattern], error_pattern: re.Pattern[str]) -> bool:
+    """Whether the compiler reports an error about the source apart from the limits.
+
+    A limit message may look like one (`fatal error: error writing to …`), so it is removed first.
     """
-    found = [entry for entry in patterns if entry.pattern.search(text)]
-    if not found:
-        return None
-    if result.signal is None:
-        for entry in found:
-            text = entry.pattern.sub("", text)
-            if entry.explains is not None:
-                text = entry.explains.sub("", text)
-        if refusal.search(text):
-            return None
-    reasons = [entry.reason for entry in found]
-    return next((reason for reason in reasons if reason is not Reason.COMPILER_CRASH), Reason.COMPILER_CRASH)
+    for entry in matching:
+        text = entry.pattern.sub("", text)
+        if entry.explains is not None:
+            text = entry.explains.sub("", text)
+    return error_pattern.search(text) is not None

@@ -1,9 +1,9 @@
 """The runner's loop: claim → compile → complete, with renewals and a graceful stop.
 
-Threads: one claims (only while a slot is free, so that no job waits inside a runner), up to
-MAX_WORKERS compile, one keeps time (renews leases, registers, sweeps). All state that they
-share is `_active`, under one lock. When the store is away nothing is lost: claiming pauses,
-finished results are kept and offered again until the store is back.
+Threads: one claims (only while a slot is free, so that no job waits inside a runner), up to MAX_WORKERS
+compile, and the timekeeper renews leases, registers and sweeps. All state that they share is `_active`,
+under one lock. When the store cannot be reached nothing is lost: claiming pauses, and results are kept
+and sent again until the store is back.
 """
 
 import functools
@@ -13,83 +13,60 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from chalicelib.errors import StoreError
-from chalicelib.models import CompileRequest, Environment, Reason, Result, RunnerInfo
+from chalicelib.models import Environment, Reason, Result, RunnerInfo
 from chalicelib.storage.protocol import Claim, JobStore
-from runner.task_protection import NoProtection
+from runner.task_protection import NoProtection, TaskProtection
 
 logger = logging.getLogger("will_it_compile.runner")
 
-# Of our own: whoever seeds the generator of the module counts on being its only user.
+# Own instance: seeding the global generator elsewhere must not affect it.
 _jitter = random.Random()  # noqa: S311 -- no secret
 
-# How long one read waits for a job: a stop is noticed as soon.
+# How long one read waits for a job; a stop is noticed within this time.
 CLAIM_BLOCK_SECONDS = 1.0
-# A cancelled compile must be dead within a second: its runner asks twice as often.
+# A cancelled compile must be dead within a second, so its runner asks more than twice as often.
 RENEW_SECONDS = 0.4
-# Pauses while the store is away: soon enough to notice its return, too rare to hinder it.
+# Pauses while the store cannot be reached: short enough to notice its return, long enough not to hinder it.
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 3.0
-# An registration outlives a few lost renewals, like a lease.
+# A registration survives a few lost renewals, like a lease.
 REGISTRATIONS_PER_TTL = 3
-
-
-class CompilesJobs(Protocol):
-    """What the worker needs of a compiler; `runner.executor.JobExecutor` is the real one."""
-
-    def compile(
-        self,
-        job_id: str,
-        request: CompileRequest,
-        *,
-        attempts: int = 1,
-        cancel: threading.Event | None = None,
-    ) -> Result:
-        """One job to one result; never raises for what a job did."""
-        ...
-
-
-class ProtectsTask(Protocol):
-    """What hears when a job is at work; `runner.task_protection.TaskProtection` is the real one."""
-
-    def job_began(self) -> None:
-        """Returns at once."""
-        ...
-
-    def job_ended(self) -> None:
-        """Returns at once."""
-        ...
 
 
 @dataclass(eq=False, slots=True)
 class _Active:
-    """A job that is being compiled here. `cancel` ends its compiler."""
+    """A claimed job that is being compiled here. `cancel` ends its compiler."""
 
     claim: Claim
     cancel: threading.Event = field(default_factory=threading.Event)
-    # Its compiler has ended and its result is being offered.
+    # Its compiler has ended and its result is being stored.
     completing: bool = False
 
 
 class Runner:
-    """Works for one store until it is stopped."""
+    """Claims and compiles jobs of one store until it is stopped."""
 
     def __init__(
         self,
         store: JobStore,
-        compiler: CompilesJobs,
+        compile_claim: Callable[[Claim, threading.Event], Result],
         info: RunnerInfo,
         environments: Sequence[Environment],
         *,
         lease_seconds: float,
         stop_grace_seconds: float,
-        protection: ProtectsTask | None = None,
-        leave_sign: Callable[[float], None] | None = None,
+        protection: TaskProtection | NoProtection | None = None,
+        touch_alive: Callable[[float], None] | None = None,
     ) -> None:
-        """`leave_sign` is told at each renewal how many seconds ago the claiming loop went round."""
+        """Prepare a runner; `run` starts it.
+
+        `compile_claim` compiles the job of a claim and ends early when the event is set; it raises nothing
+        for what a job did. `protection` counts the jobs that start and end. `touch_alive` is called at
+        each renewal with the seconds since the claiming loop last completed a round.
+        """
         self._store = store
-        self._compiler = compiler
+        self._compile_claim = compile_claim
         self._info = info
         self._environments = tuple(environments)
         self._renew_seconds = min(RENEW_SECONDS, lease_seconds / 4)
@@ -97,8 +74,8 @@ class Runner:
         self._registration_ttl_seconds = lease_seconds
         self._stop_grace_seconds = stop_grace_seconds
         self._protection = protection or NoProtection()
-        self._leave_sign = leave_sign or (lambda _age_seconds: None)
-        self._went_round_at = time.monotonic()
+        self._touch_alive = touch_alive or (lambda _age_seconds: None)
+        self._last_round_at = time.monotonic()
         self._slots = threading.Semaphore(info.max_workers)
         self._lock = threading.Lock()
         self._active: dict[str, _Active] = {}
@@ -108,22 +85,22 @@ class Runner:
         self._away = False
 
     def run(self) -> None:
-        """Claims and compiles until `stop` is called; returns when all work is finished or handed back."""
-        # Daemon threads: a process that is told twice to stop need not wait for them.
+        """Claim and compile until `stop` is called; returns when all jobs are completed or released."""
+        # Daemon threads: a process that gets a second signal need not wait for them.
         timekeeper = threading.Thread(target=self._keep_time, name="timekeeper", daemon=True)
         timekeeper.start()
         logger.info("runner %s: ready, %d workers", self._info.id, self._info.max_workers)
         while not self._stopping.is_set():
-            self._went_round_at = time.monotonic()
+            self._last_round_at = time.monotonic()
             self._claim_one()
-        self._finish_up()
+        self._drain()
         self._done.set()
         timekeeper.join()
         self._quietly(lambda: self._store.unregister(self._info.id))
         logger.info("runner %s: stopped", self._info.id)
 
     def stop(self) -> None:
-        """Asks `run` to end: no more claims; what does not finish in time is handed back. Idempotent."""
+        """Ask `run` to end: no more claims; jobs that do not complete in time are released. Idempotent."""
         self._stopping.set()
 
     # -- claiming
@@ -131,7 +108,7 @@ class Runner:
     def _claim_one(self) -> None:
         if not self._slots.acquire(timeout=CLAIM_BLOCK_SECONDS):
             return
-        claim = self._try(lambda: self._store.claim(self._info.id, CLAIM_BLOCK_SECONDS))
+        claim = self._claim()
         if claim is None:
             self._slots.release()
             return
@@ -140,16 +117,20 @@ class Runner:
         with self._lock:
             self._active[claim.job.id] = active
             self._workers.add(worker)
-        self._protection.job_began()
+        self._protection.job_started()
         worker.start()
 
-    def _try(self, call: Callable[[], Claim | None]) -> Claim | None:
-        """Calls the store; when it is away: one log line, a pause, and None."""
+    def _claim(self) -> Claim | None:
+        """A claim, or None. When the store cannot be reached: one log line, a pause, and None."""
         try:
-            answer = call()
+            claim = self._store.claim(self._info.id, CLAIM_BLOCK_SECONDS)
         except StoreError as error:
             if not self._away:
-                logger.error("runner %s: %s; trying again until it is back", self._info.id, error.message)
+                logger.error(
+                    "runner %s: cannot claim jobs: %s; trying again until it is back",
+                    self._info.id,
+                    error.message,
+                )
             self._away = True
             jitter = _jitter.uniform(1, 5)
             self._stopping.wait(jitter * SHORTEST_PAUSE_SECONDS)
@@ -157,10 +138,10 @@ class Runner:
         if self._away:
             logger.info("runner %s: the store is back", self._info.id)
         self._away = False
-        return answer
+        return claim
 
     def _quietly(self, call: Callable[[], object]) -> None:
-        """Calls the store for something that will be tried again anyway."""
+        """Call the store for something that will be tried again anyway."""
         try:
             call()
         except StoreError as error:
@@ -185,31 +166,29 @@ class Runner:
     def _compile(self, active: _Active) -> Result:
         claim = active.claim
         try:
-            return self._compiler.compile(
-                claim.job.id, claim.job.request, attempts=claim.attempts, cancel=active.cancel
-            )
+            return self._compile_claim(claim, active.cancel)
         except Exception:
-            logger.exception("job %s: the compiler failed in an unforeseen way", claim.job.id)
+            logger.exception("job %s: unexpected failure, the job ends without a verdict", claim.job.id)
             sentence = "the runner failed while compiling this job; this has been logged"
             return Result.inconclusive(claim.job.id, Reason.INFRASTRUCTURE, sentence)
 
     def _complete(self, active: _Active, result: Result) -> None:
-        """Offers the result until the store takes or refuses it."""
+        """Send the result until the store accepts or rejects it."""
         claim = active.claim
         pause_seconds = SHORTEST_PAUSE_SECONDS
-        counted = None
-        while counted is None:
+        completed = None
+        while completed is None:
             try:
-                counted = self._store.complete(claim, result)
+                completed = self._store.complete(claim, result)
             except StoreError as error:
                 logger.warning(
-                    "job %s: its result is kept and offered again: %s", claim.job.id, error.message
+                    "job %s: its result is not stored yet, trying again: %s", claim.job.id, error.message
                 )
                 jitter = _jitter.uniform(0.5, 1.0)
                 if active.cancel.wait(jitter * pause_seconds):
                     return
                 pause_seconds = min(LONGEST_PAUSE_SECONDS, 2 * pause_seconds)
-        if counted:
+        if completed:
             logger.info(
                 "job %s: %s in %d ms (%s, attempt %d)",
                 claim.job.id,
@@ -219,15 +198,15 @@ class Runner:
                 claim.attempts,
             )
         else:
-            logger.warning("job %s: its result came too late and was refused", claim.job.id)
+            logger.warning("job %s: its result is dropped: it came after its lease had expired", claim.job.id)
 
     # -- keeping time
 
     def _keep_time(self) -> None:
         register_at = 0.0
         while not self._done.wait(self._renew_seconds):
-            # A stop has its own bound: whoever asked for it kills what takes longer.
-            self._leave_sign(0.0 if self._stopping.is_set() else time.monotonic() - self._went_round_at)
+            # While stopping there are no rounds; the stop has a time limit of its own.
+            self._touch_alive(0.0 if self._stopping.is_set() else time.monotonic() - self._last_round_at)
             self._quietly(self._renew)
             now = time.monotonic()
             if now >= register_at:
@@ -243,8 +222,8 @@ class Runner:
         lost = self._store.renew(self._info.id, [item.claim for item in active.values()])
         for job_id in lost:
             if active[job_id].completing:
-                continue  # ended just now; if it was lost, `complete` says so
-            logger.info("job %s: cancelled, or given to another runner: its compiler is ended", job_id)
+                continue  # it has just ended; if it was lost, `complete` says so
+            logger.info("job %s: cancelled, or claimed by another runner: ending its compiler", job_id)
             active[job_id].cancel.set()
 
     def _register(self) -> None:
@@ -260,13 +239,18 @@ class Runner:
 
     # -- stopping
 
-    def _finish_up(self) -> None:
-        """Waits for what runs; hands back what does not end in time."""
+    def _drain(self) -> None:
+        """Wait for the running jobs; release those that do not complete in time."""
         deadline = time.monotonic() + self._stop_grace_seconds
         with self._lock:
             workers = list(self._workers)
         if workers:
-            logger.info("runner %s: stopping; %d jobs still run", self._info.id, len(workers))
+            logger.info(
+                "runner %s: stopping, waits up to %g s for %d running jobs",
+                self._info.id,
+                self._stop_grace_seconds,
+                len(workers),
+            )
         for worker in workers:
             worker.join(max(0.0, deadline - time.monotonic()))
         with self._lock:
@@ -276,8 +260,8 @@ class Runner:
         for worker in workers:
             worker.join(CLAIM_BLOCK_SECONDS)
         for active in remaining:
-            self._quietly(functools.partial(self._hand_back, active.claim))
+            self._quietly(functools.partial(self._release, active.claim))
 
-    def _hand_back(self, claim: Claim) -> None:
+    def _release(self, claim: Claim) -> None:
         if self._store.release(claim):
-            logger.info("job %s: handed back", claim.job.id)
+            logger.info("job %s: released, another runner will claim it", claim.job.id)

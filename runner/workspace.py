@@ -1,12 +1,11 @@
-"""A job's own directory on the host: made from the job's files, gone on exit.
+"""A job's own directory on the host: created with the job's files, removed on exit.
 
-Every name inside may have been chosen by an attacker, and after a run every entry may have been
-shaped by one. So names are checked here although the API checked them too, files are created
-relative to directory descriptors and never over something that exists, and removal works on
-descriptors and never follows a symbolic link.
+An attacker may have chosen every name inside, and after a run may have replaced every entry. So names
+are checked here although the API checked them too, files are created relative to directory descriptors
+and never over something that exists, and removal works on descriptors and never follows a symbolic link.
 
-A directory is locked (flock) for as long as its workspace lives. The lock dies with its process,
-which is how `remove_stale_workspaces` knows a dead runner's leftovers from a live one's.
+A directory is locked (flock) while its workspace exists. The lock ends with its process; this is how
+`remove_stale_workspaces` tells what a dead runner left from the workspaces of a live one.
 """
 
 import contextlib
@@ -19,14 +18,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-# The directory as the compiler sees it, in every sandbox that can choose: the same path for every
-# job, so that a path in the output says nothing about the host and equal jobs have equal output.
+# The directory as the compiler sees it, in every sandbox that can choose: the same path for every job, so
+# that paths in the output say nothing about the host and equal jobs have equal output.
 INSIDE = "/work"
 
 PREFIX = "wic-"
 
-# Linux refuses longer ones (NAME_MAX, PATH_MAX); saying so here gives a ValueError, not an OSError
-# in the middle of creation.
+# Linux has limits of 255 and 4096 bytes (NAME_MAX, PATH_MAX). With these a name that is too long is a
+# ValueError before anything is created, and not an OSError in the middle.
 _NAME_BYTES = 255
 _PATH_BYTES = 4000
 
@@ -34,11 +33,12 @@ _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def check_name(name: str) -> None:
-    """Refuse a file name that could leave the workspace or be read as an option.
+    """Raise ValueError for a file name that could leave the workspace or be read as an option.
 
-    Accepts relative paths such as `include/a.hpp`. Raises ValueError for anything absolute, with
-    `..`, `.` or empty parts, with control characters, or with a part that starts with `-` (an
-    option) or `@` (a response file).
+    Relative paths such as `include/a.hpp` are fine. Absolute names, `..`, `.` or empty parts, control
+    characters, and parts that start with `-` (an option) or `@` (a response file) are not. This is not
+    `check_file_name` of chalicelib/file_names.py, which also says what is wise for a *request* (ASCII, no
+    hidden files, no objects): a workspace only has to be safe, and tools and tests need other names.
     """
     if not name:
         raise ValueError("a file name is empty")
@@ -65,27 +65,26 @@ class Workspace:
     """A job's directory. Use as a context manager; `create` makes one."""
 
     def __init__(self, path: Path, lock: int) -> None:
-        """Take over a fresh, locked directory. Callers use `create`."""
+        """Use a fresh, locked directory. Callers use `create`."""
         self.path = path
         self.inside = INSIDE
         self._lock = lock
 
     @classmethod
     def create(cls, files: Mapping[str, str], parent: Path | None = None) -> "Workspace":
-        """Make a directory that only this user can read, holding `files` (name → text).
+        """Create a directory that only this user can read, with `files` (name → text).
 
-        `parent` defaults to the system's directory for temporary files. Raises ValueError for a
-        name that `check_name` refuses, that is given twice, or that is also a directory of
-        another one; nothing is left behind then.
+        `parent` defaults to the system's directory for temporary files. Raises ValueError for a name that
+        fails `check_name` or is also a directory of another name; nothing is left behind then.
         """
         for name in files:
             check_name(name)
         for name in files:
-            above = name
-            while "/" in above:
-                above = above.rpartition("/")[0]
-                if above in files:
-                    raise ValueError(f"file name {above!r} is also a directory of {name!r}")
+            directory = name
+            while "/" in directory:
+                directory = directory.rpartition("/")[0]
+                if directory in files:
+                    raise ValueError(f"file name {directory!r} is also a directory of {name!r}")
         path, lock = _make_locked_directory(parent)
         workspace = cls(path, lock)
         try:
@@ -103,7 +102,7 @@ class Workspace:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Remove the directory, whatever it has become."""
+        """Remove the directory, whatever is in it now."""
         self.close()
 
     def close(self) -> None:
@@ -130,14 +129,14 @@ def remove_stale_workspaces(parent: Path | None = None) -> int:
         try:
             descriptor = os.open(entry.path, _OPEN_DIRECTORY)
         except OSError:
-            continue  # not a directory, or somebody else's
+            continue  # not a directory, or another user's
         try:
             if os.fstat(descriptor).st_uid == os.geteuid():
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 _remove(Path(entry.path), descriptor)
                 removed += 1
         except OSError:
-            continue  # alive (the lock is held), or gone in the meantime
+            continue  # in use (the lock is held), or removed in the meantime
         finally:
             os.close(descriptor)
     return removed
@@ -146,8 +145,8 @@ def remove_stale_workspaces(parent: Path | None = None) -> int:
 def _make_locked_directory(parent: Path | None) -> tuple[Path, int]:
     """Make a private directory and lock it.
 
-    Between the two steps a cleaner may find it unlocked and remove it; the lock then belongs to a
-    directory without a name (no links left), and another one is made.
+    Between the two steps another runner may find it unlocked and remove it; the lock then belongs to a
+    directory without a name (no links left), and another directory is made.
     """
     while True:
         path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
@@ -184,8 +183,7 @@ def _remove(path: Path, descriptor: int) -> None:
     """Empty the directory behind `descriptor`, then remove `path` if it is still that directory."""
     _empty(descriptor)
     with contextlib.suppress(FileNotFoundError):
-        found = os.lstat(path)
-        if os.path.samestat(found, os.fstat(descriptor)):
+        if os.path.samestat(os.lstat(path), os.fstat(descriptor)):
             os.rmdir(path)
 
 
@@ -194,7 +192,7 @@ def _empty(root: int) -> None:
 
     A job can nest directories deeper than any recursion or descriptor limit, so nothing descends:
     the subdirectories of a directory move up into `root` until only empty ones remain.
-    Permissions are widened on the way, as a job may have cleared them.
+    Permissions are widened on the way, because a job may have removed them.
     """
     os.fchmod(root, stat.S_IRWXU)
     # A job has ended when its workspace is removed, so it cannot guess this name.
@@ -223,15 +221,15 @@ def _empty(root: int) -> None:
 def _open_widened(parent: int, name: str) -> int | None:
     """Open the directory `name` of `parent` with all rights for its owner; None if it is not one.
 
-    O_PATH needs no permission on the directory itself, and the detour through the descriptor
-    changes exactly what was opened, never what a link points at.
+    O_PATH needs no permission on the directory itself, and changing it through the descriptor affects
+    exactly what was opened, never the target of a link.
     """
     try:
-        found = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        handle = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     except NotADirectoryError:
         return None
     try:
-        os.chmod(f"/proc/self/fd/{found}", stat.S_IRWXU)
-        return os.open(".", _OPEN_DIRECTORY, dir_fd=found)
+        os.chmod(f"/proc/self/fd/{handle}", stat.S_IRWXU)
+        return os.open(".", _OPEN_DIRECTORY, dir_fd=handle)
     finally:
-        os.close(found)
+        os.close(handle)

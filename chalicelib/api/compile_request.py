@@ -192,7 +192,7 @@ def forbidden_option(
 ) -> InvalidRequest | None:
     """The error about the first option that the compiler may not be given; None when all are allowed."""
     for number, option in enumerate(options):
-        problem = catalog.refuse_option(environment.family, option)
+        problem = catalog.why_forbidden(environment.family, option)
         if problem:
             return invalid(f"options.{number}", problem)
     return None

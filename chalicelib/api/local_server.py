@@ -1,9 +1,10 @@
-"""What the server of `chalice local` needs besides what Chalice gives it; Lambda never comes here.
+"""What Chalice's development server lacks; only `chalice local` uses this, never Lambda or the container.
 
-Chalice's handler takes the head of a request at its word: a Content-Length that is no number, or
-larger than memory, ends in a stack trace and a dropped connection, and a body that does not come
-holds a thread for ever. `harden` refuses such a head with a 4xx, before any of it is used. It is
-given Chalice's class, because nothing in this package imports Chalice.
+Chalice's handler trusts the head of a request: a Content-Length that is not a number, or larger than
+memory, ends in a stack trace and a dropped connection, and a body that never comes holds a thread for
+ever. `harden` answers such a head with a 4xx before any of it is used. Chalice's classes are passed in,
+because nothing in this package imports Chalice; Chalice takes no other classes, so they are changed in
+place. `production_server.py` is the server for everything but a developer's machine.
 """
 
 import os
@@ -13,29 +14,29 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer
 
-# Connections that may wait to be accepted: more than the threads of any burst that one machine serves.
+from chalicelib.api.wsgi import MAX_CONTENT_BYTES
+
+# Connections that may wait to be accepted; the default is 5. More than one machine has in a burst.
 BACKLOG = 256
-# API Gateway takes no longer body either.
-MAX_CONTENT_BYTES = 10 * 1024 * 1024
 # A client on the same machine sends its whole request at once; an idle one can connect again.
 SILENCE_SECONDS = 30.0
-# A body that is refused is still read, up to this much: to close on unread bytes would reset the
+# After an error the body is still read, up to this many bytes: to close on unread bytes would reset the
 # connection, and the client might never see the answer.
-_DRAINED_BYTES = 64 * 1024 * 1024
+_DRAIN_BYTES = 64 * 1024 * 1024
 
 _TEMPLATE = '{"error": "bad_request", "message": "%(explain)s", "details": []}\n'
 
 
-def widen(server: type[TCPServer]) -> None:
-    """Lets as many clients knock at once as a burst of them may bring; the default is 5."""
+def widen_backlog(server: type[TCPServer]) -> None:
+    """Lets a burst of clients connect at once."""
     server.request_queue_size = BACKLOG
 
 
-def refuse_politely(server: type[TCPServer]) -> None:
-    """Makes an address that cannot be served one sentence and the end of this process, exit code 1."""
+def exit_when_port_is_taken(server: type[TCPServer]) -> None:
+    """Ends this process with one sentence and exit code 1 when it cannot listen on its address."""
     bind = server.server_bind
 
-    def bound(self: TCPServer) -> None:
+    def bind_or_exit(self: TCPServer) -> None:
         try:
             bind(self)
         except OSError as error:
@@ -45,57 +46,57 @@ def refuse_politely(server: type[TCPServer]) -> None:
                 "make run PORT=9000, or chalice local --port 9000.\n"
             )
             sys.stderr.flush()
-            # Not SystemExit, which waits for the thread that tries the compilers; its sandboxes die with us.
+            # Not SystemExit, which would wait for the thread that tries the compilers. Its sandboxes end now.
             os._exit(1)
 
-    # Chalice makes its server of this very class and takes no other, so it is changed in place.
-    server.server_bind = bound  # type: ignore[method-assign]
+    # Why in place: see above.
+    server.server_bind = bind_or_exit  # type: ignore[method-assign]
 
 
 def harden(handler: type[BaseHTTPRequestHandler], *, silence_seconds: float = SILENCE_SECONDS) -> None:
     """Changes a handler class (for this whole process) so that no head of a request can break it."""
     parse_request, handle = handler.parse_request, handler.handle
 
-    def checked(self: BaseHTTPRequestHandler) -> bool:
+    def parse_and_check(self: BaseHTTPRequestHandler) -> bool:
         if not parse_request(self):
             return False
-        refused = _refusal(self)
-        if refused is not None:
-            self.send_error(refused[0], explain=refused[1])
+        error = _head_error(self)
+        if error:
+            self.send_error(error[0], explain=error[1])
             _drain(self)
-        return refused is None
+        return not error
 
-    def patient(self: BaseHTTPRequestHandler) -> None:
+    def handle_until_client_leaves(self: BaseHTTPRequestHandler) -> None:
         try:
             handle(self)
         except ConnectionError:
-            self.close_connection = True  # the client left, as it may
+            self.close_connection = True
 
     # Without it each answer on a kept connection takes about 40 ms longer: head and body are written
-    # apart, and the second waits for the acknowledgement of the first (Nagle, delayed ACK).
+    # separately, and the second waits for the acknowledgement of the first (Nagle, delayed ACK).
     handler.disable_nagle_algorithm = True
     handler.timeout = silence_seconds
-    # What the standard library refuses by itself, a line that is too long for example, is JSON as well.
+    # The errors of the standard library itself, a line that is too long for example, are JSON as well.
     handler.error_content_type = "application/json"
     handler.error_message_format = _TEMPLATE
-    # Chalice makes its server of this very class and takes no other, so it is changed in place.
-    handler.parse_request = checked  # type: ignore[method-assign]
+    # Why in place: see above.
+    handler.parse_request = parse_and_check  # type: ignore[method-assign]
     # Typed by the base class of the base class.
-    handler.handle = patient  # type: ignore[assignment, method-assign]
+    handler.handle = handle_until_client_leaves  # type: ignore[assignment, method-assign]
 
 
-def _refusal(handler: BaseHTTPRequestHandler) -> tuple[HTTPStatus, str] | None:
-    """Why this head cannot be served: a status and a sentence; None when it can."""
+def _head_error(handler: BaseHTTPRequestHandler) -> tuple[HTTPStatus, str] | None:
+    """Why this head cannot be served: a status and a sentence. None when it can."""
     headers = handler.headers
     if handler.command == "HEAD":
-        # It would be answered with a body, which the client would take for the next answer.
+        # Chalice would send a body with the answer, and the client would read that as the next answer.
         return HTTPStatus.METHOD_NOT_ALLOWED, "HEAD is not supported: send GET."
     if not headers.get("Authorization", "").isascii():
         return HTTPStatus.BAD_REQUEST, "The header Authorization has characters that are not ASCII."
     if "Transfer-Encoding" in headers:
         return HTTPStatus.LENGTH_REQUIRED, "Send the body in one piece, with a Content-Length."
     lengths = set(headers.get_all("Content-Length", ["0"]))
-    # More than 15 digits is not a number that is compared with a limit; int() refuses thousands.
+    # int() does not take thousands of digits; 15 are over the limit anyway.
     if len(lengths) > 1 or not all(text.isascii() and text.isdigit() for text in lengths):
         return HTTPStatus.BAD_REQUEST, "The header Content-Length must be one whole number of bytes."
     digits = lengths.pop()
@@ -109,7 +110,7 @@ def _drain(handler: BaseHTTPRequestHandler) -> None:
     """Reads what the client still sends, for a moment, so that it can read the answer."""
     handler.connection.shutdown(socket.SHUT_WR)
     handler.connection.settimeout(1.0)
-    remaining = _DRAINED_BYTES
+    remaining = _DRAIN_BYTES
     try:
         while remaining > 0 and (read := len(handler.rfile.read1(65536))):
             remaining -= read

@@ -4,10 +4,9 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chalicelib.catalog import load_catalog
 from chalicelib.models import Result
 
-# Options for the service's own parser; without them a compiler prints what `stdout` and `stderr` show.
-FOR_THE_PARSER = frozenset({"-fdiagnostics-parseable-fixits", "--error-format=json"})
 # Jobs run with this locale: compilers choose the language of their messages, and their quotes, by it.
 _LOCALE = {"LC_ALL": "C.UTF-8"}
 # Where a container sees the folder with the files.
@@ -30,7 +29,9 @@ def receipt(result: Result) -> dict[str, Any] | None:
 
 def reproduce(command: Sequence[str], env: Mapping[str, str], image: str) -> str:
     """One line for a shell, to be run in a folder that holds the request's files under their names."""
-    command = [argument for argument in command if argument not in FOR_THE_PARSER]
+    # Without these options for the service's own parser a compiler prints what `stdout` and `stderr` show.
+    parser_arguments = load_catalog().parser_arguments
+    command = [argument for argument in command if argument not in parser_arguments]
     assignments = [f"{name}={value}" for name, value in sorted({**_LOCALE, **env}.items())]
     if not image:
         return shlex.join(["env", *assignments, *command])

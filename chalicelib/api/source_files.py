@@ -108,8 +108,8 @@ def _check_files(files: dict[str, str], language: Language, catalog: Catalog) ->
         if other is not None:
             what = f"is a {other.name} source, which a job of language {language.id} does not compile"
             raise invalid("files", f"{quoted(name)} {what}: leave it out.")
-    left_out = catalog.left_out(language, files)
-    if left_out is not None:
+    skipped = catalog.uncompiled_source(language, files)
+    if skipped is not None:
         project = language.project.file if language.project else ""
         what = f"is in a folder, which {language.name} compiles only with a {project} in the top folder"
-        raise invalid("files", f"{quoted(left_out)} {what}: add one.")
+        raise invalid("files", f"{quoted(skipped)} {what}: add one.")

@@ -1,15 +1,16 @@
 """The catalogue: languages, compilers, standards and options as data, shared by the API and the runner.
 
-One TOML file per language here, one per family of compilers in ``families/``. The API
-refuses with it what cannot be; the runner finds with it what is installed and builds the
-commands. It never looks at the machine and never runs anything.
+One TOML file per language here, one per family of compilers in ``families/``. The API uses it to
+check requests; the runner uses it to find installed compilers and to build their commands. It never
+looks at the machine and never runs anything.
 
-To add a compiler version: one ``[[compilers]]`` entry in the language's file. To add a
-language: one file; and a family file, if its compilers are driven in a way that no
-family has yet.
+To add a compiler version: one ``[[compilers]]`` entry in the language's file. To add a language: one
+file; also a family file, if its compilers are driven in a way that no family has yet. See
+docs/development.md for the places outside of this package.
 """
 
 from chalicelib.catalog.catalog import Catalog
+from chalicelib.catalog.command import build_command, build_env
 from chalicelib.catalog.loader import load_catalog, parse_catalog
 from chalicelib.catalog.options import MAX_OPTION_CHARACTERS, MAX_OPTIONS
 from chalicelib.catalog.schema import CompilerEntry, Family, Language, LimitMessage, Standard, version_key
@@ -31,6 +32,8 @@ __all__ = [
     "Language",
     "LimitMessage",
     "Standard",
+    "build_command",
+    "build_env",
     "check_file_name",
     "check_file_names",
     "load_catalog",

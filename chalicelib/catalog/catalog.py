@@ -1,44 +1,53 @@
-"""The loaded catalogue: every language and family, checked against each other, with lookups by name."""
+"""The loaded catalogue: all languages and families, checked against each other, with lookups by name."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
 
-from chalicelib.catalog import command, options
-from chalicelib.catalog.schema import CompilerEntry, Family, Language
-from chalicelib.errors import InvalidRequest
-from chalicelib.models import Stage
+from chalicelib.catalog.options import why_forbidden
+from chalicelib.catalog.schema import (
+    PARTS_OF_ARGUMENTS,
+    PLACEHOLDER,
+    WHOLE_ARGUMENTS,
+    Family,
+    Language,
+)
 
 
 class Catalog:
-    """What could be compiled where its compilers are installed; what *is* there, runners register.
+    """What could be compiled if its compilers were installed; what is installed, runners register.
 
-    Raises `ValueError` when the parts do not fit together: such a catalogue must not be shipped.
+    Raises `ValueError` if the parts do not fit together: such a catalogue must not be shipped.
     """
 
     def __init__(self, languages: Sequence[Language], families: Sequence[Family]) -> None:
         self.languages = tuple(languages)
-        own = {family.id: family for family in families}
-        self.families = {name: _complete(family, own) for name, family in own.items()}
+        by_id = {family.id: family for family in families}
+        self.families = {name: _complete(family, by_id) for name, family in by_id.items()}
         self._by_name: dict[str, Language] = {}
         for language in languages:
             for name in (language.id, language.name, *language.aliases):
                 if self._by_name.setdefault(name.casefold(), language) is not language:
                     raise ValueError(f"two languages are called {name!r}")
-            self._check(language)
+            self._check_language(language)
         for family in families:
-            self._check_family(family)
+            _check_family(family)
 
     def language(self, name: str) -> Language | None:
-        """The language of that id, name or alias, in any case of letters."""
+        """The language with that id, name or alias; case does not matter."""
         return self._by_name.get(name.strip().casefold())
 
     def family(self, family_id: str) -> Family:
-        """The family of that id; `KeyError` when there is none."""
+        """The family with that id. Raises `KeyError` if it does not exist."""
         return self.families[family_id]
 
-    def refuse_option(self, family_id: str, option: str) -> str | None:
-        """See `options.refuse_option`: a sentence for the 400, or None when the option is allowed."""
-        return options.refuse_option(self.family(family_id), option)
+    def why_forbidden(self, family_id: str, option: str) -> str | None:
+        """A sentence for the 400 that says why the option is forbidden, or None if it is allowed."""
+        return why_forbidden(self.family(family_id), option)
+
+    @property
+    def parser_arguments(self) -> frozenset[str]:
+        """All arguments that are in commands only for the service's parsers."""
+        return frozenset(word for family in self.families.values() for word in family.parser_arguments)
 
     @property
     def official_images(self) -> tuple[str, ...]:
@@ -48,86 +57,31 @@ class Catalog:
         return tuple(dict.fromkeys(named))
 
     def in_image(self, image: str) -> "Catalog":
-        """The catalogue of what one of the official images holds."""
+        """The catalogue of what one of the official images contains."""
         languages = []
         for language in self.languages:
-            found = [entry for each in language.compilers if (entry := each.in_image(image)) is not None]
-            languages.append(language.model_copy(update={"compilers": tuple(found)}))
+            entries = (compiler.in_image(image) for compiler in language.compilers)
+            compilers = tuple(entry for entry in entries if entry is not None)
+            languages.append(language.model_copy(update={"compilers": compilers}))
         return Catalog(languages, tuple(self.families.values()))
 
     def foreign_source(self, language: Language, file_name: str) -> Language | None:
-        """The other language whose source file this is by its name.
+        """The other language that has source files of that name, or None.
 
-        Such a file would silently not be compiled, and the verdict would be about less than
-        what was sent.
+        Such a file would not be compiled, and the verdict would be about less than what was sent.
         """
         if language.is_source(file_name) or file_name.endswith(language.header_extensions):
             return None
         return next((other for other in self.languages if other.is_source(file_name)), None)
 
-    def left_out(self, language: Language, files: Collection[str]) -> str | None:
-        """A source file of the language that it would not compile for being in a folder, if there is one."""
+    def uncompiled_source(self, language: Language, files: Collection[str]) -> str | None:
+        """The first source file that is skipped because it is in a subfolder, or None."""
         project = language.project
         if language.sources != "top" or (project is not None and project.file in files):
             return None
         return next((name for name in sorted(files) if "/" in name and language.is_source(name)), None)
 
-    def build_command(
-        self,
-        language: str,
-        compiler: CompilerEntry | str,
-        standard: str,
-        stage: Stage,
-        options: Sequence[str],
-        files: Mapping[str, str],
-        main: str,
-        *,
-        target: str = "",
-        retry: bool = False,
-    ) -> tuple[str, ...]:
-        """See `command.build_command`; `InvalidRequest` also for a compiler that is not listed.
-
-        A compiler whose entry leaves its version open is given as what `CompilerEntry.at` made of it.
-        """
-        found = self.language(language)
-        entry = found.compiler(compiler) if found and isinstance(compiler, str) else compiler
-        if found is None or not isinstance(entry, CompilerEntry):
-            raise InvalidRequest(f"There is no compiler {compiler!r} for the language {language!r}.")
-        return command.build_command(
-            found,
-            self.family(entry.family),
-            entry,
-            standard=standard,
-            stage=stage,
-            options=options,
-            files=files,
-            main=main,
-            target=target,
-            retry=retry,
-        )
-
-    def build_environment(self, compiler: CompilerEntry, target: str) -> dict[str, str]:
-        """See `command.build_environment`."""
-        return command.build_environment(self.family(compiler.family), compiler, target)
-
-    @staticmethod
-    def _check_family(family: Family) -> None:
-        unknown = command.unknown_placeholders(family)
-        if unknown:
-            raise ValueError(f"family {family.id!r}: unknown placeholders {sorted(unknown)} in its arguments")
-        again = family.retry.stages if family.retry else {}
-        if not set(again) <= set(family.stages):
-            raise ValueError(f"family {family.id!r}: tries stages again that it does not have")
-        rules = family.options
-        refused = [pattern for refusal in rules.refuse for pattern in refusal.patterns]
-        words = [pattern for each in family.limit_messages for pattern in (each.pattern, each.explains)]
-        for pattern in (family.refusal or "", *rules.allow, *refused, *words):
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"family {family.id!r}: pattern {pattern!r}: {error}") from error
-
-    def _check(self, language: Language) -> None:
+    def _check_language(self, language: Language) -> None:
         where = f"language {language.id!r}"
         orders = [standard.order for standard in language.standards]
         if orders != sorted(orders):
@@ -140,22 +94,51 @@ class Catalog:
             raise ValueError(f"{where}: a compiler is listed twice")
         for compiler in language.compilers:
             if compiler.family not in self.families:
-                raise ValueError(f"{where}: {compiler.id} is of an unknown family {compiler.family!r}")
+                raise ValueError(f"{where}: {compiler.id} has the unknown family {compiler.family!r}")
             default, newest = compiler.default_standard, compiler.newest_standard
             named = {
-                *(_named(default) if isinstance(default, dict) else ()),
-                *_named(newest),
-                *_named(compiler.oldest_standard),
+                *(_standards_in(default) if isinstance(default, dict) else ()),
+                *_standards_in(newest),
+                *_standards_in(compiler.oldest_standard),
             }
             unknown = {*named, *compiler.spellings} - ids
             if unknown:
                 raise ValueError(f"{where}: {compiler.id} names unknown standards {sorted(unknown)}")
             offered = language.standards_of(compiler)
             if isinstance(default, str) and default not in (offered or ids):
-                raise ValueError(f"{where}: the default standard of {compiler.id} is not one that it offers")
+                raise ValueError(f"{where}: {compiler.id} does not offer its own default standard")
 
 
-def _named(standard: str | dict[str, str] | None) -> tuple[str, ...]:
+def _check_family(family: Family) -> None:
+    where = f"family {family.id!r}"
+    unknown = _unknown_placeholders(family)
+    if unknown:
+        raise ValueError(f"{where}: unknown placeholders {sorted(unknown)} in its arguments")
+    if family.parser_arguments and "{parser_arguments}" not in family.arguments:
+        raise ValueError(f"{where}: it has parser_arguments but no place for them in its arguments")
+    retried = family.retry.stages if family.retry else {}
+    if not set(retried) <= set(family.stages):
+        raise ValueError(f"{where}: its retry names stages that it does not have")
+    rules = family.options
+    forbidden = [pattern for item in rules.forbid for pattern in item.patterns]
+    limits = [pattern for message in family.limit_messages for pattern in (message.pattern, message.explains)]
+    for pattern in (family.error_pattern or "", *rules.allow, *forbidden, *limits):
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"{where}: pattern {pattern!r}: {error}") from error
+
+
+def _unknown_placeholders(family: Family) -> set[str]:
+    """Placeholders in the family's arguments that `build_command` would not replace."""
+    stages = [*family.stages.values(), *(family.retry.stages.values() if family.retry else ())]
+    in_stages = {word for stage in stages for argument in stage for word in PLACEHOLDER.findall(argument)}
+    in_arguments = {word for argument in family.arguments for word in PLACEHOLDER.findall(argument)}
+    whole = WHOLE_ARGUMENTS & set(family.arguments)
+    return (in_stages - PARTS_OF_ARGUMENTS) | (in_arguments - PARTS_OF_ARGUMENTS - whole)
+
+
+def _standards_in(standard: str | dict[str, str] | None) -> tuple[str, ...]:
     """The standards that an entry names in one of its fields."""
     if standard is None or isinstance(standard, str):
         return (standard,) if standard else ()
@@ -163,7 +146,7 @@ def _named(standard: str | dict[str, str] | None) -> tuple[str, ...]:
 
 
 def _complete(family: Family, families: Mapping[str, Family]) -> Family:
-    """The family with what it takes from others: option rules, and words for limits behind its own."""
+    """The family with what it takes from others: option rules, and limit messages behind its own."""
     others = {name for name in (family.options_like, *family.limit_messages_like) if name}
     if unknown := others - set(families):
         raise ValueError(f"family {family.id!r}: there is no family {min(unknown)!r}")

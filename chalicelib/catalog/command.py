@@ -1,40 +1,76 @@
-"""From a request to the argument vector of its compiler.
+"""From a request to the argument vector and the variables of its compiler.
 
-The vector is what a person could type in a folder with the same files: names are
-relative, no shell is involved, and nothing of it can be read as another option or file
-than it is. Names and options are checked here once more, although the API refuses bad
-ones: whatever reaches a runner must not depend on who wrote it into the store.
+The vector is what a person could type in a folder with the same files: names are relative, no shell
+is involved, and no element can be read as another option or file than it is. Names and options are
+checked here again although the API checked them: a runner must not depend on who wrote the request
+into the store.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 
-from chalicelib.catalog.options import MAX_OPTIONS, follows_sources, refuse_option
-from chalicelib.catalog.schema import CompilerEntry, Family, Language, Order
+from chalicelib.catalog.catalog import Catalog
+from chalicelib.catalog.options import MAX_OPTIONS, follows_sources, why_forbidden
+from chalicelib.catalog.schema import PLACEHOLDER, CompilerEntry, Family, Language, Order
 from chalicelib.errors import InvalidRequest
 from chalicelib.file_names import check_file_names
-from chalicelib.models import Stage
-
-_PLACEHOLDER = re.compile(r"\{[^{}]*\}")
-_WHOLE_ARGUMENTS = frozenset({"{stage}", "{target}", "{options}", "{sources}", "{options_after_sources}"})
-_PARTS_OF_ARGUMENTS = frozenset({"{standard}", "{input_language}", "{main}"})
+from chalicelib.models import CompileRequest, Target
 
 
-def unknown_placeholders(family: Family) -> set[str]:
-    """Placeholders in the family's arguments that `build_command` would not replace."""
-    stages = [*family.stages.values(), *(family.retry.stages.values() if family.retry else ())]
-    parts = {each for stage in stages for argument in stage for each in _PLACEHOLDER.findall(argument)}
-    found = {each for argument in family.arguments for each in _PLACEHOLDER.findall(argument)}
-    return (parts - _PARTS_OF_ARGUMENTS) | (
-        found - _PARTS_OF_ARGUMENTS - (_WHOLE_ARGUMENTS & set(family.arguments))
-    )
+def build_command(
+    catalog: Catalog, request: CompileRequest, compiler: CompilerEntry, *, retry: bool = False
+) -> tuple[str, ...]:
+    """The argument vector for `request`, to be run in the folder that holds its files.
+
+    `compiler` is the catalogue's entry for the request's compiler; one that leaves the version open must
+    have got it from `CompilerEntry.at`. A target that the family does not list is the host's own and takes
+    no arguments. With `retry` it is the family's second attempt. Raises `InvalidRequest` if the compiler
+    does not take an option, a file name, the standard or the stage.
+    """
+    language = catalog.language(request.language)
+    if language is None:
+        raise InvalidRequest(f"There is no language {request.language!r}.")
+    family = catalog.family(compiler.family)
+    problem = _problem(request, language, family, compiler)
+    if problem is not None:
+        raise InvalidRequest(problem)
+
+    stages = {**family.stages, **(family.retry.stages if retry and family.retry else {})}
+    texts = {
+        "{standard}": compiler.spellings.get(request.standard, request.standard),
+        "{input_language}": language.input_language,
+        "{main}": request.main,
+    }
+    target = family.targets.get(str(request.target))
+    whole: dict[str, Sequence[str]] = {
+        "{parser_arguments}": family.parser_arguments,
+        "{stage}": [_filled(argument, texts) for argument in stages[request.stage]],
+        "{target}": target.arguments if target else (),
+        "{options}": [option for option in request.options if not follows_sources(family, option)],
+        "{options_after_sources}": [option for option in request.options if follows_sources(family, option)],
+        "{sources}": translation_units(language, request.files, request.main),
+    }
+    command = list(compiler.command)
+    for argument in family.arguments:
+        if argument in whole:
+            command += whole[argument]
+        else:
+            command.append(_filled(argument, texts))
+    return tuple(command)
+
+
+def build_env(catalog: Catalog, compiler: CompilerEntry, target: Target) -> dict[str, str]:
+    """The environment variables of a run, without those that the sandbox sets."""
+    family = catalog.family(compiler.family)
+    rules = family.targets.get(str(target))
+    return {**family.env, **compiler.env, **(rules.env if rules else {})}
 
 
 def translation_units(language: Language, files: Mapping[str, str], main: str) -> tuple[str, ...]:
     """The files to compile: `main` and the other source files by name, in the language's order."""
     if language.project is not None and language.project.file in files:
         folder = "/".join([".", *main.split("/")[:-1]])
-        return tuple(each.replace("{main_folder}", folder) for each in language.project.arguments)
+        return tuple(argument.replace("{main_folder}", folder) for argument in language.project.arguments)
     if language.sources == "main":
         return (main,)
     units = sorted(name for name in files if name != main and language.is_source(name))
@@ -44,8 +80,28 @@ def translation_units(language: Language, files: Mapping[str, str], main: str) -
     return tuple(units if language.order is None else _by_use(language.order, units, files))
 
 
+def _problem(
+    request: CompileRequest, language: Language, family: Family, compiler: CompilerEntry
+) -> str | None:
+    """A sentence that says why this compiler cannot be run for the request, or None."""
+    if request.main not in request.files:
+        return f"The main file {request.main!r} is not among the files."
+    if not language.can_be_main(request.main):
+        return f"{request.main!r} is not the name of a {language.name} source."
+    problem = check_file_names(list(request.files))
+    if problem is None and len(request.options) > MAX_OPTIONS:
+        problem = f"At most {MAX_OPTIONS} options can be given."
+    for option in request.options:
+        problem = problem or why_forbidden(family, option)
+    if problem is None and request.standard not in language.standards_of(compiler):
+        problem = f"{compiler.id} does not offer the standard {request.standard!r} of {language.name}."
+    if problem is None and request.stage not in family.stages:
+        problem = f"{compiler.id} has no stage {request.stage.value!r}."
+    return problem
+
+
 def _by_use(order: Order, units: Sequence[str], files: Mapping[str, str]) -> list[str]:
-    """`units` so that each comes after those that define what it uses; in a circle, as they stood."""
+    """`units` sorted so that each comes after those that define what it uses; a circle stays as it was."""
     names = {unit: {name.casefold() for name in re.findall(order.defines, files[unit])} for unit in units}
     used = {unit: {name.casefold() for name in re.findall(order.uses, files[unit])} for unit in units}
     done: list[str] = []
@@ -58,68 +114,5 @@ def _by_use(order: Order, units: Sequence[str], files: Mapping[str, str]) -> lis
     return done
 
 
-def build_command(
-    language: Language,
-    family: Family,
-    compiler: CompilerEntry,
-    *,
-    standard: str,
-    stage: Stage,
-    options: Sequence[str],
-    files: Mapping[str, str],
-    main: str,
-    target: str = "",
-    retry: bool = False,
-) -> tuple[str, ...]:
-    """The argument vector that takes `files` to `stage`, to be run in the folder that holds them.
-
-    `target` is one of the family's; any other is the host's own, which takes no arguments. With `retry` it
-    is the family's second attempt. Raises `InvalidRequest` when an option, a file name, the standard or the
-    stage is not one that this compiler takes.
-    """
-    if main not in files:
-        raise InvalidRequest(f"The main file {main!r} is not among the files.")
-    if not language.can_be_main(main):
-        raise InvalidRequest(f"{main!r} is not the name of a {language.name} source.")
-    problem = check_file_names(list(files))
-    if problem is None and len(options) > MAX_OPTIONS:
-        problem = f"At most {MAX_OPTIONS} options can be given."
-    for option in options:
-        problem = problem or refuse_option(family, option)
-    if problem is None and standard not in language.standards_of(compiler):
-        problem = f"{compiler.id} does not offer the standard {standard!r} of {language.name}."
-    if problem is None and stage not in family.stages:
-        problem = f"{compiler.id} has no stage {stage.value!r}."
-    if problem is not None:
-        raise InvalidRequest(problem)
-
-    stages = {**family.stages, **(family.retry.stages if retry and family.retry else {})}
-    texts = {
-        "{standard}": compiler.spellings.get(standard, standard),
-        "{input_language}": language.input_language,
-        "{main}": main,
-    }
-    spliced: dict[str, Sequence[str]] = {
-        "{stage}": [_filled(argument, texts) for argument in stages[stage]],
-        "{target}": family.targets[target].arguments if target in family.targets else (),
-        "{options}": [option for option in options if not follows_sources(family, option)],
-        "{options_after_sources}": [option for option in options if follows_sources(family, option)],
-        "{sources}": translation_units(language, files, main),
-    }
-    command = list(compiler.command)
-    for argument in family.arguments:
-        if argument in spliced:
-            command += spliced[argument]
-        else:
-            command.append(_filled(argument, texts))
-    return tuple(command)
-
-
-def build_environment(family: Family, compiler: CompilerEntry, target: str) -> dict[str, str]:
-    """The variables of a run besides those that the sandbox sets."""
-    of_target = family.targets[target].environment if target in family.targets else {}
-    return {**family.environment, **compiler.environment, **of_target}
-
-
 def _filled(argument: str, texts: Mapping[str, str]) -> str:
-    return _PLACEHOLDER.sub(lambda match: texts[match[0]], argument)
+    return PLACEHOLDER.sub(lambda match: texts[match[0]], argument)

@@ -1,4 +1,4 @@
-"""Reads the catalogue's own package files, once, and nothing else of the machine."""
+"""Reads the TOML files of this package, once, and nothing else on the machine."""
 
 import tomllib
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from chalicelib.catalog.schema import Family, Language
 
 
 def parse_catalog(languages: Mapping[str, str], families: Mapping[str, str]) -> Catalog:
-    """A catalogue from TOML texts by file name; `ValueError` that names the file when one is wrong."""
+    """A catalogue from TOML texts by file name. Raises a `ValueError` that names the file if one is wrong."""
 
     def table(name: str, text: str) -> dict[str, object]:
         try:
@@ -35,14 +35,14 @@ class CatalogTexts:
 
 
 def catalog_texts() -> CatalogTexts:
-    """The text of every catalogue file of this package."""
+    """The texts of all catalogue files of this package."""
     folder = files("chalicelib.catalog")
     return CatalogTexts(_texts(folder), _texts(folder / "families"))
 
 
 @cache
 def load_catalog() -> Catalog:
-    """The catalogue of this package: read on the first call, shared afterwards."""
+    """The catalogue of this package: read on the first call and shared afterwards."""
     texts = catalog_texts()
     return parse_catalog(texts.languages, texts.families)
 

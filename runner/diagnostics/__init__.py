@@ -1,52 +1,63 @@
-"""From a compiler's messages to `Diagnostic` values: one module per shape of messages.
+"""From a compiler's messages to `Diagnostic` values: one module for each format of messages.
 
-Nothing is invented and nothing is lost: each error and warning line becomes one
-diagnostic, in the order printed, and notes become children of what they explain. The text
-is as hostile as the source that caused it (`#error` prints what it is told), so a parser
-works in linear time, keeps to the bounds in `bounds.py`, and never raises.
+Nothing is invented and nothing is lost: each error and warning line becomes one diagnostic, in the
+order printed, and notes become children of what they explain. The text is as hostile as the source
+that caused it (`#error` prints any line), so a parser works in linear time, keeps to the limits in
+`collector.py`, and never raises.
 
-To add a shape: a module with a ``parse(text, files, folder)``, its name in `_PARSERS` here
-and among the shapes of `chalicelib/catalog/schema.py`. Where the compiler is asked to print more
-than a person would see, a ``shown(text)`` that takes it away again, in `_SHOWN`.
+To add a format: a module with a ``parse(text, files, folder)``, one `Parser` in `PARSERS` here, and
+its name in `MessageFormat` of `chalicelib/catalog/schema.py`.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from chalicelib.models import Diagnostic
 from runner.diagnostics import byte_order_mark, gfortran, gnu, go, javac, python, rustc, tsc, zig
 
-_PARSERS: dict[str, Callable[[str, Mapping[str, str], str], tuple[Diagnostic, ...]]] = {
-    "clang": gnu.parse,
-    "gfortran": gfortran.parse,
-    "gnu": gnu.parse,
-    "go": go.parse,
-    "javac": javac.parse,
-    "python": python.parse,
-    "rustc": rustc.parse,
-    "tsc": tsc.parse,
-    "zig": zig.parse,
-}
-# Those whose compilers count a byte order mark.
-_COUNT_MARKS = frozenset({"clang", "go", "zig"})
-_SHOWN: dict[str, Callable[[str], str]] = {
-    "clang": gnu.shown,
-    "gnu": gnu.shown,
-    "rustc": rustc.shown,
-}
+
+def _unchanged(text: str) -> str:
+    return text
 
 
-def parse(shape: str, text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic, ...]:
-    """The diagnostics in `text`, which a compiler with messages of that shape wrote.
+@dataclass(frozen=True, slots=True)
+class Parser:
+    """What is known about one format of messages.
 
-    `files` are the request's (name → text), `folder` is the absolute path where the
-    compiler saw them: a name below it is given back as the request wrote it. Lines and columns
-    count from 1, columns are bytes and count no byte order mark, an end is exclusive and there only where
-    the text leaves no doubt.
+    `strip` removes from a text what the family's `parser_arguments` added to it. `counts_bom` says that
+    the columns of these compilers count a byte order mark.
     """
-    found = _PARSERS[shape](text, files, folder)
-    return byte_order_mark.uncounted(found, files) if shape in _COUNT_MARKS else found
+
+    parse: Callable[[str, Mapping[str, str], str], tuple[Diagnostic, ...]]
+    strip: Callable[[str], str] = _unchanged
+    counts_bom: bool = False
 
 
-def shown(shape: str, text: str) -> str:
-    """`text` as the compiler prints it to a person, without what it was asked to add for this parser."""
-    return _SHOWN[shape](text) if shape in _SHOWN else text
+PARSERS: Mapping[str, Parser] = {
+    "clang": Parser(gnu.parse, strip=gnu.strip, counts_bom=True),
+    "gfortran": Parser(gfortran.parse),
+    "gnu": Parser(gnu.parse, strip=gnu.strip),
+    "go": Parser(go.parse, counts_bom=True),
+    "javac": Parser(javac.parse),
+    "python": Parser(python.parse),
+    "rustc": Parser(rustc.parse, strip=rustc.strip),
+    "tsc": Parser(tsc.parse),
+    "zig": Parser(zig.parse, counts_bom=True),
+}
+
+
+def parse(message_format: str, text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic, ...]:
+    """The diagnostics in `text`, which a compiler with messages of that format wrote.
+
+    `files` are the request's (name → text), `folder` is the absolute path where the compiler saw them: a
+    name below it becomes the request's own name. Lines and columns count from 1; columns are in bytes and
+    do not count a byte order mark; an end is exclusive, and given only if the text leaves no doubt.
+    """
+    parser = PARSERS[message_format]
+    diagnostics = parser.parse(text, files, folder)
+    return byte_order_mark.without_mark(diagnostics, files) if parser.counts_bom else diagnostics
+
+
+def without_parser_output(message_format: str, text: str) -> str:
+    """`text` as the compiler prints it for a person, without what was requested for the parser."""
+    return PARSERS[message_format].strip(text)

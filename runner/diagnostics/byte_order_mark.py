@@ -1,7 +1,8 @@
-"""Columns of compilers that count a byte order mark, made into columns that do not.
+"""Corrects the columns of compilers that count a byte order mark.
 
-A file may begin with that mark: three bytes that no editor shows. gcc, gfortran, rustc and tsc start to count
-behind it, clang, go and zig before it. Ours never count it, so that a column means the same for all of them.
+A file may begin with that mark: three bytes that no editor shows. gcc, gfortran, rustc and tsc start to
+count behind it, clang, go and zig before it. Our columns never count it, so that a column means the same
+for all compilers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,10 +13,10 @@ from runner.diagnostics.source_index import BYTE_ORDER_MARK
 _BYTES = len(BYTE_ORDER_MARK.encode())
 
 
-def uncounted(diagnostics: Sequence[Diagnostic], files: Mapping[str, str]) -> tuple[Diagnostic, ...]:
-    """`diagnostics` with the columns of all first lines moved to where they are without a mark."""
+def without_mark(diagnostics: Sequence[Diagnostic], files: Mapping[str, str]) -> tuple[Diagnostic, ...]:
+    """`diagnostics` with the columns in first lines as they are without the mark."""
     marked = frozenset(name for name, text in files.items() if text.startswith(BYTE_ORDER_MARK))
-    return tuple(_moved(each, marked) for each in diagnostics) if marked else tuple(diagnostics)
+    return tuple(_moved(diagnostic, marked) for diagnostic in diagnostics) if marked else tuple(diagnostics)
 
 
 def _moved(diagnostic: Diagnostic, marked: frozenset[str]) -> Diagnostic:
@@ -40,5 +41,5 @@ def _moved_fix(fix: Fix, marked: frozenset[str]) -> Fix:
 
 
 def _column(line: int | None, column: int | None) -> int | None:
-    """What is within the mark itself is at the start of the line."""
+    """A column inside of the mark itself becomes the start of the line."""
     return max(1, column - _BYTES) if line == 1 and column is not None else column

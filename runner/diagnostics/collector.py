@@ -1,22 +1,22 @@
-"""How much of a compiler's output becomes diagnostics, and the collector that keeps to it."""
+"""The diagnostics of one output while they are collected, and the limits on how much of it is kept."""
 
 from dataclasses import dataclass, field
 
 from chalicelib.models import Diagnostic, Fix, Severity
 
-# A compiler stops by itself after 20 (clang) or some hundred (gcc) errors in practice; nobody
-# reads on, and each one costs some 300 bytes of JSON in Redis. Children count as well.
+# Compilers stop by themselves after 20 (clang) or a few hundred (gcc) errors; nobody reads on, and each one
+# costs some 300 bytes of JSON in Redis. Children count as well.
 MAX_DIAGNOSTICS = 1_000
-# As many edits in all: one diagnostic rarely has more than one.
+# As many edits in all: a diagnostic rarely has more than one.
 MAX_FIXES = 1_000
 # The longest template errors of the standard library are about this long; the full text is in stderr.
 MAX_MESSAGE_CHARACTERS = 8_192
-# As the message, plus a location. A longer line is read up to here.
+# A message plus its location. Of a longer line the rest is not read.
 MAX_LINE_CHARACTERS = MAX_MESSAGE_CHARACTERS + 1_024
-# A message of more lines than this is cut; the candidates of an overload or a type's explanation are
-# rarely more. It also bounds every search from one line onwards, and so keeps parsing linear.
+# A message with more lines is cut; the candidates of an overload or the explanation of a type rarely have
+# more. It also limits every search from one line onwards, and so keeps parsing linear.
 MAX_MESSAGE_LINES = 32
-# No line or column is beyond this; a larger number is a forged one.
+# No line or column is beyond this; a larger number is forged.
 MAX_NUMBER = 999_999_999
 
 
@@ -25,14 +25,9 @@ def count(diagnostics: tuple[Diagnostic, ...]) -> int:
     return sum(1 + count(diagnostic.children) for diagnostic in diagnostics)
 
 
-def lines_of(text: str) -> list[str]:
-    """The lines of `text`, each cut to what is read of it."""
-    return [line[:MAX_LINE_CHARACTERS].rstrip("\r") for line in text.split("\n")]
-
-
 @dataclass(slots=True)
-class Found:
-    """A diagnostic in the making. `line` and `column` are None where the compiler named none."""
+class DiagnosticBuilder:
+    """A diagnostic that is still being read. `line` and `column` are None if the compiler names none."""
 
     severity: Severity
     message: str
@@ -43,10 +38,10 @@ class Found:
     end_line: int | None = None
     end_column: int | None = None
     fixes: list[Fix] = field(default_factory=list)
-    children: list["Found"] = field(default_factory=list)
+    children: list["DiagnosticBuilder"] = field(default_factory=list)
 
     def build(self) -> Diagnostic:
-        """The finished value, with the message cut to its bound."""
+        """The value, with its message cut to the limit."""
         return Diagnostic(
             severity=self.severity,
             message=self.message[:MAX_MESSAGE_CHARACTERS],
@@ -62,51 +57,51 @@ class Found:
 
 
 class Collector:
-    """Takes diagnostics in the order printed; hangs a note under the error or warning before it."""
+    """Collects diagnostics in the order printed; a note becomes a child of the error or warning before it."""
 
     def __init__(self) -> None:
-        self._top: list[Found] = []
-        self._last: Found | None = None
+        self.top: list[DiagnosticBuilder] = []
+        self._last: DiagnosticBuilder | None = None
         self._count = 0
         self._fixes = 0
 
     @property
     def full(self) -> bool:
-        """True when the bound is reached and the rest of the text need not be read."""
+        """True when the limit is reached and the rest of the text need not be read."""
         return self._count >= MAX_DIAGNOSTICS
 
-    def add(self, found: Found, *, explains_previous: bool = True) -> None:
-        """Take one more, with its children and fixes. A note that explains nothing stands alone."""
+    def add(self, diagnostic: DiagnosticBuilder, *, explains_previous: bool = True) -> None:
+        """Add one more, with its children and fixes. A note that explains nothing is not made a child."""
         if self.full:
             return
-        self._take(found)
-        self._last = found
-        if found.severity is Severity.NOTE and explains_previous and self._top:
-            self._top[-1].children.append(found)
+        self._count_in(diagnostic)
+        self._last = diagnostic
+        if diagnostic.severity is Severity.NOTE and explains_previous and self.top:
+            self.top[-1].children.append(diagnostic)
         else:
-            self._top.append(found)
+            self.top.append(diagnostic)
 
     def add_fix(self, fix: Fix) -> None:
-        """An edit that belongs to the diagnostic taken last; without one it is dropped."""
+        """Add an edit to the diagnostic that was added last; without one the edit is dropped."""
         if self._last is not None and self._fixes < MAX_FIXES:
             self._fixes += 1
             self._last.fixes.append(fix)
 
-    def finish(self) -> tuple[Diagnostic, ...]:
-        """Everything that was taken."""
-        return tuple(found.build() for found in self._top)
+    def build(self) -> tuple[Diagnostic, ...]:
+        """The values of everything that was added."""
+        return tuple(diagnostic.build() for diagnostic in self.top)
 
-    def _take(self, found: Found) -> None:
-        """Count `found` and what hangs on it, and cut off what is beyond the bounds."""
+    def _count_in(self, diagnostic: DiagnosticBuilder) -> None:
+        """Count `diagnostic` with its children and fixes, and cut off what is beyond the limits."""
         self._count += 1
-        # A part of an edit is none.
-        if len(found.fixes) > MAX_FIXES - self._fixes:
-            found.fixes.clear()
-        self._fixes += len(found.fixes)
+        # A truncated edit would be wrong: drop the whole edit.
+        if len(diagnostic.fixes) > MAX_FIXES - self._fixes:
+            diagnostic.fixes.clear()
+        self._fixes += len(diagnostic.fixes)
         kept = 0
-        for child in found.children:
+        for child in diagnostic.children:
             if self.full:
                 break
-            self._take(child)
+            self._count_in(child)
             kept += 1
-        del found.children[kept:]
+        del diagnostic.children[kept:]

@@ -1,14 +1,14 @@
 r"""The edits that gcc and clang propose, one to a line: ``fix-it:"main.c":{4:26-4:31}:"text"``.
 
-That is what ``-fdiagnostics-parseable-fixits`` adds: file and text are C strings (octal escapes are
-bytes of UTF-8), lines and columns count from 1, columns are bytes, the end is exclusive.
+``-fdiagnostics-parseable-fixits`` adds these lines: file and text are C strings (octal escapes are bytes
+of UTF-8), lines and columns count from 1, columns are bytes, the end is exclusive.
 """
 
 import re
 
 from chalicelib.models import Fix
 from runner.diagnostics.collector import MAX_MESSAGE_CHARACTERS
-from runner.diagnostics.source_index import Sources
+from runner.diagnostics.source_index import SourceIndex
 from runner.sanitize import clean_text
 
 _STRING = r'"((?:[^"\\]|\\.)*)"'
@@ -19,12 +19,12 @@ _LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f
 
 
 def is_fix(line: str) -> bool:
-    """Whether `line` is of that shape. A text beyond the bound of a line has none."""
+    """Whether `line` has that format; a line that was cut at its limit has not."""
     return line.startswith("fix-it:") and _LINE.fullmatch(line) is not None
 
 
-def read_fix(line: str, sources: Sources) -> Fix | None:
-    """The edit in `line`; None when it is none, or when its place or its text is beyond what is kept."""
+def read_fix(line: str, sources: SourceIndex) -> Fix | None:
+    """The edit in `line`, or None if it is not one, or its location or text is beyond the limits."""
     match = _LINE.fullmatch(line)
     if match is None:
         return None
@@ -45,7 +45,7 @@ def read_fix(line: str, sources: Sources) -> Fix | None:
 
 
 def _unescaped(text: str) -> str:
-    """A C string's value, made as safe as all output: an escape in it may stand for any byte."""
+    """A C string's value, made as safe as all output: an escape in it can be any byte."""
     if "\\" not in text:
         return text
     return clean_text(_ESCAPE.sub(_byte, text.encode("utf-8", "surrogatepass")))

@@ -1,4 +1,4 @@
-"""Messages of gfortran: a place on a line of its own, a snippet, then ``Error: text``.
+"""Messages of gfortran: a location on its own line, a snippet, then ``Error: text``.
 
     main.f90:5:3:
 
@@ -6,10 +6,10 @@
           |   1
     Error: Symbol 'j' at (1) has no IMPLICIT type
 
-The digits under the snippet are the places that the text speaks of; the first line names place 1, and
-place 2 becomes a note. Where that is in another file, a second place and snippet follow before the text.
-Everything that is not of this shape (the driver, the preprocessor, the assembler, the linker) is read as
-gcc's.
+The digits below the snippet mark the places that the text refers to; the first line is the location of
+place 1, and place 2 becomes a note. If that is in another file, a second location and snippet follow before
+the text. Everything in another format (from the driver, the preprocessor, the assembler, the linker) is
+read as gcc's.
 
 Snippets are numbered, so source text cannot pass for a message; `#error` text stays on its line.
 """
@@ -20,8 +20,9 @@ from itertools import pairwise
 
 from chalicelib.models import Diagnostic, Severity
 from runner.diagnostics import gnu
-from runner.diagnostics.collector import MAX_MESSAGE_LINES, Collector, Found, lines_of
-from runner.diagnostics.source_index import Sources
+from runner.diagnostics.collector import MAX_MESSAGE_LINES, Collector, DiagnosticBuilder
+from runner.diagnostics.line_cursor import lines_of
+from runner.diagnostics.source_index import SourceIndex
 
 _SEVERITIES = {
     "Fatal Error": Severity.FATAL,
@@ -31,43 +32,43 @@ _SEVERITIES = {
     "Warning": Severity.WARNING,
     "Note": Severity.NOTE,
 }
-# Two places in one line are told as the columns of both, the smaller one first.
+# Two places in one line are printed as both columns, the smaller one first.
 _PLACE = re.compile(r"([^\s:][^:]*):([0-9]{1,9}):([0-9]{1,9})(?:-([0-9]{1,9}))?:")
 _SNIPPET = re.compile(r" *(?:[0-9]{1,9}|) \|(?: .*)?|\.\.\.\.\.\.|")
 _SOURCE = re.compile(r" *([0-9]{1,9}) \| ?")
 _DIGITS = re.compile(r"[ 12]*")
 _TEXT = re.compile("(" + "|".join(_SEVERITIES) + r")(?: \([0-9]+\))?: ?(.*)")
-# As the driver and the compiler proper name themselves: `f951: Fatal Error: Cannot open file`.
+# Messages with the name of the driver or of the compiler proper: `f951: Fatal Error: Cannot open file`.
 _TOOL = re.compile(r"(?:f951|[A-Za-z0-9_-]*gfortran[0-9.-]*): " + _TEXT.pattern)
 
 
 def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic, ...]:
     """The diagnostics in `text`; see `runner.diagnostics.parse` for the arguments."""
     lines = lines_of(text)
-    sources = Sources(files, folder)
+    sources = SourceIndex(files, folder)
     collector = Collector()
     others: list[str] = []
 
     def read_others() -> None:
-        for diagnostic in gnu.parse("\n".join(others), files, folder) if any(others) else ():
-            collector.add(_as_found(diagnostic))
+        for diagnostic in gnu.collect(others, sources).top if any(others) else ():
+            collector.add(diagnostic)
         others.clear()
 
     index = 0
     while index < len(lines) and not collector.full:
-        end, found = _message(lines, index, sources)
-        if found is None:
+        end, diagnostic = _message(lines, index, sources)
+        if diagnostic is None:
             others.append(lines[index])
         else:
             read_others()
-            collector.add(found)
+            collector.add(diagnostic)
         index = end
     read_others()
-    return collector.finish()
+    return collector.build()
 
 
-def _message(lines: Sequence[str], index: int, sources: Sources) -> tuple[int, Found | None]:
-    """The message that starts at `index`, or None, and the line after what was read."""
+def _message(lines: Sequence[str], index: int, sources: SourceIndex) -> tuple[int, DiagnosticBuilder | None]:
+    """The index of the line after the message that starts at `index`, and the message; or None for it."""
     place = _PLACE.fullmatch(lines[index])
     at = index + 1 if place else index
     if place:
@@ -79,39 +80,41 @@ def _message(lines: Sequence[str], index: int, sources: Sources) -> tuple[int, F
         match = _TEXT.fullmatch(lines[at])
     if match is None:
         return index + 1, None
-    found = Found(severity=_SEVERITIES[match[1]], message=match[2])
+    diagnostic = DiagnosticBuilder(severity=_SEVERITIES[match[1]], message=match[2])
     if place:
-        _locate(found, place, lines[index + 1 : at], sources)
-    found.message, found.code = gnu.split_code(sources.without_folder(found.message))
-    return at + 1, found
+        _locate(diagnostic, place, lines[index + 1 : at], sources)
+    diagnostic.message, diagnostic.code = gnu.split_code(sources.without_folder(diagnostic.message))
+    return at + 1, diagnostic
 
 
-def _locate(found: Found, place: re.Match[str], block: Sequence[str], sources: Sources) -> None:
-    """Puts a message at its place 1, and place 2, where it is shown in the `block` of snippets, below it."""
-    found.file, found.line = sources.rename(place[1]), int(place[2]) or None
+def _locate(
+    diagnostic: DiagnosticBuilder, place: re.Match[str], block: Sequence[str], sources: SourceIndex
+) -> None:
+    """Sets the location of a message to its place 1, and adds place 2, if `block` shows one, as a note."""
+    diagnostic.file, diagnostic.line = sources.rename(place[1]), int(place[2]) or None
     columns = [int(column) or None for column in place.groups()[2:] if column is not None]
-    shown = _shown_places(block)
-    if len(columns) > 1 and "1" in shown and "2" in shown and shown["2"] < shown["1"]:
+    marked = _marked_places(block)
+    if len(columns) > 1 and "1" in marked and "2" in marked and marked["2"] < marked["1"]:
         columns.reverse()
-    found.column = columns[0]
-    second = Found(severity=Severity.NOTE, message="(2)", file=found.file)
+    diagnostic.column = columns[0]
+    second = DiagnosticBuilder(severity=Severity.NOTE, message="(2)", file=diagnostic.file)
     other = next((match for match in map(_PLACE.fullmatch, block) if match), None)
     if other is not None:
         second.file, second.line = sources.rename(other[1]), int(other[2]) or None
         second.column = int(other[3]) or None
-    elif "2" in shown:
-        second.line, column = shown["2"]
+    elif "2" in marked:
+        second.line, column = marked["2"]
         text = sources.line(second.file, second.line)
-        # Marks stand below columns of the screen, which are bytes where the line is as plain as this.
+        # Marks are below columns of the screen: bytes only in a line without tabs and non-ASCII text.
         plain = text is not None and text.isascii() and "\t" not in text
         second.column = columns[1] if len(columns) > 1 else column if plain else None
     else:
         return
-    found.children.append(second)
+    diagnostic.children.append(second)
 
 
-def _shown_places(block: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Line and column on the screen (both from 1) of the digits "1" and "2" below the sources of a block."""
+def _marked_places(block: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Line and column on the screen (both from 1) of the digits "1" and "2" below the lines of a block."""
     places: dict[str, tuple[int, int]] = {}
     for line, below in pairwise(block):
         source = _SOURCE.match(line)
@@ -123,18 +126,3 @@ def _shown_places(block: Sequence[str]) -> dict[str, tuple[int, int]]:
                 if digit in marks:
                     places.setdefault(digit, (int(source[1]), marks.index(digit) + 1))
     return places
-
-
-def _as_found(diagnostic: Diagnostic) -> Found:
-    return Found(
-        severity=diagnostic.severity,
-        message=diagnostic.message,
-        code=diagnostic.code,
-        file=diagnostic.file,
-        line=diagnostic.line,
-        column=diagnostic.column,
-        end_line=diagnostic.end_line,
-        end_column=diagnostic.end_column,
-        fixes=list(diagnostic.fixes),
-        children=[_as_found(child) for child in diagnostic.children],
-    )

@@ -1,23 +1,27 @@
-"""The lines that a linker prints: GNU ld's own shape, and whatever else starts with a linker's name.
+"""The lines that a linker prints: GNU ld's own format, and any line that starts with a linker's name.
 
-ld starts the first line of a group with its own path, and further lines about the same
-function without. It names objects that the compiler made under random names; those names
-say nothing to the author and differ from run to run, so they do not enter a message, and what
-stands behind one is read as if it stood alone. Without debug information it knows of a source
-only the last part of its name.
+ld starts the first line of a group with its own path, and further lines about the same function
+without it. It names objects that the compiler created under random names; these names say nothing to
+the author and differ from run to run, so they are removed from messages, and the text behind one is
+read as if it were alone. Without debug information ld knows only the last part of a source's name.
 """
 
 import re
 from collections.abc import Callable
-from typing import Final, Literal
+from enum import Enum, auto
 
 from chalicelib.models import Severity
-from runner.diagnostics.collector import Found
+from runner.diagnostics.collector import DiagnosticBuilder
 
-NOT_LINKER: Final = "not linker"
-CONTEXT: Final = "context"
 
-# What it says while it reads debug information begins with its name twice.
+class LinkerLine(Enum):
+    """A line that is not a message by itself."""
+
+    FOREIGN = auto()  # somebody else's
+    CONTEXT = auto()  # the linker's, about the messages that follow
+
+
+# While it reads debug information, its messages begin with its name twice.
 _LINKER = re.compile(r"(?:(?:[^\s:]*/)?(?:[a-z0-9_]+-)*(?:ld|gold|mold)(?:\.[a-z]+)?(?:-[0-9]+)?: ){1,2}")
 # `name:(.text+0x9): ` without debug information, `name:12: ` with it, in newer releases
 # `name:12:(.text+0x9): `, and `(.text+0x9): ` for the start-up code.
@@ -36,33 +40,33 @@ _OBJECT = re.compile(r"/tmp/[A-Za-z0-9_.+-]+\.o: ?")  # noqa: S108 - names the s
 
 def parse_line(
     line: str, *, linking: bool, rename: Callable[[str], str | None]
-) -> Found | Literal["context", "not linker"]:
-    """What the linker says in `line`: a message, `CONTEXT` for the next one, or `NOT_LINKER`.
+) -> DiagnosticBuilder | LinkerLine:
+    """The linker's message in `line`, or what else the line is.
 
-    `linking` says that a linker has spoken before: only then are lines without its name its own. `rename`
-    gives the request's name for a source, or None where it may be one or another.
+    `linking` says that the linker has printed a line before: only then can lines without its name be its
+    own. `rename` gives the request's name for a source, or None if there are several candidates.
     """
     prefix = _LINKER.match(line)
     if prefix is None and not linking:
-        return NOT_LINKER
+        return LinkerLine.FOREIGN
     text = line[prefix.end() :] if prefix else line
     if text.endswith(":") and (": in function " in text or ": in section " in text):
-        return CONTEXT
-    behind = _OBJECT.match(text) if prefix else None
-    text = text[behind.end() :] if behind else text
+        return LinkerLine.CONTEXT
+    object_name = _OBJECT.match(text) if prefix else None
+    text = text[object_name.end() :] if object_name else text
     place = _PLACE.match(text)
     if place is None and prefix is None:
-        return NOT_LINKER
-    found = Found(severity=Severity.ERROR, message=text)
+        return LinkerLine.FOREIGN
+    diagnostic = DiagnosticBuilder(severity=Severity.ERROR, message=text)
     if place is not None:
-        found.message = text[place.end() :]
+        diagnostic.message = text[place.end() :]
         name, line_number = place[1] or place[3], place[2] or place[4]
         if name and not name.endswith((".o", ".a", ".so")):
-            found.file = rename(name)
-            found.line = (int(line_number) or None) if line_number and found.file else None
-    severity = _SEVERITY.match(found.message)
+            diagnostic.file = rename(name)
+            diagnostic.line = (int(line_number) or None) if line_number and diagnostic.file else None
+    severity = _SEVERITY.match(diagnostic.message)
     if severity:
-        found.severity = _SEVERITIES[severity[1].lower()]
-        found.message = found.message[severity.end() :]
-    found.message = _OBJECT.sub("", found.message)
-    return found
+        diagnostic.severity = _SEVERITIES[severity[1].lower()]
+        diagnostic.message = diagnostic.message[severity.end() :]
+    diagnostic.message = _OBJECT.sub("", diagnostic.message)
+    return diagnostic

@@ -1,14 +1,14 @@
 """Messages of rustc, run with ``--error-format=json``: one JSON object to a line of stderr.
 
-What a job makes rustc say (`compile_error!`) is inside a JSON string, so no text can pass for a
-message of its own. Three things that rustc prints are no diagnostics: its summaries (`aborting due
-to 2 previous errors`, `1 warning emitted`: they have the level of an error or a warning, but say
-nothing about the source), and hints of the level `failure-note`.
+Text that a job makes rustc print (`compile_error!`) is inside a JSON string, so it cannot pass for a
+message. Two kinds of output are not diagnostics: summaries (`aborting due to 2 previous errors`,
+`1 warning emitted`: they have the level of an error or a warning, but say nothing about the source), and
+hints of the level `failure-note`.
 
-Columns in the JSON count code points; ours count bytes, so they are converted with the source line.
-What rustc writes below a line of the source (`expected `u32`, found `&str``) is a label there and a
-note here, and so is the place where a macro was used. A suggestion with several alternatives is one
-child for each: the edits of one child belong together.
+Columns in the JSON count code points; ours count bytes, so they are converted with the source line. The
+labels that rustc prints below a line of the source (`expected `u32`, found `&str``) become notes, and so
+does the place where a macro was used. A suggestion with several alternatives becomes one child for each:
+the edits of one child belong together.
 """
 
 import json
@@ -18,8 +18,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from chalicelib.models import Diagnostic, Fix, Severity
-from runner.diagnostics.collector import MAX_MESSAGE_CHARACTERS, MAX_NUMBER, Collector, Found
-from runner.diagnostics.source_index import Sources, byte_column
+from runner.diagnostics.collector import (
+    MAX_MESSAGE_CHARACTERS,
+    MAX_NUMBER,
+    Collector,
+    DiagnosticBuilder,
+)
+from runner.diagnostics.source_index import SourceIndex, byte_column
 from runner.sanitize import clean_text
 
 _SEVERITIES = {
@@ -32,9 +37,9 @@ _SEVERITIES = {
 _SUMMARY = re.compile(
     r"aborting due to (?:[0-9]+ )?previous errors?(?:; [0-9]+ warnings? emitted)?|[0-9]+ warnings? emitted"
 )
-# What rustc prints before it knows the format, and what LLVM prints beside it.
+# Printed by rustc before it knows the format of messages, and by LLVM.
 _PLAIN = re.compile(r"(error: internal compiler error|error|warning|LLVM ERROR)(?:\[(E[0-9]{4})\])?: (.*)")
-# An object that was cut off is not shown: the truncation itself is said at the end of the text.
+# An object that was cut off is not printed: the end of the text says that it is truncated.
 _OBJECT: Final = '{"'
 # Macros within macros: rustc itself stops at 128 levels (`recursion_limit`).
 _MAX_EXPANSIONS = 128
@@ -42,24 +47,24 @@ _MAX_EXPANSIONS = 128
 
 def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic, ...]:
     """The diagnostics in `text`; see `runner.diagnostics.parse` for the arguments."""
-    sources = Sources(files, folder)
+    sources = SourceIndex(files, folder)
     collector = Collector()
     for line, message in _messages(text):
         if collector.full:
             break
-        found = _plain(line, sources) if message is None else _found(message, sources)
-        if found is not None:
-            collector.add(found, explains_previous=False)
-    return collector.finish()
+        diagnostic = _plain(line, sources) if message is None else _top_level(message, sources)
+        if diagnostic is not None:
+            collector.add(diagnostic, explains_previous=False)
+    return collector.build()
 
 
-def shown(text: str) -> str:
+def strip(text: str) -> str:
     """`text` as rustc prints it without ``--error-format=json``."""
     pieces: list[str] = []
     lines = text.split("\n")
     for index, (line, message) in enumerate(_messages(text)):
         if message is not None:
-            # Made safe here, because JSON hides control characters from whoever cleaned `text`.
+            # Cleaned here: control characters in `text` were hidden by JSON's escapes.
             rendered = message.get("rendered")
             pieces.append(_clean(rendered) if isinstance(rendered, str) else "")
         elif not line.startswith(_OBJECT):
@@ -68,7 +73,7 @@ def shown(text: str) -> str:
 
 
 def _messages(text: str) -> Iterator[tuple[str, dict[str, Any] | None]]:
-    """Every line, with its object where it is one."""
+    """Every line, with its JSON object if it is one."""
     for line in text.split("\n"):
         yield line, _decoded(line)
 
@@ -78,42 +83,42 @@ def _decoded(line: str) -> dict[str, Any] | None:
         return None
     try:
         value = json.loads(line)
-    # Too deep a nesting is a RecursionError, a number of thousands of digits a ValueError.
+    # Nesting that is too deep is a RecursionError, a number of thousands of digits a ValueError.
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) and isinstance(value.get("message"), str) else None
 
 
-def _plain(line: str, sources: Sources) -> Found | None:
+def _plain(line: str, sources: SourceIndex) -> DiagnosticBuilder | None:
     match = _PLAIN.match(line[:MAX_MESSAGE_CHARACTERS])
     if match is None or _SUMMARY.fullmatch(match[3]):
         return None
     severity = _SEVERITIES.get(match[1], Severity.FATAL)
-    return Found(severity=severity, message=sources.without_folder(match[3]), code=match[2])
+    return DiagnosticBuilder(severity=severity, message=sources.without_folder(match[3]), code=match[2])
 
 
-def _found(message: Mapping[str, Any], sources: Sources) -> Found | None:
-    """The diagnostic of a message at the top, with its children."""
-    found = _located(message, sources)
-    if found is None or (not message.get("spans") and _SUMMARY.fullmatch(found.message)):
+def _top_level(message: Mapping[str, Any], sources: SourceIndex) -> DiagnosticBuilder | None:
+    """The diagnostic of a top-level message, with its children."""
+    diagnostic = _located(message, sources)
+    if diagnostic is None or (not message.get("spans") and _SUMMARY.fullmatch(diagnostic.message)):
         return None
-    found.fixes = next(iter(_suggestions(message, sources)), [])
-    found.children = [*_labels(message, sources), *_invocations(message, sources)]
+    diagnostic.fixes = next(iter(_suggestions(message, sources)), [])
+    diagnostic.children = [*_labels(message, sources), *_invocations(message, sources)]
     for child in _list(message, "children"):
-        found.children += _children(child, sources)
-    return found
+        diagnostic.children += _children(child, sources)
+    return diagnostic
 
 
-def _labels(message: Mapping[str, Any], sources: Sources) -> Iterator[Found]:
-    """What is said at the single places of a message, the main one among them."""
+def _labels(message: Mapping[str, Any], sources: SourceIndex) -> Iterator[DiagnosticBuilder]:
+    """The labels of a message, one at each of its places."""
     for span in _list(message, "spans"):
         label = span.get("label") if isinstance(span, dict) else None
         if isinstance(label, str) and label:
             yield _at(_users_own(span, sources), label, sources)
 
 
-def _invocations(message: Mapping[str, Any], sources: Sources) -> Iterator[Found]:
-    """Where in the request's files the macro was used, or those around it, that a message is about."""
+def _invocations(message: Mapping[str, Any], sources: SourceIndex) -> Iterator[DiagnosticBuilder]:
+    """The places in the request's files where the macros around a message were used."""
     primary = _primary(message)
     place = _users_own(primary, sources)
     for at in _expansions(primary):
@@ -121,59 +126,61 @@ def _invocations(message: Mapping[str, Any], sources: Sources) -> Iterator[Found
             yield _at(at, "in this macro invocation", sources)
 
 
-def _at(span: Any, text: str, sources: Sources) -> Found:
-    """A note at a span; without a place where it has none."""
-    found = Found(severity=Severity.NOTE, message=sources.without_folder(_clean(text)))
-    _locate(found, span, sources)
-    return found
+def _at(span: Any, text: str, sources: SourceIndex) -> DiagnosticBuilder:
+    """A note at a span; without a location if the span has none."""
+    diagnostic = DiagnosticBuilder(severity=Severity.NOTE, message=sources.without_folder(_clean(text)))
+    _locate(diagnostic, span, sources)
+    return diagnostic
 
 
-def _children(message: Any, sources: Sources) -> Iterator[Found]:
-    """A note or a help, once for each alternative of what it suggests."""
+def _children(message: Any, sources: SourceIndex) -> Iterator[DiagnosticBuilder]:
+    """A note or a help, once for each alternative that it suggests."""
     if not isinstance(message, dict):
         return
     for fixes in _suggestions(message, sources) or [[]]:
-        found = _located(message, sources)
-        if found is not None:
-            found.fixes = fixes
-            yield found
+        diagnostic = _located(message, sources)
+        if diagnostic is not None:
+            diagnostic.fixes = fixes
+            yield diagnostic
 
 
-def _located(message: Mapping[str, Any], sources: Sources) -> Found | None:
-    """Severity, text, code and place of a message; None for a hint about rustc itself."""
+def _located(message: Mapping[str, Any], sources: SourceIndex) -> DiagnosticBuilder | None:
+    """Severity, text, code and location of a message; None for a hint about rustc itself."""
     severity = _SEVERITIES.get(str(message.get("level")))
     text = message.get("message")
     if severity is None or not isinstance(text, str):
         return None
-    found = Found(severity=severity, message=sources.without_folder(_clean(text)))
+    diagnostic = DiagnosticBuilder(severity=severity, message=sources.without_folder(_clean(text)))
     code = message.get("code")
     if isinstance(code, dict) and isinstance(code.get("code"), str):
-        found.code = _clean(code["code"])
-    _locate(found, _users_own(_primary(message), sources), sources)
-    return found
+        diagnostic.code = _clean(code["code"])
+    _locate(diagnostic, _users_own(_primary(message), sources), sources)
+    return diagnostic
 
 
 def _primary(message: Mapping[str, Any]) -> Any:
-    """The first span that says where a message is; None when none does."""
+    """The first span that says where a message is, or None."""
     spans = (span for span in _list(message, "spans") if isinstance(span, dict))
     return next((span for span in spans if span.get("is_primary")), None)
 
 
-def _locate(found: Found, span: Any, sources: Sources) -> None:
-    """Puts `found` at a span, as exactly as that is known."""
+def _locate(diagnostic: DiagnosticBuilder, span: Any, sources: SourceIndex) -> None:
+    """Sets the location of `diagnostic` to a span, as exactly as it is known."""
     place = _place(span, sources)
     if place is not None:
-        found.file, found.line, found.column, found.end_line, found.end_column = place
+        diagnostic.file, diagnostic.line, diagnostic.column, diagnostic.end_line, diagnostic.end_column = (
+            place
+        )
     elif isinstance(span, dict) and isinstance(span.get("file_name"), str):
-        found.file = sources.rename(_clean(span["file_name"]))
-        found.line = _number(span, "line_start") or None
+        diagnostic.file = sources.rename(_clean(span["file_name"]))
+        diagnostic.line = _number(span, "line_start") or None
 
 
-def _suggestions(message: Mapping[str, Any], sources: Sources) -> list[list[Fix]]:
+def _suggestions(message: Mapping[str, Any], sources: SourceIndex) -> list[list[Fix]]:
     """The edits that a message proposes, grouped: a group is applied as a whole, groups exclude each other.
 
-    rustc writes the parts of all alternatives in one row. Parts of one never overlap, in whatever order they
-    stand; alternatives change the same place. A group is in the order of the source.
+    rustc lists the parts of all alternatives one after the other. Parts of one alternative never overlap,
+    in whatever order they are; different alternatives change the same place. A group has source order.
     """
     groups: list[list[Fix]] = []
     for span in _list(message, "spans"):
@@ -191,7 +198,7 @@ def _suggestions(message: Mapping[str, Any], sources: Sources) -> list[list[Fix]
 
 
 def _insert(group: list[Fix], fix: Fix) -> bool:
-    """Puts a part where it belongs among those of one edit. False when it changes what another one does."""
+    """Adds a part to those of one edit, in source order. False if it overlaps with one of them."""
     at = bisect_left(group, _start(fix), key=_start)
     if at and _end(group[at - 1]) > _start(fix):
         return False
@@ -209,8 +216,8 @@ def _end(fix: Fix) -> tuple[str, int, int]:
     return fix.file, fix.end_line, fix.end_column
 
 
-def _users_own(span: Any, sources: Sources) -> Any:
-    """The place in the request's files where the macro was used that led to `span`, if one was."""
+def _users_own(span: Any, sources: SourceIndex) -> Any:
+    """`span`, or the place in the request's files where the macro that led to it was used."""
     for at in (span, *_expansions(span)):
         if isinstance(at, dict) and sources.known(sources.rename(str(at.get("file_name")))):
             return at
@@ -228,7 +235,7 @@ def _expansions(span: Any) -> Iterator[dict[str, Any]]:
         yield at
 
 
-def _place(span: Any, sources: Sources) -> tuple[str, int, int, int, int] | None:
+def _place(span: Any, sources: SourceIndex) -> tuple[str, int, int, int, int] | None:
     """File, line, column, end line and end column (exclusive) of a span, columns in bytes."""
     if not isinstance(span, dict) or not isinstance(span.get("file_name"), str):
         return None
@@ -249,7 +256,7 @@ def _byte_column(source: str | None, quoted: list[Any], column: int) -> int | No
 
 
 def _number(span: Mapping[str, Any], key: str) -> int:
-    """A line or column; 0 where there is no sensible one."""
+    """A line or column; 0 if there is no sensible one."""
     value = span.get(key)
     return value if type(value) is int and 1 <= value <= MAX_NUMBER else 0
 

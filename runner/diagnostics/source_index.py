@@ -1,21 +1,21 @@
 """The request's files as parsers need them: their names as a compiler may write them, and their lines.
 
-Shared by all shapes. It never reads a disk: what it knows is the request.
+Shared by all parsers. It reads no disk: all that it knows is the request.
 """
 
 import posixpath
 import re
 from collections.abc import Mapping
 
-# What ends a line for every compiler here. Others (form feed, U+2028) are part of one.
+# What ends a line for every compiler here. Other characters (form feed, U+2028) are part of a line.
 _NEWLINE = re.compile(r"\r\n|\n|\r")
-# So far into a line its characters are counted to tell a column. A source of one line of a megabyte
-# with a thousand errors would otherwise cost seconds.
+# Columns are converted up to this many characters of a line: a source of one line of a megabyte with a
+# thousand errors would otherwise cost seconds.
 MAX_COUNTED = 65_536
 BYTE_ORDER_MARK = "\ufeff"
 
 
-class Sources:
+class SourceIndex:
     """The files of one request, which the compiler saw below `folder` (absolute)."""
 
     def __init__(self, files: Mapping[str, str], folder: str) -> None:
@@ -34,20 +34,20 @@ class Sources:
         return normal if normal in self._files else inside
 
     def rename_last_part(self, path: str) -> str | None:
-        """As `rename`, for a program that cuts folders off; None where several files are called so."""
+        """As `rename`, for a program that cuts folders off; None if several files have that last part."""
         if "/" in path:
             return self.rename(path)
-        same = [name for name in self._files if name.rpartition("/")[2] == path]
-        if len(same) > 1:
+        candidates = [name for name in self._files if name.rpartition("/")[2] == path]
+        if len(candidates) > 1:
             return None
-        return same[0] if same else path
+        return candidates[0] if candidates else path
 
     def without_folder(self, text: str) -> str:
-        """`text` with names below the folder as the request wrote them."""
+        """`text` with the names of files below the folder as the request wrote them."""
         return text.replace(self._folder, "")
 
     def line(self, name: str | None, number: int | None) -> str | None:
-        """That line of that file, without its end and without a byte order mark; None when there is none."""
+        """That line of that file without line end and byte order mark, or None if it does not exist."""
         if name is None or number is None or name not in self._files:
             return None
         if name not in self._lines:
@@ -62,9 +62,9 @@ def squeezed(line: str) -> str:
 
 
 def byte_column(line: str, characters: int) -> int | None:
-    """The column in bytes, from 1, of what has that many code points of `line` before it.
+    """The column in bytes, from 1, of the character with that many code points of `line` before it.
 
-    None beyond `MAX_COUNTED` where the line is not ASCII.
+    None beyond `MAX_COUNTED` if the line is not ASCII.
     """
     if line.isascii():
         return characters + 1
@@ -85,5 +85,5 @@ def byte_column_utf16(line: str, units: int) -> int | None:
 
 
 def _byte_count(text: str) -> int:
-    # Lone surrogates cannot be in a request; a forged text may hold them all the same.
+    # Lone surrogates cannot be in a request, but a forged text may contain them.
     return len(text.encode("utf-8", "surrogatepass"))

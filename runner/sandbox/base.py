@@ -1,16 +1,17 @@
 """The sandbox protocol: what it takes to run a compiler over hostile source.
 
-`Sandbox.run` is the whole interface. A caller learns how the program ended and which limit it
-hit; it never learns that by reading text that the job could have written. A failure of the
-sandbox itself is an exception, so that it can never be taken for the compiler's exit status.
+`Sandbox.run` tells how the program ended and which limit it hit, and never finds that out by reading text
+that the job could have written. A failure of the sandbox itself is an exception, so that it can never be
+taken for the compiler's exit status.
 
-To add a sandbox: implement the protocol in its own module, name it in `SANDBOXES` of the package, and
-add it to the table of `tests/sandbox/conftest.py`: the contract suite then runs over it.
+To add a sandbox: implement the protocol in a package of its own and name it in `SANDBOXES`
+(runner/sandbox/__init__.py). The contract suite in tests/sandbox then runs over it. `SANDBOX` in
+chalicelib/settings.py must allow the name; a test says so when it does not.
 """
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
@@ -28,8 +29,20 @@ class LimitHit(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Command:
+    """The program to run, with its arguments: nothing of it is ever read by a shell.
+
+    `argv[0]` is an absolute path, a name to be found in the sandbox's PATH, or a path relative to the
+    workspace (`./tool`). `env` adds variables to the few that the sandbox sets; nothing is inherited.
+    """
+
+    argv: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """What one run may use. `limits.default_limits` builds the defaults, each with its reason.
+    """What one run may use. `limits.default_limits` has the defaults, and why they are what they are.
 
     CPU time, memory and processes count over the whole process tree. `output_bytes` holds for
     stdout and stderr separately, `disk_bytes` for the workspace and the private /tmp separately,
@@ -51,7 +64,7 @@ class SandboxResult:
 
     Exactly one of `exit_code` and `signal` is set. stdout and stderr hold at most
     `Limits.output_bytes` each, the beginning of what was written. Times are in seconds; CPU time
-    is summed over the process tree. `peak_memory_bytes` is sampled: a lower bound for a process
+    is summed over the process tree. `peak_memory_bytes` is sampled, so it may be too low for a process
     that lives for less than one sampling period.
     """
 
@@ -91,27 +104,31 @@ class Sandbox(Protocol):
 
     def run(
         self,
-        argv: Sequence[str],
+        command: Command,
         workspace: Workspace,
         limits: Limits,
         *,
-        environment: Mapping[str, str] | None = None,
         cancel: threading.Event | None = None,
     ) -> SandboxResult:
-        """Run `argv` in the workspace, with stdin empty, until it ends or a limit ends it.
+        """Run `command` in the workspace, with stdin empty, until it ends or a limit ends it.
 
         The program sees a copy of the workspace as the caller left it, at `workspace.inside`,
-        which is also its working directory. What it writes is not handed back: a step that needs
-        the files of an earlier step belongs into the same run. `argv[0]` is an absolute path, a
-        name to be found in the sandbox's PATH, or a path relative to the workspace (`./tool`).
-        `environment` adds to the few variables that the sandbox sets; nothing is inherited.
+        which is also its working directory. What it writes is dropped: a step that needs the files
+        of an earlier step belongs into the same run.
 
         When this returns or raises, nothing that the program started is alive. Setting `cancel`
         ends the run within 0.2 s; an engine needs up to a second more to remove a container.
 
-        Raises SandboxError when the sandbox, not the program, failed; a program that cannot be
-        started (missing, not executable) is such a failure. Small tools start the program, and
-        tell by the exit statuses 125 to 127 that they could not: those are a failure, too.
+        Raises SandboxError when the sandbox failed and not the program. A program that cannot be
+        started (missing, not executable) counts as such a failure, and so do the exit statuses 125
+        to 127, by which the small tools that start the program say that they could not.
+        """
+        ...
+
+    def find_compiler(self, name: str) -> str | None:
+        """The host's path of a compiler that jobs can call by `name`, or None when it is not there.
+
+        A sandbox whose compilers this process cannot see returns the name itself: the self-test finds out.
         """
         ...
 
@@ -131,9 +148,9 @@ class ImageSandbox(Sandbox, Protocol):
 
     @property
     def images(self) -> tuple[str, ...]:
-        """All images that are there, its own first if it is among them; known after `probe`."""
+        """All images that are there, the sandbox's own first if it is one of them; known after `probe`."""
         ...
 
     def within(self, image: str) -> Sandbox:
-        """The same sandbox for the programs of another one of `images`."""
+        """The same sandbox, for the programs of another one of `images`."""
         ...

@@ -1,14 +1,11 @@
-"""How much of a busy processor one job may claim: no more than one or two processes, however many it has.
+"""Keeps a job with many busy processes from taking the processor from its neighbours.
 
-The kernel shares cores between processes, not between jobs. Where it has no groups for them (in a container
-without control groups of its own there are none to be had), a job of forty busy processes gets forty shares
-and its neighbour one. So the more of a job's tasks want to run, the less each of them weighs: `nice` is
-raised until all of them together weigh half of what one process does. Cores that nobody wants stay theirs.
+Without a control group for each job (a task on Fargate cannot make any) the kernel shares cores between
+processes, not between jobs. So the more tasks of a job want to run, the higher their `nice` becomes, until
+all of them together weigh half of what one process does. Cores that nobody else wants stay theirs.
 
-It only works upwards: lowering `nice` takes a capability that a runner need not have. A job that wanted to
-run more at once for a while keeps the low weight, which costs it nothing while there are as many cores as
-jobs. It must never lower the weight of a job for what is over within a sample or two: a compiler and its
-driver run at the same time for moments.
+`nice` is only ever raised: lowering it takes a capability that a runner need not have. So it must not react
+to what is over within a sample or two, such as a compiler that starts while its driver still runs.
 """
 
 import math
@@ -17,7 +14,7 @@ import math
 _STEP = 1.25
 _LAST = 19
 
-# Below as many tasks that want to run, a job is what it should be: one compiler and the one that it feeds.
+# With fewer tasks than this that want to run, a job is ordinary: one compiler, and the driver for moments.
 _ORDINARY_TASKS = 1.5
 
 # Half of one process: beside it an honest job keeps two thirds of a core even where there is one for both.
@@ -34,8 +31,8 @@ class Weight:
     def __init__(self) -> None:
         self._average = 1.0
 
-    def nice_for(self, runnable: int) -> int:
-        """The `nice` (0 to 19) that each of the job's tasks should have after one more sample."""
+    def update(self, runnable: int) -> int:
+        """Take in one more sample; returns the `nice` (0 to 19) that each of the job's tasks should have."""
         self._average += _NEWEST_PART * (runnable - self._average)
         if self._average < _ORDINARY_TASKS:
             return 0

@@ -1,22 +1,40 @@
-"""What a process and its descendants use right now, read from /proc.
+"""What processes use right now, read from /proc: the only reader of /proc in the sandboxes.
 
-Rusage only tells what has ended, and the kernel's limits are per process: the sum over a living
-tree has to be sampled. A sample is a snapshot of something that moves; a process that appears or
-ends meanwhile is counted or not, and the next sample corrects it. Everything read here is written
-by the kernel except the command name, which is skipped.
+`tree_usage` sums up a process and its descendants, `processes_of_user` lists the processes of one user id.
+Rusage only tells what has ended, and the kernel's limits are per process, so the sum over living
+processes has to be sampled. A sample is a snapshot of something that moves: a process that appears or
+ends meanwhile is counted or not, and the next sample corrects it.
+
+Everything read here is written by the kernel except the command name, which is skipped. To sample one
+more number: a field of `Process`, and its sum in `sum_of`.
 """
 
 import contextlib
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-_TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
+TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 
-# Field numbers of proc(5) stat, counted from the state, which is the first after the name.
-_UTIME, _CUSTIME_END, _NICE = 11, 15, 16
+# Fields of /proc/PID/stat as proc(5) numbers them, counted from the state (its field 3), which is the first
+# after the name.
+_STATE, _PARENT, _UTIME, _STIME, _CUTIME, _CSTIME, _NICE, _THREADS, _STARTED = (
+    0,
+    1,
+    11,
+    12,
+    13,
+    14,
+    16,
+    17,
+    19,
+)
 
 # States of a task: it runs or waits for a core; it has ended.
-RUNNABLE, ENDED = b"R", (b"Z", b"X")
+_RUNNABLE, _ENDED = b"R", (b"Z", b"X")
+
+# The niceness when nothing is alive: there is nothing to be slowed down.
+_HIGHEST_NICE = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +42,7 @@ class Usage:
     """One sample. `peak_bytes` is the largest that any single living process has ever been.
 
     `runnable` of the `tasks` run or want to; `nice` is the lowest niceness of a living process. A sandbox
-    whose kernel shares the processor between jobs by itself leaves them out.
+    whose kernel shares the processor between jobs by itself leaves these two out.
     """
 
     cpu_seconds: float
@@ -35,74 +53,161 @@ class Usage:
     nice: int = 0
 
 
-def sample(root: int, *, tasks_at_most: int) -> Usage:
-    """Sum up the process `root` and its descendants. All zero when it has ended.
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process as /proc shows it. CPU times in clock ticks; `children_ticks` is of those waited for.
 
-    CPU time includes children that were waited for. `resident_bytes` counts anonymous and shared
-    memory; pages of files (the compiler's own code) belong to the page cache. Threads count as
-    tasks; after `tasks_at_most` of them the rest is not looked at, since the caller ends the run.
+    `started` is in clock ticks since the boot: with the pid it names a process for ever. `runnable` of its
+    `threads` run or want to; `nice` is the lowest niceness of a living one. `resident_bytes` counts
+    anonymous and shared memory; pages of files (the compiler's own code) belong to the page cache.
     """
-    cpu_ticks = resident_kib = peak_kib = tasks = runnable = 0
-    niceness = []
+
+    pid: int
+    parent: int
+    zombie: bool
+    started: int
+    own_ticks: int
+    children_ticks: int
+    threads: int
+    runnable: int
+    nice: int
+    resident_bytes: int
+    peak_bytes: int
+
+
+def tree_usage(root: int, *, tasks_at_most: int) -> Usage:
+    """Sum up the process `root` and its descendants. Nothing is used when it has ended.
+
+    CPU time includes children that were waited for. Threads count as tasks; after `tasks_at_most` of them
+    the rest is not looked at, since the caller ends the run.
+    """
+    processes: list[Process] = []
+    tasks = 0
     waiting = [root]
-    seen = set(waiting)
+    seen = {root}
     while waiting and tasks < tasks_at_most:
         pid = waiting.pop()
         try:
-            stat = _read(f"/proc/{pid}/stat")
-            status = _read(f"/proc/{pid}/status")
-            threads = os.listdir(f"/proc/{pid}/task")
+            process = _parse(pid, _status(pid))
             children = [
                 int(child)
-                for thread in threads
+                for thread in os.listdir(f"/proc/{pid}/task")
                 for child in _read(f"/proc/{pid}/task/{thread}/children").split()
             ]
         except (FileNotFoundError, ProcessLookupError):
             continue
-        numbers = numbers_of(stat)
-        states = thread_states(pid, numbers, len(threads))
-        runnable += sum(state == RUNNABLE for state, _ in states)
-        niceness += [nice for _, nice in states]
-        cpu_ticks += sum(int(number) for number in numbers[_UTIME:_CUSTIME_END])
-        tasks += len(threads)
-        resident_kib += _kib(status, b"\nRssAnon:") + _kib(status, b"\nRssShmem:")
-        peak_kib = max(peak_kib, _kib(status, b"\nVmHWM:"))
+        processes.append(process)
+        tasks += process.threads
         for child in children:
             if child not in seen:
                 seen.add(child)
                 waiting.append(child)
+    return sum_of(processes)
+
+
+def sum_of(processes: Sequence[Process]) -> Usage:
+    """What these processes use together."""
     return Usage(
-        cpu_ticks * _TICK_SECONDS,
-        resident_kib * 1024,
-        peak_kib * 1024,
-        tasks,
-        runnable,
-        min(niceness, default=0),
+        cpu_seconds=sum(process.own_ticks + process.children_ticks for process in processes) * TICK_SECONDS,
+        resident_bytes=sum(process.resident_bytes for process in processes),
+        peak_bytes=max((process.peak_bytes for process in processes), default=0),
+        tasks=sum(process.threads for process in processes),
+        runnable=sum(process.runnable for process in processes),
+        nice=min((process.nice for process in processes), default=_HIGHEST_NICE),
     )
 
 
-def numbers_of(stat: bytes) -> list[bytes]:
-    """The fields of a stat file behind the name, which is in parentheses and may hold anything, `)` too."""
-    return stat[stat.rindex(b")") + 2 :].split()
-
-
-def thread_states(pid: int, numbers: list[bytes], threads: int) -> list[tuple[bytes, int]]:
-    """State and niceness of each thread of a process; `numbers` are those of its first one."""
-    stats = [numbers]
-    if threads > 1:
+def processes_of_user(uid: int) -> list[Process]:
+    """Every process whose real user id is `uid`, zombies included."""
+    processes = []
+    # The directory belongs to root where the process is not dumpable, which a job can arrange.
+    for pid in _pids(owners=(uid, 0)):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            threads_directory = f"/proc/{pid}/task"
-            stats = [
-                numbers_of(_read(f"{threads_directory}/{thread}/stat"))
-                for thread in os.listdir(threads_directory)
-            ]
-    return [(stat[0], int(stat[_NICE])) for stat in stats if stat[0] not in ENDED]
+            status = _status(pid)
+            if _numbers(status, b"\nUid:")[:1] == [uid]:
+                processes.append(_parse(pid, status))
+    return processes
+
+
+def users_of_children_of(parents: Sequence[int]) -> set[int]:
+    """The real user ids of all processes whose parent is one of these."""
+    uids: set[int] = set()
+    for pid in _pids():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            status = _status(pid)
+            if any(parent in parents for parent in _numbers(status, b"\nPPid:")[:1]):
+                uids.update(_numbers(status, b"\nUid:")[:1])
+    return uids
+
+
+def start_ticks(pid: int) -> int:
+    """When that process started, in clock ticks since the boot. Raises OSError when it is gone."""
+    return int(_stat_fields(_read(f"/proc/{pid}/stat"))[_STARTED])
 
 
 def supported() -> bool:
     """Whether this kernel lists a process's children (CONFIG_PROC_CHILDREN)."""
     pid = os.getpid()
     return os.path.exists(f"/proc/{pid}/task/{pid}/children")
+
+
+def _pids(owners: Sequence[int] | None = None) -> Iterator[int]:
+    """All process ids, or those whose directory in /proc belongs to one of `owners`."""
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                if owners is None or entry.stat().st_uid in owners:
+                    yield int(entry.name)
+
+
+def _parse(pid: int, status: bytes) -> Process:
+    """The process `pid`, whose status was read just now. Raises FileNotFoundError, ProcessLookupError."""
+    fields = _stat_fields(_read(f"/proc/{pid}/stat"))
+    threads = int(fields[_THREADS])
+    living = [thread for thread in _thread_fields(pid, fields, threads) if thread[_STATE] not in _ENDED]
+    resident_kib = sum(sum(_numbers(status, name)[:1]) for name in (b"\nRssAnon:", b"\nRssShmem:"))
+    return Process(
+        pid=pid,
+        parent=int(fields[_PARENT]),
+        zombie=fields[_STATE] in _ENDED,
+        started=int(fields[_STARTED]),
+        own_ticks=int(fields[_UTIME]) + int(fields[_STIME]),
+        children_ticks=int(fields[_CUTIME]) + int(fields[_CSTIME]),
+        threads=max(1, threads),
+        runnable=sum(thread[_STATE] == _RUNNABLE for thread in living),
+        nice=min((int(thread[_NICE]) for thread in living), default=_HIGHEST_NICE),
+        resident_bytes=resident_kib * 1024,
+        peak_bytes=sum(_numbers(status, b"\nVmHWM:")[:1]) * 1024,
+    )
+
+
+def _thread_fields(pid: int, fields: list[bytes], threads: int) -> list[list[bytes]]:
+    """The stat fields of each thread of a process; `fields` are those of the process itself."""
+    if threads > 1:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            return [
+                _stat_fields(_read(f"/proc/{pid}/task/{thread}/stat"))
+                for thread in os.listdir(f"/proc/{pid}/task")
+            ]
+    return [fields]
+
+
+def _stat_fields(stat: bytes) -> list[bytes]:
+    """The fields of a stat file behind the name, which is in parentheses and may hold anything, `)` too."""
+    return stat[stat.rindex(b")") + 2 :].split()
+
+
+def _status(pid: int) -> bytes:
+    return _read(f"/proc/{pid}/status")
+
+
+def _numbers(status: bytes, name: bytes) -> list[int]:
+    """The numbers of a field of /proc/PID/status; empty where it is missing (a zombie has no memory)."""
+    start = status.find(name)
+    if start < 0:
+        return []
+    line = status[start + len(name) :].partition(b"\n")[0]
+    return [int(word) for word in line.split() if word.isdigit()]
 
 
 def _read(path: str) -> bytes:
@@ -114,11 +219,3 @@ def _read(path: str) -> bytes:
         return b"".join(chunks)
     finally:
         os.close(descriptor)
-
-
-def _kib(status: bytes, field: bytes) -> int:
-    """The number behind a field of /proc/PID/status; 0 where it is missing (a zombie has none)."""
-    start = status.find(field)
-    if start < 0:
-        return 0
-    return int(status[start + len(field) :].split(maxsplit=1)[0])

@@ -1,12 +1,14 @@
-"""The gate between the tools that make a sandbox and the program that runs in it. Shared by the sandboxes.
+"""The barrier between the tools that make a sandbox and the program that runs in it.
 
-The last tool of a chain is a small shell. It says that everything before it has worked, and waits to be let
-through; only then does it become the program. So whatever happens before is a failure of the sandbox, and no
-program runs unless the one who has to end it was alive after the chain was tied to its life: who dies earlier
-closes the gate by dying, and the chain ends by itself.
+The last tool of a chain is a small shell. It says that everything before it has worked, and waits at the
+barrier; only when the runner lets it through does it become the program. So:
 
-Both ends are one socket pair, as the chain's standard input, since that is the one descriptor that every
-tool hands on. The job never has it.
+- whatever fails before is a failure of the sandbox;
+- no program starts unless the process that has to end it was alive after the chain was tied to its life. A
+  runner that dies earlier closes its end of the barrier by dying, and the chain ends by itself.
+
+Both ends are one socket pair. The chain has its end as standard input, since that is the one descriptor that
+every tool passes on. The job never has it.
 """
 
 import contextlib
@@ -16,12 +18,20 @@ import socket
 from collections.abc import Iterable
 from types import TracebackType
 
-# What the shell runs, with the program and its arguments as its own. 125 is a chain that failed (outcome.py).
-SCRIPT = 'echo >&0; read -r _ || exit 125; exec "$@" </dev/null'
+# The exit statuses by which the tools of a chain (timeout, prlimit, env, sh) say that they could not start
+# the program. A program may use the same numbers. To take that for a failure of the sandbox is the safe
+# mistake: it is reported as our own failure and never as a rejection.
+NOT_STARTED = (125, 126, 127)
+
+# What our own shells exit with then.
+GAVE_UP = NOT_STARTED[0]
+
+# What the last shell runs; its arguments are the program and the program's arguments.
+SCRIPT = f'echo >&0; read -r _ || exit {GAVE_UP}; exec "$@" </dev/null'
 
 
-class Gate:
-    """One gate. `inside` is for the chain's standard input; leaving the context closes what is open."""
+class StartBarrier:
+    """One barrier. `inside` is for the chain's standard input; leaving the context closes what is open."""
 
     def __init__(self) -> None:
         self._outside, self._inside = socket.socketpair()
@@ -32,24 +42,24 @@ class Gate:
         """The descriptor that the chain inherits as its standard input."""
         return self._inside.fileno()
 
-    def started(self) -> None:
-        """The chain has its own copy by now: from here on, its end can be noticed."""
+    def chain_started(self) -> None:
+        """The chain has its own copy by now. Call this at once, or the chain's end goes unnoticed."""
         self._inside.close()
 
     def open(self, process: int, seconds: float) -> bool:
-        """Wait for the chain and let it through. False when it ended instead; see `opened` later.
+        """Wait for the chain and let it through. False when it ended instead; `opened` keeps the answer.
 
         `process` is the pid of our child that starts the chain, and whose life ends it. Raises TimeoutError.
         """
         child = os.pidfd_open(process)
         try:
-            said = _readable_of((self._outside.fileno(), child), seconds)
+            ready = readable((self._outside.fileno(), child), seconds)
         finally:
             os.close(child)
-        if not said:
+        if not ready:
             raise TimeoutError
-        # One that has ended could not end the chain any more.
-        if child not in said:
+        # A child that has ended could not end the chain any more.
+        if child not in ready:
             with contextlib.suppress(ConnectionError):
                 if self._outside.recv(1):
                     self._outside.send(b"\n")
@@ -57,8 +67,8 @@ class Gate:
         self._outside.close()
         return self.opened
 
-    def __enter__(self) -> "Gate":
-        """Return the gate itself."""
+    def __enter__(self) -> "StartBarrier":
+        """Return the barrier itself."""
         return self
 
     def __exit__(
@@ -69,9 +79,12 @@ class Gate:
         self._outside.close()
 
 
-def _readable_of(descriptors: Iterable[int], seconds: float) -> set[int]:
-    """Those that have something to read, or their end, after a wait; poll(2), as select(2) stops at 1024."""
+def readable(descriptors: Iterable[int], seconds: float) -> set[int]:
+    """Wait until one of these has something to read, or is at its end; returns those that do, empty for none.
+
+    poll(2), as select(2) takes no descriptor above 1023.
+    """
     poll = select.poll()
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)
-    return {descriptor for descriptor, _ in poll.poll(seconds * 1000)}
+    return {descriptor for descriptor, _ in poll.poll(max(0.0, seconds) * 1000)}

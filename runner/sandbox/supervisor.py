@@ -1,8 +1,8 @@
-"""Watches one confined program until it ends or has to be ended.
+"""Watches one confined program until it ends or has to be ended, and tells how it ended.
 
-Shared by every sandbox that starts its program as a child process. It reads both output streams
-with bounded memory, samples the process tree, holds the limits that the kernel cannot, and ends
-the run through the sandbox's own `kill`. It decides nothing from what the program wrote.
+For every sandbox that starts its program as a child process. It reads both output streams with
+bounded memory, samples the processes, holds the limits that the kernel cannot, and ends the run
+through the sandbox's own `kill`. It decides nothing from what the program wrote.
 
 One thread per run, no helper threads: a single selector waits for output and for the end, and
 wakes up once per sampling period for everything else.
@@ -14,21 +14,25 @@ import signal
 import subprocess
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import IO, Protocol
 
-from runner.sandbox.base import LimitHit, Limits, SandboxError
+from runner.sandbox.base import LimitHit, Limits, SandboxError, SandboxResult
 from runner.sandbox.procfs import Usage
+from runner.sandbox.start_barrier import NOT_STARTED
 
 # Memory grows by about 2 GB/s on one core, so 40 MB between two samples, and a cancelled run
 # ends well within 0.2 s. A sample of four processes costs 0.3 ms of the runner's CPU.
 SAMPLE_SECONDS = 0.02
 
 # From SIGKILL to the last process gone. The kernel needs milliseconds, or longer while it frees
-# gigabytes on a busy host; beyond this something is stuck and the slot must not be used again.
+# gigabytes on a busy host; beyond this something is stuck, and the job's user id must not be used again.
 KILL_SECONDS = 10.0
 
 _CHUNK_BYTES = 65536
+
+# A shell turns a deadly signal N into the exit status of this plus N. So do bwrap and a container engine.
+_SIGNAL_BASE = 128
 
 
 class Confined(Protocol):
@@ -40,7 +44,7 @@ class Confined(Protocol):
         ...
 
     def usage(self) -> Usage:
-        """Sample the program's process tree; all zero when it has ended."""
+        """Sample the program's processes; nothing is used when all have ended."""
         ...
 
     def disk_full(self) -> bool:
@@ -50,22 +54,6 @@ class Confined(Protocol):
     def kill(self) -> None:
         """Send SIGKILL to everything that the program started. Safe to call at any time."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How the sandbox's child process ended, and what was seen until then."""
-
-    wait_status: int
-    stdout: bytes
-    stderr: bytes
-    stdout_truncated: bool
-    stderr_truncated: bool
-    duration_seconds: float
-    cpu_seconds: float
-    peak_memory_bytes: int
-    limit_hit: LimitHit | None
-    cancelled: bool
 
 
 class _Stream:
@@ -96,8 +84,11 @@ class _Stream:
 
 def supervise(
     confined: Confined, limits: Limits, *, started: float, cancel: threading.Event | None, own_peak_kib: int
-) -> Ended:
+) -> SandboxResult:
     """Watch until the child process has ended, and reap it.
+
+    Exit code and signal of the result are those of the child process: a sandbox whose child is not the
+    program itself puts the program's in their place.
 
     `started` is `time.monotonic()` from before the start. `own_peak_kib` is the runner's own
     peak memory at that time: a child's peak in rusage begins at its parent's, so only a larger
@@ -150,7 +141,7 @@ def supervise(
         _, wait_status, rusage = os.wait4(process.pid, 0)
     finally:
         os.close(end)
-    process.returncode = os.waitstatus_to_exitcode(wait_status)
+    process.returncode = status = os.waitstatus_to_exitcode(wait_status)
     duration_seconds = time.monotonic() - started
 
     # Everything that could write has ended, so what is in the pipes now is all there will be.
@@ -161,9 +152,10 @@ def supervise(
     if rusage.ru_maxrss > own_peak_kib:
         peak_bytes = max(peak_bytes, rusage.ru_maxrss * 1024)
     if limit_hit is None and not cancelled:
-        limit_hit = _exceeded_at_the_end(streams, limits, confined, cpu_seconds, wait_status)
-    return Ended(
-        wait_status=wait_status,
+        limit_hit = _exceeded_at_the_end(streams, limits, confined, cpu_seconds, status)
+    return SandboxResult(
+        exit_code=status if status >= 0 else None,
+        signal=-status if status < 0 else None,
         stdout=bytes(streams[0].kept),
         stderr=bytes(streams[1].kept),
         stdout_truncated=streams[0].truncated,
@@ -190,18 +182,18 @@ def _exceeded(usage: Usage, limits: Limits, confined: Confined, wall_seconds: fl
 
 
 def _exceeded_at_the_end(
-    streams: list[_Stream], limits: Limits, confined: Confined, cpu_seconds: float, wait_status: int
+    streams: list[_Stream], limits: Limits, confined: Confined, cpu_seconds: float, status: int
 ) -> LimitHit | None:
     """The limit that a program was over when it ended by itself, if any.
 
-    A full disk counts only for a program that failed: one that filled the last block and is
-    content has not missed anything.
+    A full disk counts only for a program that failed: one that filled the last block and succeeded
+    has not missed anything.
     """
     if any(stream.truncated for stream in streams):
         return LimitHit.OUTPUT
     if cpu_seconds >= limits.cpu_seconds:
         return LimitHit.TIMEOUT
-    if wait_status != 0 and confined.disk_full():
+    if status != 0 and confined.disk_full():
         return LimitHit.DISK
     return None
 
@@ -212,3 +204,43 @@ _LIMIT_SIGNALS: dict[int, LimitHit] = {signal.SIGXCPU: LimitHit.TIMEOUT, signal.
 def limit_of_signal(number: int | None) -> LimitHit | None:
     """The limit that a program's own deadly signal stands for: the kernel's CPU and file limits."""
     return None if number is None else _LIMIT_SIGNALS.get(number)
+
+
+def exit_or_signal(status: int) -> tuple[int | None, int | None]:
+    """Exit code and signal, of which one is None, from a status that holds both as a shell's does."""
+    if _SIGNAL_BASE < status < _SIGNAL_BASE + signal.NSIG:
+        return None, status - _SIGNAL_BASE
+    return status, None
+
+
+def check_started(result: SandboxResult, program: str) -> SandboxResult:
+    """The result, with the limit that the program's deadly signal stands for, if any.
+
+    Raises SandboxError when the exit code says that `program` was never started.
+    """
+    if result.limit_hit is not None or result.cancelled:
+        return result
+    if result.exit_code in NOT_STARTED:
+        raise SandboxError(f"the sandbox could not start {program} (status {result.exit_code})")
+    return replace(result, limit_hit=limit_of_signal(result.signal))
+
+
+def send_kill(process: "subprocess.Popen[bytes]") -> None:
+    """Send SIGKILL to a child that has not been waited for.
+
+    Not Popen.kill, which takes the exit status when there is one already: `supervise` takes it itself.
+    """
+    if process.returncode is None:
+        os.kill(process.pid, signal.SIGKILL)
+
+
+def close_pipes(process: "subprocess.Popen[bytes]") -> None:
+    """Close our ends of the output of a child that has ended."""
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+
+
+def first_line(text: bytes) -> str:
+    """The first line of what a tool printed, for an error message."""
+    return text.decode(errors="replace").strip().partition("\n")[0]

@@ -1,1 +1,5 @@
-"""Which compilers are installed, and which of them pass their self-tests."""
+"""Toolchains: the compilers that are installed here and pass their self-tests.
+
+`probe` tests compilers, `build_record` keeps the results of tests that an image's build made, `discover`
+decides between the two, `images` does the same for sandboxes that run container images.
+"""

@@ -1,7 +1,7 @@
-"""The record of self-tests: what passed, and everything that it depended on.
+"""The record of the self-tests of an image's build: which compilers passed, and what that depended on.
 
-It is made when an image is built (discover.py) and counts only while all of that is as it was. Whatever is
-not so, down to a byte of the file, is a `RecordUnfit`, and then every compiler is tested again.
+It is made when an image is built (discover.py) and valid only while everything is as it was then. Any
+difference, down to a byte of the file, raises `RecordInvalid`, and every compiler is tested again.
 """
 
 import dataclasses
@@ -19,17 +19,18 @@ from runner.sandbox.base import Limits, Sandbox
 from runner.toolchains.model import Toolchains
 
 _ROOT = Path(__file__).resolve().parents[2]
-# Beside the code, where the Dockerfile puts it. A checkout has none.
+# Beside the code, where the Dockerfile puts it. A checkout does not have one.
 RECORD = _ROOT / "self-tests.json"
 
-# All code and data that a self-test depends on: what discover.py imports, and the catalogue. The Dockerfile
-# copies just this for the tests, so that a change to the rest of the runner does not repeat them.
+# All code and data that a self-test depends on: everything that discover.py imports, and the catalogue. The
+# Dockerfile copies only this for the tests, so that a change to the rest of the runner does not repeat them.
 SOURCES = (
     "chalicelib/__init__.py",
     "chalicelib/catalog",
     "chalicelib/errors.py",
     "chalicelib/file_names.py",
     "chalicelib/models.py",
+    "chalicelib/settings.py",
     "runner/__init__.py",
     "runner/diagnostics",
     "runner/sandbox",
@@ -46,8 +47,8 @@ SOURCES = (
 FindExecutable = Callable[[str], str | None]
 
 
-class RecordUnfit(Exception):
-    """There is no record that can be trusted here and now; the message says why."""
+class RecordInvalid(Exception):
+    """The record is missing or cannot be trusted here; the message says why."""
 
 
 class _Model(BaseModel):
@@ -55,42 +56,42 @@ class _Model(BaseModel):
 
 
 class _File(_Model):
-    """The file behind a compiler's name. `modified` is in whole seconds: a registry keeps no more of it."""
+    """The file behind a compiler's name. `modified` is in whole seconds: registries keep no fractions."""
 
     path: str
     size: int
     modified: int
 
 
-class _Passed(_Model):
-    """A compiler that passed, and by which name the catalogue has it."""
+class _PassedCompiler(_Model):
+    """A compiler that passed, with its name in the catalogue."""
 
     executable: str
     environment: Environment
 
 
-class Record(_Model):
-    """What was tested, in which circumstances. `executables` are all that were there, by name."""
+class BuildRecord(_Model):
+    """Which compilers passed, and in which circumstances. `executables` are all that were there, by name."""
 
     sources: str
     sandbox: str
     limits: Limits
     executables: dict[str, _File]
-    passed: tuple[_Passed, ...]
+    passed: tuple[_PassedCompiler, ...]
 
     def toolchains(self, catalog: Catalog) -> Toolchains:
-        """What the record offers, with the entries of the catalogue. Raises RecordUnfit."""
+        """The toolchains in the record, with their entries of the catalogue. Raises RecordInvalid."""
         entries = {
-            (each.environment.language, each.environment.id): _entry(catalog, each) for each in self.passed
+            (item.environment.language, item.environment.id): _entry(catalog, item) for item in self.passed
         }
-        return Toolchains(tuple(each.environment for each in self.passed), entries=entries)
+        return Toolchains(tuple(item.environment for item in self.passed), entries=entries)
 
 
-class _Sealed(_Model):
-    """A record as it lies in its file. The checksum tells one that was cut or changed."""
+class _RecordFile(_Model):
+    """A record with its checksum, as it is stored: a file that was cut or changed is detected."""
 
     checksum: str
-    record: Record
+    record: BuildRecord
 
 
 def make_record(
@@ -99,75 +100,75 @@ def make_record(
     sandbox: Sandbox,
     limits: Limits,
     find_executable: FindExecutable,
-) -> Record:
-    """The record of tests that were just made."""
-    return Record(
+) -> BuildRecord:
+    """The record of tests that have just been made."""
+    return BuildRecord(
         sources=digest(),
         sandbox=sandbox.name,
         limits=limits,
         executables=_executables(catalog, find_executable),
         passed=tuple(
-            _Passed(executable=toolchains.entry(each).executable, environment=each)
-            for each in toolchains.environments
+            _PassedCompiler(executable=toolchains.entry(item).executable, environment=item)
+            for item in toolchains.environments
         ),
     )
 
 
-def write_record(path: Path, record: Record) -> None:
-    """Write the record, for everybody to read."""
-    sealed = _Sealed(checksum=_checksum(record), record=record)
-    path.write_text(f"{sealed.model_dump_json(indent=1)}\n", encoding="utf-8")
+def write_record(path: Path, record: BuildRecord) -> None:
+    """Write the record; everybody may read it."""
+    content = _RecordFile(checksum=_checksum(record), record=record)
+    path.write_text(f"{content.model_dump_json(indent=1)}\n", encoding="utf-8")
     path.chmod(0o644)
 
 
-def read_record(path: Path) -> Record:
-    """The record in that file. Raises RecordUnfit when it is missing, damaged, or for others to write."""
+def read_record(path: Path) -> BuildRecord:
+    """The record in that file. Raises RecordInvalid if it is missing, damaged, or writable by others."""
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
             text = file.read()
     except FileNotFoundError:
-        raise RecordUnfit("there is no record of earlier tests") from None
+        raise RecordInvalid("there is no record from a build") from None
     except OSError as error:
-        raise RecordUnfit(f"the record cannot be read: {error}") from error
+        raise RecordInvalid(f"the record cannot be read: {error}") from error
     if status.st_uid not in (0, os.geteuid()) or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise RecordUnfit("others than its owner may write the record")
+        raise RecordInvalid("the record can be written by others than its owner")
     try:
-        sealed = _Sealed.model_validate_json(text)
+        content = _RecordFile.model_validate_json(text)
     except ValidationError:
-        raise RecordUnfit("the record is damaged") from None
-    if sealed.checksum != _checksum(sealed.record):
-        raise RecordUnfit("the record was changed")
-    return sealed.record
+        raise RecordInvalid("the record is damaged") from None
+    if content.checksum != _checksum(content.record):
+        raise RecordInvalid("the record was changed")
+    return content.record
 
 
 def check_record(
-    record: Record, catalog: Catalog, sandbox: Sandbox, limits: Limits, find_executable: FindExecutable
+    record: BuildRecord, catalog: Catalog, sandbox: Sandbox, limits: Limits, find_executable: FindExecutable
 ) -> None:
-    """Raise RecordUnfit unless the record was made in the circumstances of now."""
+    """Raise RecordInvalid unless the circumstances are those in which the record was made."""
     if record.sources != digest():
-        raise RecordUnfit("the catalogue, or the code of the tests, is another now")
+        raise RecordInvalid("the catalogue or the code of the tests has changed since the build")
     if record.sandbox != sandbox.name:
-        raise RecordUnfit(f"it is of the sandbox {record.sandbox}, and this one is {sandbox.name}")
+        raise RecordInvalid(f"the build used the sandbox {record.sandbox}, this runner uses {sandbox.name}")
     lower = [
         item.name
         for item in dataclasses.fields(Limits)
         if getattr(limits, item.name) < getattr(record.limits, item.name)
     ]
     if lower:
-        raise RecordUnfit(f"these limits are lower now: {', '.join(lower)}")
-    found = _executables(catalog, find_executable)
+        raise RecordInvalid(f"these limits are lower than in the build: {', '.join(lower)}")
+    executables = _executables(catalog, find_executable)
     changed = [
         name
-        for name in sorted({*record.executables, *found})
-        if record.executables.get(name) != found.get(name)
+        for name in sorted({*record.executables, *executables})
+        if record.executables.get(name) != executables.get(name)
     ]
     if changed:
-        raise RecordUnfit(f"these are not the files that were tested: {', '.join(changed)}")
+        raise RecordInvalid(f"these files are not those that the build tested: {', '.join(changed)}")
 
 
-def _entry(catalog: Catalog, passed: _Passed) -> CompilerEntry:
-    """The catalogue's entry that a compiler was found by, made for its version."""
+def _entry(catalog: Catalog, passed: _PassedCompiler) -> CompilerEntry:
+    """The catalogue's entry of a compiler that passed, for its version."""
     environment = passed.environment
     language = catalog.language(environment.language)
     for compiler in language.compilers if language else ():
@@ -175,39 +176,39 @@ def _entry(catalog: Catalog, passed: _Passed) -> CompilerEntry:
             entry = compiler.at(environment.version_key)
             if entry.id == environment.id:
                 return entry
-    raise RecordUnfit(f"the catalogue has no {environment.language}/{environment.id}")
+    raise RecordInvalid(f"the catalogue has no {environment.language}/{environment.id}")
 
 
 def _executables(catalog: Catalog, find_executable: FindExecutable) -> dict[str, _File]:
-    """The file behind each compiler of the catalogue that is there."""
+    """The file behind each compiler of the catalogue that is installed."""
     names = {compiler.executable for language in catalog.languages for compiler in language.compilers}
-    found = {}
+    files = {}
     for name in sorted(names):
         path = find_executable(name)
         if path is not None:
             file = Path(path).resolve()
             status = file.stat()
-            found[name] = _File(path=str(file), size=status.st_size, modified=int(status.st_mtime))
-    return found
+            files[name] = _File(path=str(file), size=status.st_size, modified=int(status.st_mtime))
+    return files
 
 
 def digest(root: Path = _ROOT) -> str:
     """A hash of everything in `SOURCES`."""
-    made = hashlib.sha256()
+    total = hashlib.sha256()
     for file in sources(root):
-        made.update(f"{file.relative_to(root)}\0".encode())
-        made.update(hashlib.sha256(file.read_bytes()).digest())
-    return made.hexdigest()
+        total.update(f"{file.relative_to(root)}\0".encode())
+        total.update(hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()
 
 
 def sources(root: Path = _ROOT) -> list[Path]:
-    """Every file of `SOURCES` below `root`, without what Python makes of them."""
-    found: list[Path] = []
+    """Every file of `SOURCES` below `root`, without Python's caches."""
+    files: list[Path] = []
     for name in SOURCES:
         path = root / name
-        found += [path] if path.is_file() else sorted(path.rglob("*.*"))
-    return [path for path in found if path.is_file() and "__pycache__" not in path.parts]
+        files += [path] if path.is_file() else sorted(path.rglob("*.*"))
+    return [path for path in files if path.is_file() and "__pycache__" not in path.parts]
 
 
-def _checksum(record: Record) -> str:
+def _checksum(record: BuildRecord) -> str:
     return hashlib.sha256(record.model_dump_json().encode()).hexdigest()

@@ -1,12 +1,12 @@
-"""The self-tests of an image's compilers: run when it is built, and trusted by the runner that starts in it.
+"""The self-tests of an image's compilers: made when it is built, and trusted by a runner that starts in it.
 
-Testing all compilers takes a minute of two cores, and somebody waits for it when the service scales from
-zero. So the build does it (`python -m runner.toolchains.discover PATTERN…`), and fails when a compiler
-does, or when nothing matches a pattern (over ``language/id``). What passed is recorded (build_record.py).
+Testing all compilers takes two cores a minute, and somebody waits for it when the service scales from
+zero. So the build does it (`python -m runner.toolchains.discover PATTERN…`). The build fails if a compiler
+fails, or if a pattern (for ``language/id``) matches none. The results are recorded (build_record.py).
 
-A start takes the record's word when it fits, and then lets the newest compiler of each family compile its
-good program, since hosts differ in what they can start. A family that fails is tested in full, and without a
-record that fits all of them are: nothing is registered that has not passed.
+If the record is valid, a runner that starts only lets the newest compiler of each family compile its good
+program, because hosts differ in what they can start. A family that fails is tested completely. Without a
+valid record all compilers are: nothing is registered that has not passed.
 """
 
 import logging
@@ -20,28 +20,28 @@ from pathlib import Path
 
 from chalicelib.catalog import Catalog, load_catalog
 from chalicelib.models import Environment
-from runner.sandbox import choose_sandbox, compiler_finder
+from runner.sandbox import choose_sandbox
 from runner.sandbox.base import Limits, Sandbox, SandboxUnavailable
 from runner.sandbox.limits import default_limits
 from runner.sandbox.seccomp.filter import find_filter
 from runner.toolchains.build_record import (
     RECORD,
     FindExecutable,
-    RecordUnfit,
+    RecordInvalid,
     check_record,
     make_record,
     read_record,
     write_record,
 )
-from runner.toolchains.model import Toolchains, is_wanted, left_out
-from runner.toolchains.probe import PROBE_THREADS, probe_toolchains, prove
+from runner.toolchains.model import Toolchains, excluded, matches
+from runner.toolchains.probe import PROBE_THREADS, probe_toolchains, retest
 
-# The one that works in a build as on Fargate, where a start has to be quick. Not `auto`: a builder that
-# allows namespaces would make a record that is of no use there.
+# The sandbox that works in a build and on Fargate, where a start has to be quick. Not `auto`: a builder that
+# allows namespaces would make a record that is useless there.
 _SANDBOX = "setpriv"
 
-# The wall clock tells how busy a machine is and nothing of a compiler. A busy builder must not make an image
-# that lacks a target for good, so it waits this many times as long as a job may take: ten minutes.
+# The wall clock depends on how busy a machine is, not on the compiler. A busy builder must not make an image
+# that lacks a target forever, so the time limit of a job is multiplied by this: ten minutes.
 _PATIENCE = 5
 
 logger = logging.getLogger("will_it_compile.runner")
@@ -53,11 +53,11 @@ def find_toolchains(
     limits: Limits,
     *,
     find_executable: FindExecutable,
-    wanted: Sequence[str] = ("*",),
+    patterns: Sequence[str] = ("*",),
     image: str = "",
     path: Path = RECORD,
 ) -> Toolchains:
-    """As `probe_toolchains`, with the record in `path` in place of the tests where that can be trusted."""
+    """As `probe_toolchains`, but with the record in `path` instead of the tests if it can be trusted."""
     started = time.monotonic()
     probe = partial(
         probe_toolchains,
@@ -65,59 +65,59 @@ def find_toolchains(
         sandbox,
         limits,
         find_executable=find_executable,
-        wanted=wanted,
+        patterns=patterns,
         image=image,
     )
     try:
         record = read_record(path)
         check_record(record, catalog, sandbox, limits, find_executable)
         recorded = record.toolchains(catalog)
-    except RecordUnfit as unfit:
-        logger.info("self-tests: every compiler is tested now: %s", unfit)
+    except RecordInvalid as invalid:
+        logger.info("self-tests: testing every compiler now: %s", invalid)
         return probe()
-    offered = [each for each in recorded.environments if is_wanted(each.language, each.id, wanted)]
-    failed = _failed_families(catalog, sandbox, limits, recorded, offered)
-    kept = [each for each in offered if each.family not in failed]
+    selected = [item for item in recorded.environments if matches(item.language, item.id, patterns)]
+    failed = _failed_families(catalog, sandbox, limits, recorded, selected)
+    kept = [item for item in selected if item.family not in failed]
     logger.info(
-        "self-tests: the record of the build holds for %d compilers; one of each family was tried, in %.1f s",
+        "self-tests: the build's record is used for %d compilers; one of each family was tested, in %.1f s",
         len(kept),
         time.monotonic() - started,
     )
     for family, reason in failed.items():
-        logger.warning("self-tests: family %s is tested again: %s", family, reason)
-    again = probe(families=failed) if failed else Toolchains(())
+        logger.warning("self-tests: testing the family %s completely: %s", family, reason)
+    retested = probe(families=failed) if failed else Toolchains(())
     return Toolchains(
-        environments=(*(each.model_copy(update={"image": image}) for each in kept), *again.environments),
+        environments=(*(item.model_copy(update={"image": image}) for item in kept), *retested.environments),
         unavailable=(
             *(
-                left_out(each.language, each.id)
-                for each in recorded.environments
-                if each not in offered and each.family not in failed
+                excluded(item.language, item.id)
+                for item in recorded.environments
+                if item not in selected and item.family not in failed
             ),
-            *again.unavailable,
+            *retested.unavailable,
         ),
-        entries={**{(each.language, each.id): recorded.entry(each) for each in kept}, **again.entries},
+        entries={**{(item.language, item.id): recorded.entry(item) for item in kept}, **retested.entries},
     )
 
 
 def _failed_families(
-    catalog: Catalog, sandbox: Sandbox, limits: Limits, recorded: Toolchains, offered: Iterable[Environment]
+    catalog: Catalog, sandbox: Sandbox, limits: Limits, recorded: Toolchains, selected: Iterable[Environment]
 ) -> dict[str, str]:
     """The families whose newest compiler does not compile its good program now, with the reason."""
     newest: dict[str, Environment] = {}
-    for each in offered:
-        if each.family not in newest or each.version_key > newest[each.family].version_key:
-            newest[each.family] = each
+    for item in selected:
+        if item.family not in newest or item.version_key > newest[item.family].version_key:
+            newest[item.family] = item
 
-    def complaint(environment: Environment) -> str:
-        return prove(catalog, sandbox, limits, environment, recorded.entry(environment))
+    def problem_of(environment: Environment) -> str:
+        return retest(catalog, sandbox, limits, environment, recorded.entry(environment))
 
-    with ThreadPoolExecutor(PROBE_THREADS, thread_name_prefix="prove") as pool:
-        complaints = list(pool.map(complaint, newest.values()))
+    with ThreadPoolExecutor(PROBE_THREADS, thread_name_prefix="retest") as pool:
+        problems = list(pool.map(problem_of, newest.values()))
     return {
-        environment.family: f"{environment.id}: {text}"
-        for environment, text in zip(newest.values(), complaints, strict=True)
-        if text
+        environment.family: f"{environment.id}: {problem}"
+        for environment, problem in zip(newest.values(), problems, strict=True)
+        if problem
     }
 
 
@@ -129,42 +129,42 @@ def run_self_tests(
     promised: Sequence[str] = (),
     path: Path = RECORD,
 ) -> tuple[tuple[str, ...], list[str]]:
-    """Test every compiler; what passed, and what is wrong. Only when nothing is, the record is written."""
+    """Test all compilers; returns those that passed, and the problems. Without problems, write the record."""
     limits = default_limits()
     patient = replace(limits, wall_seconds=limits.wall_seconds * _PATIENCE)
     toolchains = probe_toolchains(catalog, sandbox, patient, find_executable=find_executable)
     problems = [
-        f"{each.compiler} ({each.language}) fails: {each.reason}"
-        for each in toolchains.unavailable
-        if each.installed
+        f"{item.compiler} ({item.language}) fails: {item.reason}"
+        for item in toolchains.unavailable
+        if item.installed
     ]
     problems += [
-        f"no compiler is found for {pattern}: has the catalogue an entry for it?"
+        f"no compiler matches {pattern}: is it installed, and is it in the catalogue?"
         for pattern in promised
-        if not any(is_wanted(each.language, each.id, [pattern]) for each in toolchains.environments)
+        if not any(matches(item.language, item.id, [pattern]) for item in toolchains.environments)
     ]
     if not problems:
         write_record(path, make_record(catalog, toolchains, sandbox, limits, find_executable))
-    return tuple(f"{each.language}/{each.id}" for each in toolchains.environments), problems
+    return tuple(f"{item.language}/{item.id}" for item in toolchains.environments), problems
 
 
 def main(promised: Sequence[str]) -> int:
-    """Test the compilers of the image that is being built; the exit code."""
+    """Test the compilers of the image that is being built; returns the exit code."""
     try:
         sandbox = choose_sandbox(_SANDBOX)
     except SandboxUnavailable as unavailable:
-        return _say([str(unavailable)])
-    # What the kernel lacks is said at each start, wherever that is. The filter is the image's own.
+        return _print([str(unavailable)])
+    # What a host's kernel lacks is logged at each start. The seccomp filter depends on the image alone.
     incomplete = find_filter()[1]
     if incomplete:
-        return _say(incomplete)
+        return _print(incomplete)
     passed, problems = run_self_tests(
-        load_catalog(), sandbox, find_executable=compiler_finder(sandbox), promised=promised
+        load_catalog(), sandbox, find_executable=sandbox.find_compiler, promised=promised
     )
-    return _say([f"passed: {', '.join(passed)}"], code=0) if not problems else _say(problems)
+    return _print(problems) if problems else _print([f"passed: {', '.join(passed)}"], code=0)
 
 
-def _say(lines: Iterable[str], code: int = 1) -> int:
+def _print(lines: Iterable[str], code: int = 1) -> int:
     for line in lines:
         sys.stdout.write(f"self-tests: {line}\n")
     return code

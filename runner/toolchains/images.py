@@ -1,7 +1,8 @@
-"""Compilers in container images, for a sandbox that runs such: `docker pull gcc:14` offers gcc 14.
+"""Compilers in container images, for a sandbox that runs them: `docker pull gcc:14` offers gcc 14.
 
-One image of our own holds all compilers. Besides, the catalogue names official images, which hold one each.
-Each image that is there is asked for what it holds; a compiler that two of them have is taken from the first.
+Our own image contains all compilers. The catalogue also names official images, which contain one each.
+Every image that is present is tested for its compilers; a compiler that is in two of them is taken from
+the first.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,7 @@ from runner.toolchains.probe import probe_toolchains
 
 
 def sandboxes_by_image(sandbox: Sandbox) -> Mapping[str, Sandbox]:
-    """The sandbox for each image besides the sandbox's own; none where it runs no images."""
+    """The sandbox for each image but the sandbox's own; empty if it does not run images."""
     if not isinstance(sandbox, ImageSandbox):
         return {}
     return {image: sandbox.within(image) for image in sandbox.images if image != sandbox.image}
@@ -24,25 +25,26 @@ def find_in_images(
     catalog: Catalog,
     sandbox: ImageSandbox,
     limits: Limits,
-    own: Callable[[], Toolchains],
-    wanted: Sequence[str],
+    find_in_own_image: Callable[[], Toolchains],
+    patterns: Sequence[str],
 ) -> Toolchains:
-    """What all images hold, self-tested in them; `own` tells what one that is not official does.
+    """What all images contain, self-tested in them; `find_in_own_image` is for an image that is not official.
 
-    Only environments of official images name these in `image`, which is how a job finds its sandbox.
+    Only environments of official images have the image's name in `image`; with it a job finds its sandbox.
     """
-    probe = partial(probe_toolchains, limits=limits, find_executable=str, wanted=wanted)
-    found = Toolchains(())
+    probe = partial(probe_toolchains, limits=limits, find_executable=str, patterns=patterns)
+    toolchains = Toolchains(())
     for image in sandbox.images:
         if image in catalog.official_images:
-            found = _joined(found, probe(catalog.in_image(image), sandbox.within(image), image=image))
+            more = probe(catalog.in_image(image), sandbox.within(image), image=image)
         else:
-            found = _joined(found, own())
-    return found
+            more = find_in_own_image()
+        toolchains = _joined(toolchains, more)
+    return toolchains
 
 
 def _joined(first: Toolchains, more: Toolchains) -> Toolchains:
-    new = [each for each in more.environments if first.environment(each.language, each.id) is None]
+    new = [item for item in more.environments if first.environment(item.language, item.id) is None]
     return Toolchains(
         environments=(*first.environments, *new),
         unavailable=(*first.unavailable, *more.unavailable),

@@ -1,6 +1,7 @@
-"""What a runner offers: the compilers that passed their self-test, and why the others are not offered.
+"""What a runner offers: the compilers that passed their self-tests, and why the others are not offered.
 
-Who finds that out is probe.py, or what a build recorded (record.py). Nothing here starts a compiler.
+The values come from probe.py, or from the record of an image's build (build_record.py). Nothing here
+starts a compiler.
 """
 
 import platform
@@ -15,7 +16,7 @@ from chalicelib.models import Environment, Target, canonical_architecture, canon
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """A compiler of the catalogue that is not registered. `installed` says that it is there but failed."""
+    """A compiler of the catalogue that is not offered. `installed` is True if it is there but failed."""
 
     language: str
     compiler: str
@@ -25,39 +26,39 @@ class Unavailable:
 
 @dataclass(frozen=True, slots=True)
 class Toolchains:
-    """What a runner offers, and what it does not with the reason for each."""
+    """What a runner offers, and what it does not offer with the reason for each."""
 
     environments: tuple[Environment, ...]
     unavailable: tuple[Unavailable, ...] = ()
-    # The catalogue's entry behind each environment, by language and id: made for the version found.
+    # The catalogue's entry behind each environment, by language and id, for the version that is installed.
     entries: Mapping[tuple[str, str], CompilerEntry] = field(default_factory=dict)
 
     def environment(self, language: str, compiler: str) -> Environment | None:
-        """The registered environment of that compiler of that language."""
+        """The environment of that compiler of that language."""
         for environment in self.environments:
             if (environment.language, environment.id) == (language, compiler):
                 return environment
         return None
 
     def entry(self, environment: Environment) -> CompilerEntry:
-        """The catalogue's entry behind a registered environment."""
+        """The catalogue's entry behind an environment."""
         return self.entries[environment.language, environment.id]
 
 
-def native_target() -> str:
+def native_target() -> Target:
     """The target of this machine's own programs, such as ``x86_64-linux``."""
     architecture = canonical_architecture(platform.machine())
     # Linux names the generation of the processor, too.
     architecture = "arm" if architecture == "armv7l" else architecture
-    return str(Target(architecture, canonical_system(sys.platform)))
+    return Target(architecture, canonical_system(sys.platform))
 
 
-def is_wanted(language: str, compiler: str, patterns: Iterable[str]) -> bool:
-    """Whether one of the patterns, over ids or over ``language/id``, matches the compiler."""
+def matches(language: str, compiler: str, patterns: Iterable[str]) -> bool:
+    """Whether one of the patterns, for ids or for ``language/id``, matches the compiler."""
     names = (compiler, f"{language}/{compiler}")
     return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
 
-def left_out(language: str, compiler: str) -> Unavailable:
-    """What becomes of a compiler that is not wanted."""
-    return Unavailable(language, compiler, "COMPILERS leaves it out.", installed=False)
+def excluded(language: str, compiler: str) -> Unavailable:
+    """A compiler that no pattern of the setting COMPILERS matches."""
+    return Unavailable(language, compiler, "COMPILERS does not include it.", installed=False)

@@ -1,40 +1,52 @@
 """Which compilers of the catalogue this machine has, and which of them can be trusted.
 
-Each is asked for its version and then put to its self-test, in the sandbox that will run
-the jobs: a good program must compile and a bad one be rejected with an error at the
-expected line. The bad one is compiled in the newest standard that the catalogue claims, so a
-wrong claim shows here, not as a wrong verdict. A target besides the host's own is offered when the
-good program passes every offered stage for it. What fails is not registered; the reason is
-kept for the log. Nothing here is specific to a language.
+Each compiler is asked for its version and then given its self-test, in the sandbox that will run the
+jobs: a good program must compile, and a bad one must be rejected with an error at the expected line. The
+bad one is compiled with the newest standard that the catalogue claims, so that a wrong claim fails here
+and not as a wrong verdict. Another target than the host's own is offered if the good program passes for
+it. A compiler that fails is not offered, and the reason is kept for the log.
+
+Nothing here is specific to a language: to add one, see chalicelib/catalog.
 """
 
 import re
 import shutil
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from chalicelib.catalog import Catalog, CompilerEntry, Family, Language, version_key
-from chalicelib.models import Environment, Severity, Stage, Verdict
+from chalicelib.catalog import (
+    Catalog,
+    CompilerEntry,
+    Family,
+    Language,
+    build_command,
+    build_env,
+    version_key,
+)
+from chalicelib.models import CompileRequest, Environment, Severity, Stage, Target, Verdict
 from runner.diagnostics import parse
-from runner.sandbox.base import Limits, Sandbox, SandboxError, SandboxResult
+from runner.sandbox.base import Command, Limits, Sandbox, SandboxError, SandboxResult
 from runner.sanitize import clean_text
-from runner.toolchains.model import Toolchains, Unavailable, is_wanted, left_out, native_target
+from runner.toolchains.model import Toolchains, Unavailable, excluded, matches, native_target
 from runner.verdict import classify
 from runner.workspace import INSIDE, Workspace
 
-# Probing is compiling, so more threads than this only make the probes of a small machine
-# time out; two hide the waiting of one behind the work of the other.
+# Probing is compiling, so with more threads the probes of a small machine only time out; with two, one
+# works while the other waits.
 PROBE_THREADS = 2
+
+# How much of a compiler's output a reason quotes, in characters.
+_QUOTED_CHARACTERS = 500
 
 _GOOD_FAILED = "The good program of the self-test does not compile: {!r}"
 
 
 class _SelfTestError(Exception):
-    """A self-test that did not go as it must; the message is a sentence for the log."""
+    """A self-test that failed; the message is a sentence for the log."""
 
 
-class _Unwanted(Exception):
+class _Excluded(Exception):
     """A compiler that is not to be offered."""
 
 
@@ -44,26 +56,26 @@ def probe_toolchains(
     limits: Limits,
     *,
     find_executable: Callable[[str], str | None] = shutil.which,
-    wanted: Sequence[str] = ("*",),
+    patterns: Sequence[str] = ("*",),
     image: str = "",
     families: Collection[str] | None = None,
 ) -> Toolchains:
-    """Try every compiler of the catalogue. Raises nothing: what goes wrong is a reason in the result.
+    """Test every compiler of the catalogue. Raises nothing: a failure is a reason in the result.
 
-    `find_executable` says whether a program is there at all (a path, or None), which spares
-    starting a sandbox for each compiler that is not installed. `wanted` are patterns over ids, or over
-    ``language/id``: what none matches is not offered. `image` is the container image that the compilers
-    are in, if they are in one. `families`, where given, are the only ones that are tried.
+    `find_executable` gives the path of a program or None, so that no sandbox is started for compilers that
+    are not installed. `patterns` are for ids or for ``language/id``: a compiler that no pattern matches is
+    not offered. `image` is the container image that contains the compilers, if there is one. With
+    `families`, only compilers of these are tested.
     """
 
-    def probe(language: Language, compiler: CompilerEntry) -> "_Found | Unavailable":
+    def probe(language: Language, compiler: CompilerEntry) -> "_Passed | Unavailable":
         if find_executable(compiler.executable) is None:
             reason = f"{compiler.executable} is not on the PATH."
             return Unavailable(language.id, compiler.id, reason, installed=False)
         try:
-            return _Probe(catalog, sandbox, limits, language, compiler, image, wanted).run()
-        except _Unwanted:
-            return left_out(language.id, compiler.id)
+            return _Probe(catalog, sandbox, limits, language, compiler, image, patterns).run()
+        except _Excluded:
+            return excluded(language.id, compiler.id)
         except (_SelfTestError, SandboxError, OSError, ValueError) as error:
             return Unavailable(language.id, compiler.id, str(error), installed=True)
 
@@ -74,48 +86,50 @@ def probe_toolchains(
         if families is None or compiler.family in families
     ]
     with ThreadPoolExecutor(PROBE_THREADS, thread_name_prefix="probe") as pool:
-        answers = list(pool.map(lambda entry: probe(*entry), entries))
-    found: dict[tuple[str, str], _Found] = {}
-    unavailable = [answer for answer in answers if isinstance(answer, Unavailable)]
-    for answer in answers:
-        if isinstance(answer, _Found):
-            environment = answer.environment
-            # `go` and `go-1.24` may be the same program: the first entry stands for it.
-            first = found.setdefault((environment.language, environment.id), answer)
-            if first is not answer:
-                reason = f"{answer.entry.executable} is {environment.id} once more."
+        outcomes = list(pool.map(lambda entry: probe(*entry), entries))
+    passed: dict[tuple[str, str], _Passed] = {}
+    unavailable = [outcome for outcome in outcomes if isinstance(outcome, Unavailable)]
+    for outcome in outcomes:
+        if isinstance(outcome, _Passed):
+            environment = outcome.environment
+            # `go` and `go-1.24` may be the same program: the first entry is used for it.
+            first = passed.setdefault((environment.language, environment.id), outcome)
+            if first is not outcome:
+                reason = (
+                    f"{outcome.entry.executable} is the same {environment.id} as {first.entry.executable}."
+                )
                 unavailable.append(Unavailable(environment.language, environment.id, reason, installed=False))
     return Toolchains(
-        environments=tuple(answer.environment for answer in found.values()),
+        environments=tuple(item.environment for item in passed.values()),
         unavailable=tuple(unavailable),
-        entries={key: answer.entry for key, answer in found.items()},
+        entries={key: item.entry for key, item in passed.items()},
     )
 
 
-def prove(
+def retest(
     catalog: Catalog, sandbox: Sandbox, limits: Limits, environment: Environment, entry: CompilerEntry
 ) -> str:
-    """Why the good program does not compile with a compiler that has passed before; empty when it does."""
+    """Compile the good program with a compiler that has passed before: why that fails, or an empty text."""
     language = catalog.language(environment.language)
     if language is None:
-        return f"there is no language {environment.language}"
+        return f"the catalogue has no language {environment.language}"
     try:
-        _Probe(catalog, sandbox, limits, language, entry).compiles_the_good_program(environment)
+        _Probe(catalog, sandbox, limits, language, entry).compile_good_program(environment)
     except (_SelfTestError, SandboxError, OSError, ValueError) as error:
         return str(error)
     return ""
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """A compiler that passed: what is registered, and its entry of the catalogue, made for its version."""
+class _Passed:
+    """A compiler that passed: its environment, and its entry of the catalogue for its version."""
 
     environment: Environment
     entry: CompilerEntry
 
 
 class _Probe:
-    """The questions to one compiler."""
+    """The tests of one compiler."""
 
     def __init__(
         self,
@@ -125,7 +139,7 @@ class _Probe:
         language: Language,
         compiler: CompilerEntry,
         image: str = "",
-        wanted: Sequence[str] = (),
+        patterns: Sequence[str] = (),
     ) -> None:
         self._catalog = catalog
         self._sandbox = sandbox
@@ -133,21 +147,20 @@ class _Probe:
         self._language = language
         self._compiler = compiler
         self._image = image
-        self._wanted = wanted
+        self._patterns = patterns
         self._family: Family = catalog.family(compiler.family)
 
-    def run(self) -> _Found:
-        if "{version}" not in self._compiler.id and not self._is_wanted():
-            raise _Unwanted
+    def run(self) -> _Passed:
+        if "{version}" not in self._compiler.id:
+            self._check_patterns()
         version, text = self._version()
         key = version_key(version)
         self._compiler = self._compiler.at(key)
-        if not self._is_wanted():
-            raise _Unwanted
+        self._check_patterns()
         standards = self._language.standards_of(self._compiler)
         default = str(self._compiler.default_standard)
         stages = self._stages(default)
-        self._rejects_the_bad_program(str(self._compiler.newest_standard))
+        self._reject_bad_program(str(self._compiler.newest_standard))
         environment = Environment(
             id=self._compiler.id,
             language=self._language.id,
@@ -156,124 +169,140 @@ class _Probe:
             version_key=key,
             standards=standards,
             default_standard=default,
-            targets=(native_target(), *self._other_targets(default, stages)),
+            targets=(str(native_target()), *self._other_targets(default, stages)),
             stages=stages,
             version_text=text,
             image=self._image,
         )
-        return _Found(environment, self._compiler)
+        return _Passed(environment, self._compiler)
 
-    def _is_wanted(self) -> bool:
-        return is_wanted(self._language.id, self._compiler.id, self._wanted)
+    def compile_good_program(self, environment: Environment) -> None:
+        """Compile it like a request without options. Raises _SelfTestError if that fails."""
+        stage = Stage.COMPILE if Stage.COMPILE in environment.stages else environment.stages[0]
+        good = self._language.self_test.good
+        result = self._verdict_run(good, environment.default_standard, stage, native_target())
+        if _verdict(result) is not Verdict.COMPILES:
+            raise _SelfTestError(_GOOD_FAILED.format(_excerpt(result)))
+
+    def _check_patterns(self) -> None:
+        if not matches(self._language.id, self._compiler.id, self._patterns):
+            raise _Excluded
 
     def _version(self) -> tuple[str, str]:
-        """The version, and the line that tells it."""
+        """The version, and the line that names it."""
         probe = self._family.version
-        with Workspace.create({}) as workspace:
-            argv = (*(probe.command or self._compiler.command), *probe.arguments)
-            variables = self._catalog.build_environment(self._compiler, native_target())
-            result = self._sandbox.run(argv, workspace, self._limits, environment=variables)
+        argv = (*(probe.command or self._compiler.command), *probe.arguments)
+        result = self._run(argv, env=build_env(self._catalog, self._compiler, native_target()))
         printed = clean_text(result.stdout + result.stderr)
         match = re.search(probe.pattern, printed)
         if result.exit_code != 0 or match is None:
-            raise _SelfTestError(f"{argv!r} told no version (exit {result.exit_code}): {printed[:200]!r}")
+            raise _SelfTestError(f"{argv!r} printed no version (exit {result.exit_code}): {printed[:200]!r}")
         line = next(line for line in printed.splitlines() if match[1] in line)
         return match[1], line.strip()
 
     def _stages(self, standard: str) -> tuple[Stage, ...]:
-        """The stages that work: all, or without `link` where there is a compiler but no linker or library."""
+        """The stages that work: all, or all but `link` if there is no linker or library."""
         stages = [stage for stage in Stage if stage in self._family.stages]
         printed = ""
         while stages:
-            result = self._settled(self._language.self_test.good, standard, stages[-1], native_target())
-            if self._verdict(result) is Verdict.COMPILES:
+            good = self._language.self_test.good
+            result = self._verdict_run(good, standard, stages[-1], native_target())
+            if _verdict(result) is Verdict.COMPILES:
                 return tuple(stages)
             stages.pop()
-            printed = clean_text(result.stderr + result.stdout)[:500]
+            printed = _excerpt(result)
         raise _SelfTestError(_GOOD_FAILED.format(printed))
-
-    def compiles_the_good_program(self, environment: Environment) -> None:
-        """Compile it as a request without a wish is compiled, and raise when that fails."""
-        stage = Stage.COMPILE if Stage.COMPILE in environment.stages else environment.stages[0]
-        good = self._language.self_test.good
-        result = self._settled(good, environment.default_standard, stage, native_target())
-        if self._verdict(result) is not Verdict.COMPILES:
-            raise _SelfTestError(_GOOD_FAILED.format(clean_text(result.stderr + result.stdout)[:500]))
 
     def _other_targets(self, standard: str, stages: Sequence[Stage]) -> list[str]:
         """The family's other targets for which the good program passes."""
-        good = self._language.self_test.good
         stage = self._family.targets_tried_at or stages[-1]
         return [
             target
-            for target, how in self._family.targets.items()
-            if target != native_target()
-            and self._has(how.requires)
-            and self._works_for(target, good, standard, stage)
+            for target, rules in self._family.targets.items()
+            if target != str(native_target())
+            and self._exists(rules.requires)
+            and self._works_for(Target.parse(target), standard, stage)
         ]
 
-    def _works_for(self, target: str, good: str, standard: str, stage: Stage) -> bool:
+    def _works_for(self, target: Target, standard: str, stage: Stage) -> bool:
         try:
-            return self._verdict(self._settled(good, standard, stage, target)) is Verdict.COMPILES
+            result = self._verdict_run(self._language.self_test.good, standard, stage, target)
         except _SelfTestError:
             return False
+        return _verdict(result) is Verdict.COMPILES
 
-    def _has(self, path: str) -> bool:
-        """Whether the sandbox has that path; an empty one is always there."""
-        if not path:
-            return True
-        with Workspace.create({}) as workspace:
-            return self._sandbox.run(["test", "-e", path], workspace, self._limits).exit_code == 0
+    def _exists(self, path: str) -> bool:
+        """Whether the sandbox has that path; an empty one always exists."""
+        return not path or self._run(["test", "-e", path]).exit_code == 0
 
-    def _rejects_the_bad_program(self, standard: str) -> None:
+    def _reject_bad_program(self, standard: str) -> None:
         test = self._language.self_test
         stage = next(stage for stage in Stage if stage in self._family.stages)
-        result = self._settled(test.bad, standard, stage, native_target())
-        printed = clean_text(messages_of(self._family, result))
+        result = self._verdict_run(test.bad, standard, stage, native_target())
+        printed = clean_text(_messages(self._family, result))
         files = {self._language.default_main: test.bad}
-        errors = [
+        error_lines = [
             diagnostic.line
-            for diagnostic in parse(self._family.diagnostics, printed, files, INSIDE)
+            for diagnostic in parse(self._family.message_format, printed, files, INSIDE)
             if diagnostic.severity in (Severity.ERROR, Severity.FATAL)
         ]
-        if self._verdict(result) is not Verdict.REJECTED or test.bad_line not in errors:
-            raise _SelfTestError(f"The bad program of the self-test is not rejected: {printed[:500]!r}")
+        if _verdict(result) is not Verdict.REJECTED or test.bad_line not in error_lines:
+            raise _SelfTestError(
+                f"The bad program of the self-test is not rejected: {printed[:_QUOTED_CHARACTERS]!r}"
+            )
 
-    def _settled(self, source: str, standard: str, stage: Stage, target: str) -> SandboxResult:
-        """A run that came to a verdict. Raises _SelfTestError where limits or crashes kept it from one.
+    def _verdict_run(self, source: str, standard: str, stage: Stage, target: Target) -> SandboxResult:
+        """A compile that ends with a verdict. Raises _SelfTestError if limits or crashes prevent one.
 
-        A runner keeps what it finds here for as long as it lives, so a bad moment of its host must not look
-        like a compiler without a stage or a target.
+        A runner keeps the results for as long as it lives, so a bad moment of its host must not look like a
+        compiler without a stage or a target.
         """
         result = self._compile(source, standard, stage, target)
-        if self._verdict(result) is Verdict.INCONCLUSIVE:
-            # A moment in which a host is short of memory passes; a compiler that crashes does so again.
+        if _verdict(result) is Verdict.INCONCLUSIVE:
+            # A shortage of memory on the host passes; a compiler that crashes does so again.
             result = self._compile(source, standard, stage, target)
-        verdict, reason = classify(result, patterns=())
+        verdict, reason = classify(result, limit_patterns=())
         if verdict is Verdict.INCONCLUSIVE:
-            printed = clean_text(result.stderr + result.stdout)[:500]
             raise _SelfTestError(
-                f"The self-test came to no verdict, {reason}, at stage {stage} for {target}: {printed!r}"
+                f"The self-test got no verdict ({reason}) at stage {stage} for {target}: {_excerpt(result)!r}"
             )
         return result
 
-    def _compile(self, source: str, standard: str, stage: Stage, target: str) -> SandboxResult:
+    def _compile(self, source: str, standard: str, stage: Stage, target: Target) -> SandboxResult:
         main = self._language.default_main
-        files = {main: source}
-        argv = self._catalog.build_command(
-            self._language.id, self._compiler, standard, stage, (), files, main, target=target
+        request = CompileRequest(
+            files={main: source},
+            main=main,
+            language=self._language.id,
+            compiler=self._compiler.id,
+            standard=standard,
+            architecture=target.architecture,
+            os=target.os,
+            stage=stage,
         )
-        variables = self._catalog.build_environment(self._compiler, target)
-        with Workspace.create(files) as workspace:
-            return self._sandbox.run(argv, workspace, self._limits, environment=variables)
+        argv = build_command(self._catalog, request, self._compiler)
+        return self._run(argv, request.files, build_env(self._catalog, self._compiler, target))
 
-    @staticmethod
-    def _verdict(result: SandboxResult) -> Verdict:
-        return classify(result, patterns=())[0]
+    def _run(
+        self,
+        argv: Sequence[str],
+        files: Mapping[str, str] | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> SandboxResult:
+        with Workspace.create(files or {}) as workspace:
+            return self._sandbox.run(Command(argv, env or {}), workspace, self._limits)
 
 
-def messages_of(family: Family, result: SandboxResult) -> bytes:
+def _verdict(result: SandboxResult) -> Verdict:
+    return classify(result, limit_patterns=())[0]
+
+
+def _messages(family: Family, result: SandboxResult) -> bytes:
     """What the compiler says about the source: one of its two streams, or both."""
     if family.prints_to == "both":
         return result.stdout + result.stderr
     return result.stdout if family.prints_to == "stdout" else result.stderr
+
+
+def _excerpt(result: SandboxResult) -> str:
+    return clean_text(result.stderr + result.stdout)[:_QUOTED_CHARACTERS]

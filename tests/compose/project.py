@@ -1,7 +1,7 @@
 """docker-compose.yml as a project of its own on a real engine, started as its users start it.
 
-It sees the settings that the test gives and nothing of this checkout's `.env`. Its name says whose it
-is, so that what a killed run has left can be told from what another one uses.
+It sees the settings that the test passes and nothing of this checkout's `.env`. Its name has the id of the
+test process, so that the remains of a killed run can be told from what another run uses.
 """
 
 import contextlib
@@ -16,21 +16,22 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from tests.support.engine import API, RUNNER, Engine, missing
+from tests.support.engine import API, RUNNER, Engine
 from tests.support.processes import Caller
 from tests.support.servers.tools import ROOT, free_port
+from tests.support.skipping import missing
 
-# What a page calls the program; an older one has a name of its own.
+# As the documents write it; an older program has another name.
 PROGRAM = "docker compose "
 
 PROJECT_LABEL = "com.docker.compose.project"
 
 Reach = Callable[[], "contextlib.AbstractContextManager[object]"]
 
-# In the order of preference. The last is where Debian has it, without the program that it is a part of.
+# In order of preference. The last is Debian's plugin, which also works without the `docker` program.
 _PROGRAMS = (["docker", "compose"], ["docker-compose"], ["/usr/libexec/docker/cli-plugins/docker-compose"])
 
-# What docker-compose.yml takes besides settings: the images that tests/support/engine.py has built. With the
+# What docker-compose.yml takes as well: the images that tests/support/engine.py has built. With the
 # same builder as there, a build finds every layer.
 _IMAGES = {"API_IMAGE": API, "RUNNER_IMAGE": RUNNER, "DOCKER_BUILDKIT": "0"}
 
@@ -42,7 +43,7 @@ _READY_SECONDS = 120
 
 def compose_program() -> list[str]:
     """The program that runs compose files here."""
-    program = next((each for each in _PROGRAMS if _runs([*each, "version"])), None)
+    program = next((program for program in _PROGRAMS if _runs([*program, "version"])), None)
     return program or missing("neither docker compose nor docker-compose is installed: run bin/setup test")
 
 
@@ -59,7 +60,7 @@ def project_name(pid: int) -> str:
 
 
 def remove_dead(engine: Engine, no_settings: Path) -> None:
-    """Removes every project whose process is gone; an engine that outlives a killed run still has it."""
+    """Removes every project whose test process has ended, left in an engine that outlived a killed run."""
     with engine.client() as client:
         containers = client.containers.list(all=True, filters={"label": PROJECT_LABEL})
         names = {container.labels[PROJECT_LABEL] for container in containers}
@@ -70,12 +71,12 @@ def remove_dead(engine: Engine, no_settings: Path) -> None:
 
 
 class Project(Caller):
-    """One project; `settings` are those of README.md, and may be changed between commands."""
+    """One project; `settings` are variables of README.md, and may be changed between commands."""
 
     def __init__(
         self, engine: Engine, reach: Reach, no_settings: Path, *, name: str | None = None, **settings: str
     ) -> None:
-        """`no_settings` is an empty file; `reach` as Engine.networks() gives it."""
+        """`no_settings` is an empty file; `reach` comes from Engine.networks()."""
         self.name = name = name or project_name(os.getpid())
         self.port = free_port()
         self.settings = settings
@@ -97,19 +98,21 @@ class Project(Caller):
             yield int(server.getsockname()[1])
 
     def addresses(self, service: str) -> dict[str, tuple[str, str]]:
-        """Network → the address of a service's one container, and the one that the host would have."""
+        """Network → the address of a service's only container, and the address that the host would have."""
         [facts] = self.facts(service)
         networks = facts["NetworkSettings"]["Networks"].items()
         return {
             name.removeprefix(f"{self.name}_"): (
-                each["IPAddress"],
-                str(next(ip_network(f"{each['IPAddress']}/{each['IPPrefixLen']}", strict=False).hosts())),
+                network["IPAddress"],
+                str(
+                    next(ip_network(f"{network['IPAddress']}/{network['IPPrefixLen']}", strict=False).hosts())
+                ),
             )
-            for name, each in networks
+            for name, network in networks
         }
 
     def run(self, command: str) -> str:
-        """A command as a page shows it, in this project; what it printed. It must succeed."""
+        """Runs a command as the documents show it, in this project; its output. It must succeed."""
         assert command.startswith(PROGRAM), command
         environment = {
             "PATH": os.environ["PATH"],
@@ -133,17 +136,17 @@ class Project(Caller):
         return ran.stdout
 
     def wait_for_runners(self, number: int = 1) -> None:
-        """Until as many runners have said that they live."""
+        """Returns when this many runners are registered."""
         deadline = time.monotonic() + _READY_SECONDS
         while not (self.answers() and self.statistics().get("runners") == number):
             assert time.monotonic() < deadline, self.run(f"{PROGRAM}logs --tail 30")
             time.sleep(0.3)
 
     def statistics(self) -> dict[str, Any]:
-        """What the API says of all runners; empty while it has no Redis."""
+        """The API's statistics over all runners; empty while it has no Redis."""
         reply = self.call("GET", "/api/v1/workers/stats")
-        found: dict[str, Any] = reply.json() if reply.status == 200 else {}
-        return found
+        statistics: dict[str, Any] = reply.json() if reply.status == 200 else {}
+        return statistics
 
     def submit(self, body: object) -> str:
         """The id of a job that was accepted."""
@@ -152,7 +155,7 @@ class Project(Caller):
         return str(reply.json()["job_id"])
 
     def answer(self, job_id: str) -> dict[str, Any]:
-        """What the API knows of a job."""
+        """The API's answer about a job."""
         reply = self.call("GET", f"/api/v1/compile/{job_id}")
         assert reply.status == 200, (reply.status, reply.body)
         answer: dict[str, Any] = reply.json()
@@ -166,17 +169,17 @@ class Project(Caller):
             return int(ran.exit_code), ran.output.decode(errors="replace")
 
     def facts(self, service: str) -> list[dict[str, Any]]:
-        """What the engine knows of each container of a service, also of one that has stopped."""
+        """The engine's description of each container of a service, stopped ones included."""
         with self._engine.client() as client:
-            found = client.containers.list(all=True, filters={"label": self._labels(service)})
-            return [container.attrs for container in found]
+            containers = client.containers.list(all=True, filters={"label": self._labels(service)})
+            return [container.attrs for container in containers]
 
     def left(self) -> list[str]:
         """Every container, network and volume of the project, by its name."""
         mine = {"label": [f"{PROJECT_LABEL}={self.name}"]}
         with self._engine.client() as client:
             kinds = (client.containers.list(all=True, filters=mine), client.networks.list(filters=mine))
-            return [each.name for each in (*kinds[0], *kinds[1], *client.volumes.list(filters=mine))]
+            return [item.name for item in (*kinds[0], *kinds[1], *client.volumes.list(filters=mine))]
 
     def _labels(self, service: str) -> list[str]:
         return [f"{PROJECT_LABEL}={self.name}", f"com.docker.compose.service={service}"]

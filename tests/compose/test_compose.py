@@ -1,6 +1,6 @@
-"""docker-compose.yml: the service on one host, while its parts are killed, and gone when it is told to.
+"""docker-compose.yml: the service on one host, while its parts are killed, until it is removed.
 
-The commands are those of docs/deploy.md. The tests share one project and stand in the order of its life.
+The commands are those of docs/deploy.md. The tests share one project and are in the order of its life.
 """
 
 import re
@@ -25,8 +25,9 @@ LOGS = "docker compose logs runner"
 DOWN = "docker compose down"
 WIPE = "docker compose down -v"
 
-# Not told on the page: what a test does to the project.
+# Not in the documents: what a test does to the project.
 KILL = "docker compose kill "
+STOP_API = "docker compose stop api"
 
 # Long enough for a busy machine to renew in time, short enough to wait for in a test.
 LEASE_SECONDS = 2.0
@@ -48,7 +49,7 @@ for address in sys.argv[1:]:
 
 @pytest.fixture(scope="module")
 def no_settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of settings in which there is none."""
+    """An empty file of settings."""
     path = tmp_path_factory.mktemp("compose") / "no-settings"
     path.touch()
     return path
@@ -56,7 +57,7 @@ def no_settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def project(engine: Engine, no_settings: Path) -> Iterator[Project]:
-    """The project, up; whatever happens, it is removed with all that it made."""
+    """The running project; whatever happens, it is removed with everything that it made."""
     engine.build_service()
     with engine.networks() as reach:
         remove_dead(engine, no_settings)
@@ -78,7 +79,7 @@ def project(engine: Engine, no_settings: Path) -> Iterator[Project]:
 
 
 def _submit(project: Project, number: int, source: str) -> list[str]:
-    """Accepted jobs, each with a source of its own."""
+    """The ids of that many accepted jobs, each with a different source."""
     sources = [f"{source}int own{number};\n" for number in range(number)]
     return [project.submit(REQUEST | {"source_code": text}) for text in sources]
 
@@ -92,7 +93,7 @@ def _wait_for_status(project: Project, job_ids: list[str], status: str) -> None:
 
 
 def _assert_all_compiled(project: Project, job_ids: list[str]) -> list[dict[str, Any]]:
-    """Every job ends, and compiled; the answers."""
+    """Every job ends with the verdict `compiles`; returns their answers."""
     result = outcome(project, job_ids, seconds=END_SECONDS)
     assert (result.lost, result.hanging) == (0, ()), result
     answers = [project.answer(job_id) for job_id in job_ids]
@@ -117,11 +118,11 @@ def test_a_job_is_answered_through_the_published_port(project: Project) -> None:
         assert (reply.status, reply.json().get("verdict")) == (200, verdict), reply.body
 
 
-def test_only_this_host_reaches_the_api_and_nobody_redis(project: Project) -> None:
+def test_only_this_host_reaches_the_api_and_no_client_reaches_redis(project: Project) -> None:
     """The API's port is published on 127.0.0.1, and no other port of the project anywhere."""
     ports = {
         service: [
-            published for each in facts["NetworkSettings"]["Ports"].values() for published in each or []
+            published for port in facts["NetworkSettings"]["Ports"].values() for published in port or []
         ]
         for service in ("redis", "api", "runner")
         for facts in project.facts(service)
@@ -134,25 +135,25 @@ def test_only_this_host_reaches_the_api_and_nobody_redis(project: Project) -> No
 
 
 def test_a_runner_reaches_redis_and_nothing_else(project: Project) -> None:
-    """From a runner's container neither the API answers, nor the host, nor another network of the engine."""
+    """A runner's container cannot connect to the API, to the host or to another network of the engine."""
 
     def reached(service: str, *addresses: str) -> list[str]:
-        status, said = project.execute(service, ["python", "-c", _REACH, *addresses])
-        assert status == 0, said
-        return said.splitlines()
+        status, output = project.execute(service, ["python", "-c", _REACH, *addresses])
+        assert status == 0, output
+        return output.splitlines()
 
     api, runner = project.addresses("api"), project.addresses("runner")
     assert set(runner) == {"runners"}
     with project.listener() as port:
         host = f"{api['front'][1]} {port}"
-        assert reached("api", host) == [host], "the listener answers nobody"
+        assert reached("api", host) == [host], "the listener does not answer"
         others = [f"{address} 8000" for address, _ in api.values()]
         hosts = [f"{gateway} {port}" for _, gateway in (*api.values(), *runner.values())]
         assert reached("runner", "redis 6379", "api 8000", *others, *hosts) == ["redis 6379"]
 
 
 def test_every_container_has_as_little_as_it_needs(project: Project) -> None:
-    """Read-only roots, no privilege, a restart; bounds on what meets requests."""
+    """Read-only roots, no privilege, a restart policy; limits for what handles requests and jobs."""
     for service in ("redis", "api", "runner"):
         [facts] = project.facts(service)
         host = facts["HostConfig"]
@@ -172,7 +173,7 @@ def test_jobs_survive_a_runner_that_is_killed_while_it_compiles(project: Project
     jobs = _submit(project, 4, LONG)
     _wait_for_status(project, jobs, "processing")
     project.run(f"{KILL}runner")
-    assert [each["State"]["Running"] for each in project.facts("runner")] == [False]
+    assert [facts["State"]["Running"] for facts in project.facts("runner")] == [False]
     more = _submit(project, 2, SHORT)
     project.run(UP)
     answers = _assert_all_compiled(project, jobs + more)
@@ -190,6 +191,15 @@ def test_a_runner_that_crashes_is_started_again(project: Project) -> None:
     _assert_all_compiled(project, jobs)
     [runner] = project.facts("runner")
     assert runner["RestartCount"] == 1
+
+
+def test_the_api_ends_in_order_when_it_is_stopped(project: Project) -> None:
+    """`stop` ends it with exit code 0 instead of killing it after the grace, and `up` brings it back."""
+    project.run(STOP_API)
+    [api] = project.facts("api")
+    assert (api["State"]["Running"], api["State"]["ExitCode"]) == (False, 0)
+    project.run(UP)
+    project.wait_for_runners()
 
 
 def test_jobs_survive_a_redis_that_is_killed_under_load(project: Project) -> None:
@@ -210,7 +220,7 @@ def test_jobs_survive_a_redis_that_is_killed_under_load(project: Project) -> Non
     _assert_all_compiled(project, accepted)
     print(f"\n{len(accepted)} accepted and ended, 0 lost; answers {load.statuses}")
     assert set(load.statuses) == {202, 503} and not load.broken
-    # What was answered with 503 may have been queued all the same; it is done as well.
+    # A job that was answered with 503 may have been queued nevertheless; then it is compiled as well.
     wait_until(
         lambda: project.statistics()["queued_jobs"] == 0, "an empty queue", timeout_seconds=END_SECONDS
     )
@@ -219,7 +229,7 @@ def test_jobs_survive_a_redis_that_is_killed_under_load(project: Project) -> Non
 
 
 def test_three_runners_share_the_work(project: Project) -> None:
-    """`--scale runner=3` gives three runners, of which each does jobs."""
+    """`--scale runner=3` starts three runners, and each of them compiles jobs."""
     project.run(SCALE)
     project.wait_for_runners(3)
     _assert_all_compiled(project, _submit(project, 6, LONG))
@@ -229,19 +239,19 @@ def test_three_runners_share_the_work(project: Project) -> None:
 
 
 def test_a_password_in_the_settings_is_the_one_of_redis(project: Project) -> None:
-    """With REDIS_PASSWORD nobody talks to Redis without it, and what was there before still is."""
+    """With REDIS_PASSWORD set, Redis asks for it, and the jobs of before are still there."""
     [kept] = _submit(project, 1, SHORT)
     _assert_all_compiled(project, [kept])
     project.settings["REDIS_PASSWORD"] = "s3cret"
     project.run(UP)
     project.wait_for_runners()
-    status, said = project.execute("redis", ["env", "-u", "REDISCLI_AUTH", "redis-cli", "ping"])
-    assert "NOAUTH" in said, (status, said)
+    status, output = project.execute("redis", ["env", "-u", "REDISCLI_AUTH", "redis-cli", "ping"])
+    assert "NOAUTH" in output, (status, output)
     _assert_all_compiled(project, [kept, *_submit(project, 2, SHORT)])
 
 
-def test_what_a_killed_run_has_left_is_removed(project: Project, engine: Engine, no_settings: Path) -> None:
-    """A project whose process is gone is removed by the next run, and that of a living one stays."""
+def test_the_remains_of_a_killed_run_are_removed(project: Project, engine: Engine, no_settings: Path) -> None:
+    """A project whose process has ended is removed by the next run; that of a running one stays."""
     dead = subprocess.Popen(["true"])
     dead.wait()
     left = Project(engine, project.reach, no_settings, name=project_name(dead.pid))
@@ -253,7 +263,7 @@ def test_what_a_killed_run_has_left_is_removed(project: Project, engine: Engine,
 
 
 def test_down_keeps_the_jobs_and_down_v_leaves_nothing(project: Project) -> None:
-    """After `down` and `up` old jobs are known; after `down -v` no container, network or volume is there."""
+    """After `down` and `up` old jobs are known; after `down -v` no container, network or volume is left."""
     [kept] = _submit(project, 1, SHORT)
     _assert_all_compiled(project, [kept])
     project.run(DOWN)

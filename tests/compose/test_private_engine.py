@@ -1,4 +1,4 @@
-"""The engine that tests start where none runs: its networks are its own, and end with it, however it ends."""
+"""The engine that tests start where none is running: its networks are private, and end with it."""
 
 import os
 import signal
@@ -10,17 +10,17 @@ from typing import Any
 import docker
 import pytest
 
-from tests.support.engine import missing
 from tests.support.engine_daemon import EngineDaemon, program, start_daemon
 from tests.support.namespaces import network_of
 from tests.support.servers import wait_until
+from tests.support.skipping import missing
 
 pytestmark = pytest.mark.engine
 
 
 @pytest.fixture
 def daemon() -> Iterator[EngineDaemon]:
-    """One of this test's own, beside whatever engine runs."""
+    """An engine only for this test, beside any other that is running."""
     dockerd = program()
     if dockerd is None:
         missing("no dockerd: run bin/setup test")
@@ -36,21 +36,21 @@ def _ask(daemon: EngineDaemon, question: Callable[["docker.DockerClient"], Any])
 
 
 def _make_network(daemon: EngineDaemon) -> str:
-    """The name of the device of a network that is made in the engine."""
-    made = _ask(daemon, lambda client: client.networks.create("wic-test-private").id)
-    return f"br-{made[:12]}"
+    """Makes a network in the engine; the name of its device."""
+    network_id = _ask(daemon, lambda client: client.networks.create("wic-test-private").id)
+    return f"br-{network_id[:12]}"
 
 
 def _devices() -> set[str]:
     """Every network device of this thread's network."""
-    # Not /sys/class/net, which shows the network in which it was mounted.
+    # Not /sys/class/net, which shows the network namespace that it was mounted in.
     return {
         line.partition(":")[0].strip() for line in Path("/proc/thread-self/net/dev").read_text().splitlines()
     }
 
 
 def test_a_network_is_in_the_engine_and_not_on_the_host(daemon: EngineDaemon) -> None:
-    """A network of the engine is a device where the engine is, and none here; afterwards it is forgotten."""
+    """A network of the engine is a device where the engine is and not here; afterwards it is gone."""
     with daemon.own_network() as pid:
         bridge = _make_network(daemon)
         with network_of(pid):
@@ -61,7 +61,7 @@ def test_a_network_is_in_the_engine_and_not_on_the_host(daemon: EngineDaemon) ->
 
 
 def test_a_killed_engine_leaves_no_network_behind(daemon: EngineDaemon) -> None:
-    """SIGKILL in the middle: the next engine on the same data knows no network and makes no device here."""
+    """After SIGKILL the next engine on the same data has no such network and makes no device here."""
     with daemon.own_network() as pid:
         bridge = _make_network(daemon)
         os.kill(pid, signal.SIGKILL)

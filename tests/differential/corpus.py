@@ -1,12 +1,12 @@
-"""The corpus of the differential test: programs people would write, and what goes wrong with them.
+"""The corpus of the differential test: programs that people would write, and mistakes in them.
 
 ``programs/<language>.toml`` holds good programs and mistakes. A mistake is an edit of one program (`find` is
-replaced by `replace`, once) that a person would make in that language. Besides, every program is broken
-mechanically at places that a hash chooses: a token too few, too many, in the wrong place, misspelt, of
-another kind, a line missing or doubled, the end cut off. So the corpus is the same on every machine, and what
-each file should give is nowhere written down: the bare compiler says it.
+replaced by `replace`, once) that a person would make in that language. Every program is also broken
+mechanically, at places that a hash chooses: a token too few, too many, in the wrong place, misspelt, of
+another kind, a line missing or doubled, the end cut off. So the corpus is the same on every machine. The
+expected result of a file is not written anywhere: it is what the bare compiler does.
 
-To add to it: a program, or a mistake, in the language's file.
+To extend it, add a program, or a mistake, to the language's file.
 """
 
 import random
@@ -40,7 +40,7 @@ class _Mistake(_Entry):
 
 
 class _Language(_Entry):
-    # How many of the mechanical mistakes each program gets: fewer where a file takes a second.
+    # Number of mechanical mistakes in each program: fewer for compilers that need a second for a file.
     mechanical: int
     programs: tuple[_Program, ...]
     mistakes: tuple[_Mistake, ...]
@@ -48,14 +48,14 @@ class _Language(_Entry):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One request's files. `name` says which program it was and what happened to it."""
+    """The files of one request. `name` is the program and the mistake in it."""
 
     name: str
     files: dict[str, str]
 
 
 def languages() -> list[str]:
-    """The languages that the corpus has files of."""
+    """The languages of the corpus."""
     return sorted(path.stem for path in _PROGRAMS.glob("*.toml"))
 
 
@@ -65,25 +65,25 @@ def samples(language: str) -> list[Sample]:
         tomllib.loads((_PROGRAMS / f"{language}.toml").read_text(encoding="utf-8"))
     )
     by_name = {program.name: program for program in read.programs}
-    assert len(by_name) == len(read.programs), f"two programs of {language} have one name"
-    found = [Sample(program.name, program.files) for program in read.programs]
-    found += [_made(mistake, by_name[mistake.program]) for mistake in read.mistakes]
+    assert len(by_name) == len(read.programs), f"two programs of {language} have the same name"
+    corpus = [Sample(program.name, program.files) for program in read.programs]
+    corpus += [_edited(mistake, by_name[mistake.program]) for mistake in read.mistakes]
     for program in read.programs:
-        found += _broken(language, program, read.mechanical)
-    texts = {repr(sorted(sample.files.items())) for sample in found}
-    assert len(texts) == len(found), f"two files of {language} are equal"
-    return found
+        corpus += _broken(language, program, read.mechanical)
+    texts = {repr(sorted(sample.files.items())) for sample in corpus}
+    assert len(texts) == len(corpus), f"two files of {language} are equal"
+    return corpus
 
 
-def _made(mistake: _Mistake, program: _Program) -> Sample:
+def _edited(mistake: _Mistake, program: _Program) -> Sample:
     where = [name for name, text in program.files.items() if text.count(mistake.find) == 1]
-    assert len(where) == 1, f"{mistake.name}: {mistake.find!r} is not there once in {program.name}"
+    assert len(where) == 1, f"{mistake.name}: {mistake.find!r} is not in {program.name} exactly once"
     text = program.files[where[0]].replace(mistake.find, mistake.replace)
     return Sample(f"{program.name}, {mistake.name}", {**program.files, where[0]: text})
 
 
 def _broken(language: str, program: _Program, count: int) -> Iterator[Sample]:
-    """`count` mechanical mistakes, in turn over the kinds; no two files are equal, none is as it was."""
+    """`count` mechanical mistakes, all kinds in turn; all files differ, also from the program."""
     seen = {repr(sorted(program.files.items()))}
     kinds = list(_KINDS)
     start = zlib.crc32(f"{language} {program.name}".encode())
@@ -131,7 +131,7 @@ def _misspelt(text: str, chance: random.Random) -> str:
 
 
 def _other_kind(text: str, chance: random.Random) -> str:
-    """A number becomes a text, or a text a number."""
+    """A number becomes a string, or a string a number."""
     token = _pick(text, chance, r'\d+(?:\.\d+)?|"[^"\n]*"')
     other = "42" if token[0].startswith('"') else '"text"'
     return text[: token.start()] + other + text[token.end() :]
@@ -182,6 +182,6 @@ _KINDS: dict[str, Callable[[str, random.Random], str]] = {
 
 
 def _pick(text: str, chance: random.Random, pattern: str) -> re.Match[str]:
-    """A token of that shape; any other where there is none."""
+    """A token that matches the pattern, or any other if none does."""
     tokens = [token for token in _TOKEN.finditer(text) if re.fullmatch(pattern, token[0])]
     return chance.choice(tokens or list(_TOKEN.finditer(text)))

@@ -1,15 +1,15 @@
-"""What a compiler's own output says, counted apart from the service: one pattern per shape of messages.
+"""Counts the messages in a compiler's output independently of the service.
 
-It knows nothing of runner/diagnostics and must not: it is there to find out what the parsers miss or invent.
-It may be as simple as it is because the corpus is ours: no file of it prints what only looks like a message.
-One more shape: a function from the text to its messages, in `COUNTERS`.
+It must not use runner/diagnostics: it is there to detect messages that the parsers miss or invent. It can be
+simple because the corpus is ours: no file in it prints text that only looks like a message. To add a family,
+add a function from the text to its messages to `COUNTERS`.
 """
 
 import re
 from collections import Counter
 from collections.abc import Callable
 
-# Severity (error or warning), file and line as printed; without a place they are empty and 0.
+# Severity (error or warning), file and line as printed; without a location, an empty name and 0.
 Message = tuple[str, str, int]
 
 _GNU = re.compile(r"(?m)^([^\s:][^:\n]*):(\d+):(?:\d+:)? (fatal error|error|warning): ")
@@ -33,9 +33,9 @@ _ZIG_WITHOUT_PLACE = re.compile(r"(?m)^(error): ")
 
 def _placed(placed: re.Pattern[str], bare: re.Pattern[str]) -> Callable[[str], Counter[Message]]:
     def count(text: str) -> Counter[Message]:
-        found = Counter((_severity(match[3]), match[1], int(match[2])) for match in placed.finditer(text))
-        found.update((_severity(match[1]), "", 0) for match in bare.finditer(text))
-        return found
+        messages = Counter((_severity(match[3]), match[1], int(match[2])) for match in placed.finditer(text))
+        messages.update((_severity(match[1]), "", 0) for match in bare.finditer(text))
+        return messages
 
     return count
 
@@ -45,26 +45,26 @@ def _severity(word: str) -> str:
 
 
 def _go(text: str) -> Counter[Message]:
-    found = Counter(("error", match[1], int(match[2])) for match in _GO.finditer(text))
-    found.update(("error", "", 0) for _ in _GO_WITHOUT_PLACE.finditer(text))
-    return found
+    messages = Counter(("error", match[1], int(match[2])) for match in _GO.finditer(text))
+    messages.update(("error", "", 0) for _ in _GO_WITHOUT_PLACE.finditer(text))
+    return messages
 
 
 def _python(text: str) -> Counter[Message]:
-    found: Counter[Message] = Counter()
+    messages: Counter[Message] = Counter()
     place = ("", 0)
     for line in text.splitlines():
         if match := _PYTHON_PLACE.match(line):
             place = (match[1], int(match[2]))
         elif match := _PYTHON_ERROR.match(line):
-            found["error", *((match[1], int(match[2])) if match[1] else place)] += 1
+            messages["error", *((match[1], int(match[2])) if match[1] else place)] += 1
         elif match := _PYTHON_WARNING.match(line):
-            found["warning", match[1], int(match[2])] += 1
-    return found
+            messages["warning", match[1], int(match[2])] += 1
+    return messages
 
 
 def _rustc(text: str) -> Counter[Message]:
-    found: Counter[Message] = Counter()
+    messages: Counter[Message] = Counter()
     lines = text.splitlines()
     for number, line in enumerate(lines):
         if match := _RUSTC.match(line):
@@ -74,20 +74,20 @@ def _rustc(text: str) -> Counter[Message]:
                 if place or not below or _RUSTC.match(below):
                     break
                 place = _RUSTC_PLACE.match(below)
-            found[_severity(match[1]), place[1] if place else "", int(place[2]) if place else 0] += 1
-    return found
+            messages[_severity(match[1]), place[1] if place else "", int(place[2]) if place else 0] += 1
+    return messages
 
 
 def _gfortran(text: str) -> Counter[Message]:
-    found: Counter[Message] = Counter()
+    messages: Counter[Message] = Counter()
     place = ("", 0)
     for line in text.splitlines():
         if match := _GFORTRAN.match(line):
-            found[_severity(match[1]), *place] += 1
+            messages[_severity(match[1]), *place] += 1
             place = ("", 0)
         elif match := _GFORTRAN_PLACE.match(line):
             place = (match[1], int(match[2]))
-    return found
+    return messages
 
 
 _gnu = _placed(_GNU, _GNU_WITHOUT_PLACE)

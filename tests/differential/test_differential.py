@@ -1,8 +1,8 @@
-"""The service against the bare compilers, over the corpus of this folder.
+"""The service compared with the bare compilers, for the corpus of this folder.
 
-For each file the verdict must be what the bare compiler's exit status says, both streams must be equal byte
-for byte once paths are mapped, and the diagnostics must be the messages that an independent count finds in
-the bare output: none missing, none invented. What each compiler reached is printed as precision and recall.
+For each file the verdict must agree with the bare compiler's exit status, both streams must be equal byte for
+byte once paths are mapped, and the diagnostics must be the messages that an independent count finds in the
+bare output: none missing, none invented. Precision and recall of each compiler are printed.
 """
 
 from collections import Counter
@@ -23,17 +23,17 @@ from tests.support.native_run import run_bare, same_names
 # As many as the smallest machine that runs these tests has cores.
 _THREADS = 2
 
-# Of a family's versions the newest one stands for all, or the whole would take half an hour; zig's front end
-# for C is clang's, so it gets every fifth file.
+# Only the newest version of each family is tested, or this would take half an hour. The front end of zig cc
+# is clang's, so it gets every fifth file.
 _EVERY = {"zig-cc": 5}
 
-# The compilers that every machine with `bin/setup` has; rustc, which cannot run everywhere, comes on top.
+# With the compilers that `bin/setup` installs on every machine; rustc, which cannot always run, adds more.
 _LEAST_FILES = 300
 
 
 @dataclass(slots=True)
 class _Score:
-    """What became of one compiler's files."""
+    """The results for one compiler's files."""
 
     files: int = 0
     rejected: int = 0
@@ -52,7 +52,7 @@ class _Score:
 
 
 def _chosen(real: RealCompilers, language: str) -> list[Environment]:
-    """The newest compiler of each family that is here."""
+    """The newest compiler of each family on this machine."""
     newest: dict[str, Environment] = {}
     for environment in sorted(real.toolchains.environments, key=lambda each: each.version_key):
         if environment.language == language:
@@ -61,26 +61,26 @@ def _chosen(real: RealCompilers, language: str) -> list[Environment]:
 
 
 def _messages(diagnostics: Iterable[Diagnostic]) -> Counter[Message]:
-    found: Counter[Message] = Counter()
-    for each in diagnostics:
-        if each.severity is not Severity.NOTE:
-            severity = "warning" if each.severity is Severity.WARNING else "error"
-            found[severity, each.file or "", each.line or 0] += 1
-    return found
+    messages: Counter[Message] = Counter()
+    for item in diagnostics:
+        if item.severity is not Severity.NOTE:
+            severity = "warning" if item.severity is Severity.WARNING else "error"
+            messages[severity, item.file or "", item.line or 0] += 1
+    return messages
 
 
 def _mapped(messages: Counter[Message]) -> Counter[Message]:
-    """Messages with files called as the request does: compilers say ./a.h for a header beside the source."""
-    found: Counter[Message] = Counter()
+    """Messages with the request's file names: compilers print ./a.h for a header beside the source."""
+    mapped: Counter[Message] = Counter()
     for (severity, file, line), count in messages.items():
-        found[severity, file.removeprefix(f"{INSIDE}/").removeprefix("./"), line] += count
-    return found
+        mapped[severity, file.removeprefix(f"{INSIDE}/").removeprefix("./"), line] += count
+    return mapped
 
 
 def _compare(
     real: RealCompilers, environment: Environment, sample: Sample, parent: Path
 ) -> tuple[Counter[Message], Counter[Message], Verdict, list[str]]:
-    """What the bare compiler printed, what the service reported, its verdict, and what differs besides."""
+    """Messages of the bare compiler and of the service, the verdict, and all problems in words."""
     language = real.catalog.language(environment.language)
     assert language is not None
     request = CompileRequest(
@@ -92,7 +92,7 @@ def _compare(
         architecture=real.architecture,
         os=real.os,
     )
-    result = real.compiler.compile("differential", request)
+    result = real.executor.compile("differential", request)
     bare = run_bare(result, sample.files, parent)
     problems = []
     expected = Verdict.REJECTED if bare.exit_code else Verdict.COMPILES
@@ -118,8 +118,8 @@ def _score(real: RealCompilers, environment: Environment, corpus: Sequence[Sampl
     every = _EVERY.get(environment.family, 1)
     chosen = corpus[::every]
     with ThreadPoolExecutor(_THREADS) as pool:
-        answers = list(pool.map(lambda sample: _compare(real, environment, sample, parent), chosen))
-    for sample, (printed, reported, verdict, problems) in zip(chosen, answers, strict=True):
+        results = list(pool.map(lambda sample: _compare(real, environment, sample, parent), chosen))
+    for sample, (printed, reported, verdict, problems) in zip(chosen, results, strict=True):
         score.files += 1
         score.rejected += verdict is Verdict.REJECTED
         score.printed += printed.total()
@@ -129,7 +129,7 @@ def _score(real: RealCompilers, environment: Environment, corpus: Sequence[Sampl
     return score
 
 
-# A busy machine takes several times what a quiet one does.
+# A busy machine takes several times as long as a quiet one.
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("language", languages())
 def test_the_service_says_what_the_bare_compiler_says(language: str, tmp_path: Path) -> None:
@@ -145,21 +145,15 @@ def test_the_service_says_what_the_bare_compiler_says(language: str, tmp_path: P
     assert [problem for score in scores.values() for problem in score.problems] == []
     for score in scores.values():
         assert (score.precision, score.recall) == (1.0, 1.0)
-        # A corpus that is only accepted, or only rejected, would show little.
+        # A corpus that only compiles, or is only rejected, would test little.
         assert 0 < score.rejected < score.files
 
 
 def test_the_corpus_is_large_enough_for_the_compilers_here() -> None:
-    """At least 300 files are compared on this machine, and every language of the catalogue has its own."""
+    """At least 300 files are compared on this machine, and there are some for every language."""
     real = real_compilers()
     here = {environment.language for environment in real.toolchains.environments}
     counts = {language: len(samples(language)) for language in languages()}
     print(counts)
     assert set(counts) == {language.id for language in real.catalog.languages}
     assert sum(count for language, count in counts.items() if language in here) >= _LEAST_FILES
-
-
-def test_the_corpus_is_the_same_each_time() -> None:
-    """Nothing in it depends on the run, so a difference that was found can be found again."""
-    for language in languages():
-        assert samples(language) == samples(language)

@@ -103,7 +103,7 @@ def main() -> int:
     )
     runner = Runner(
         store,
-        FailingExecutor(sandbox, load_catalog(), toolchains, limits_of(settings)),
+        FailingExecutor(sandbox, load_catalog(), toolchains, limits_of(settings)).compile_claim,
         RunnerInfo(
             id=f"small-{os.getpid()}",
             host="localhost",

@@ -129,7 +129,7 @@ def test_a_paused_runners_late_result_has_no_effect(clean_redis: RedisServer) ->
             assert winner is not None
             before = clean_redis.admin.hgetall(f"result:{job.id}")
             paused.resume()
-            paused.wait_for_log("came too late and was refused")
+            paused.wait_for_log("its result is dropped")
             assert clean_redis.admin.hgetall(f"result:{job.id}") == before
             assert winner.attempts == 2
             assert second.running

@@ -1,4 +1,4 @@
-"""A compiler version that was added to the catalogue works, and nothing else had to be changed for it."""
+"""A compiler version that is added to the catalogue works without any other change."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from tests.support.native_run import with_compilers
 
 _ROOT = Path(__file__).resolve().parents[2]
 
-# A compiler that is as good as the one it calls, and says that it is far newer.
+# A compiler that works like the one it calls, and reports a much newer version.
 _WRAPPER = """#!/bin/sh
 case "$1" in
     --version) echo 'gcc-99 (from a test) 99.1.0' ;;
@@ -21,7 +21,7 @@ esac
 
 
 def test_a_compiler_version_is_added_with_one_entry_and_no_code(tmp_path: Path) -> None:
-    """With a wrapper called gcc-99 and an entry for it, that is offered as the newest, and right."""
+    """With a wrapper called gcc-99 and an entry for it, it is offered as the newest and judges correctly."""
     offered = real_compilers().toolchains.environments
     like = next(each.id for each in offered if (each.language, each.family) == ("c", "gcc"))
     assert find_compiler("gcc-99") is None
@@ -39,16 +39,16 @@ def test_a_compiler_version_is_added_with_one_entry_and_no_code(tmp_path: Path) 
         timeout=100,
     )
     assert ran.returncode == 0, ran.stderr.decode()
-    said = json.loads(ran.stdout)
+    output = json.loads(ran.stdout)
 
-    environments = {each["id"]: each for each in said["environments"]}
+    environments = {each["id"]: each for each in output["environments"]}
     assert set(environments) == {"gcc-99", like}
     assert environments["gcc-99"]["version"] == "99.1.0"
     assert environments["gcc-99"]["version_text"] == "gcc-99 (from a test) 99.1.0"
     assert environments["gcc-99"]["standards"] == environments[like]["standards"]
     assert environments["gcc-99"]["stages"] == environments[like]["stages"]
 
-    good, bad = said["results"]["good"], said["results"]["bad"]
+    good, bad = output["results"]["good"], output["results"]["bad"]
     assert [result["command"][0] for result in (good, bad)] == ["gcc-99", "gcc-99"]
     assert (good["verdict"], bad["verdict"]) == ("compiles", "rejected")
     assert [(each["line"], each["severity"]) for each in bad["diagnostics"]] == [(2, "error")]

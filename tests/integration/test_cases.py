@@ -1,13 +1,14 @@
-"""The acceptance cases of tests/support/case_files.py against every compiler that this machine has.
+"""The acceptance cases of tests/support/case_files.py with every compiler of this machine.
 
-They go in as the body of a request, are resolved as the API does it, and each answer is also compared with
-the bare compiler's.
+Each case is the body of a request and is resolved as the API does it; each answer is also compared with the
+output of the bare compiler.
 """
 
 import json
 import os
 import subprocess
 from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,23 +18,27 @@ from chalicelib.api import compile_request
 from chalicelib.models import CompileRequest, Environment, Verdict
 from tests.support.case_files import Offer, Run, body_of, case_folders, problems_of, read_case, runs_of
 from tests.support.compilers import RealCompilers, real_compilers
-from tests.support.native_run import bare_command, bare_environment, run_bare, same_names
+from tests.support.native_run import bare_command, bare_env, run_bare, same_names
 
 # As many as the smallest machine that runs these tests has cores.
 _THREADS = 2
 
-# Each case costs a run per compiler: below these there is a hole, above them no promise.
+# With fewer there would be a gap in what is tested; more are welcome, but each costs a run per compiler.
 _LEAST_CASES = 150
 _LEAST_CASES_PER_LANGUAGE = 10
 _LEAST_RUNS_PER_COMPILER = 8
+# Cases of a language that may be skipped although it has compilers here: they need a newer one.
+_MOST_SKIPPED_PER_LANGUAGE = 2
+# Releases of rustc before 1.70 search for themselves in /proc, which jobs do not have; Debian 12 has one.
+_LANGUAGES_THAT_MAY_BE_MISSING = {"rust"}
 
-# Programs for the oldest standard too, where that of the self-test needs a newer one.
+# Programs for the oldest standards, if the self-test's program needs a newer one.
 _PLAIN = {"c": "int value;\n", "cpp": "int value;\n", "fortran": "end\n"}
 
 
-def offers_of(real: RealCompilers) -> list[Offer]:
-    """What this machine offers, as a client would be told."""
-    return [Offer.model_validate(each.model_dump(mode="json")) for each in real.toolchains.environments]
+def _offers(environments: Iterable[Environment]) -> list[Offer]:
+    """Environments as a client gets them."""
+    return [Offer.model_validate(item.model_dump(mode="json")) for item in environments]
 
 
 def _request(folder: Path, run: Run, real: RealCompilers) -> CompileRequest:
@@ -41,42 +46,39 @@ def _request(folder: Path, run: Run, real: RealCompilers) -> CompileRequest:
     return compile_request.resolve(compile_request.parse(body), real.catalog, real.toolchains.environments)
 
 
-# The first of them waits for the probe of all compilers.
+# The first test waits for the probe of all compilers.
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("folder", case_folders(), ids=lambda folder: f"{folder.parent.name}/{folder.name}")
 def test_the_service_answers_a_case_as_expected_and_as_the_bare_compiler_does(
     folder: Path, tmp_path: Path
 ) -> None:
-    """Verdict, diagnostics, exit status and messages are what the case and the compiler itself say."""
+    """Verdict and diagnostics are those of the case; exit status and output are the bare compiler's."""
     real = real_compilers()
     case = read_case(folder)
-    runs = list(runs_of(case, folder.parent.name, offers_of(real)))
+    runs = list(runs_of(case, folder.parent.name, _offers(real.toolchains.environments)))
     if not runs:
-        # None of its compilers is here; that each compiler here has its cases is the next test's claim.
-        print(f"nothing here compiles this case: {case.compilers} {case.standards} {case.targets}")
-        if os.environ.get("CI") != "true":
-            pytest.skip("no compiler of this machine is one that the case names")
+        pytest.skip(f"no compiler here for {case.compilers} {case.standards} {case.targets}")
 
     def check(run: Run) -> list[str]:
-        result = real.compiler.compile(folder.name, _request(folder, run, real))
+        result = real.executor.compile(folder.name, _request(folder, run, real))
         problems = problems_of(case, run, result.model_dump(mode="json"))
         if result.verdict is Verdict.INCONCLUSIVE:
             return problems
         bare = run_bare(result, case.files, tmp_path)
         if bare.exit_code != result.exit_code:
-            problems.append(f"{run}: exit status {result.exit_code}, the bare compiler's is {bare.exit_code}")
+            problems.append(f"{run}: exit status {result.exit_code}, the bare compiler has {bare.exit_code}")
         service = (same_names(result.stdout), same_names(result.stderr))
         if service != (bare.stdout, bare.stderr):
             problems.append(f"{run}: {service} is not {(bare.stdout, bare.stderr)}")
         return problems
 
     with ThreadPoolExecutor(_THREADS) as pool:
-        problems = [problem for each in pool.map(check, runs) for problem in each]
+        problems = [problem for found in pool.map(check, runs) for problem in found]
     assert not problems, "\n".join(problems)
 
 
 def test_there_are_cases_for_every_language_and_for_every_compiler_here() -> None:
-    """No language of the catalogue is without its share of cases, and no compiler here without runs."""
+    """Every language of the catalogue has its share of cases, and every compiler here has runs."""
     real = real_compilers()
     folders = case_folders()
     languages = Counter(folder.parent.name for folder in folders)
@@ -84,7 +86,7 @@ def test_there_are_cases_for_every_language_and_for_every_compiler_here() -> Non
     assert set(languages) == {language.id for language in real.catalog.languages}
     assert min(languages.values()) >= _LEAST_CASES_PER_LANGUAGE
     assert languages.total() >= _LEAST_CASES
-    offers = offers_of(real)
+    offers = _offers(real.toolchains.environments)
     runs = Counter(
         (folder.parent.name, run.compiler)
         for folder in folders
@@ -95,13 +97,29 @@ def test_there_are_cases_for_every_language_and_for_every_compiler_here() -> Non
     assert min(runs.values()) >= _LEAST_RUNS_PER_COMPILER
 
 
-# Two hundred compilations: a busy machine takes several times what a quiet one does.
+def test_few_cases_are_skipped() -> None:
+    """On CI every language has compilers, and at most two of its cases need one that is missing."""
+    real = real_compilers()
+    offers = _offers(real.toolchains.environments)
+    skipped = Counter(
+        folder.parent.name
+        for folder in case_folders()
+        if not any(runs_of(read_case(folder), folder.parent.name, offers))
+    )
+    print(dict(skipped), skipped.total())
+    here = {offer.language for offer in offers}
+    if os.environ.get("CI") == "true":
+        assert set(skipped) - here <= _LANGUAGES_THAT_MAY_BE_MISSING
+        assert all(count <= _MOST_SKIPPED_PER_LANGUAGE for name, count in skipped.items() if name in here)
+
+
+# Two hundred compiles: a busy machine takes several times as long as a quiet one.
 @pytest.mark.timeout(600)
 def test_every_registered_standard_is_one_that_the_compiler_takes() -> None:
     """A plain program compiles in each standard of each compiler: no standard is only claimed."""
     real = real_compilers()
 
-    def refusal(environment: Environment, standard: str) -> str:
+    def failure(environment: Environment, standard: str) -> str:
         language = real.catalog.language(environment.language)
         assert language is not None
         main = language.default_main
@@ -116,22 +134,22 @@ def test_every_registered_standard_is_one_that_the_compiler_takes() -> None:
             os=real.os,
             stage=environment.stages[0],
         )
-        result = real.compiler.compile("standard", request)
+        result = real.executor.compile("standard", request)
         return "" if result.compiled else f"{result.command}: {result.stdout}{result.stderr}"
 
-    pairs = [(each, standard) for each in real.toolchains.environments for standard in each.standards]
+    pairs = [(item, standard) for item in real.toolchains.environments for standard in item.standards]
     with ThreadPoolExecutor(_THREADS) as pool:
-        refusals = list(pool.map(lambda pair: refusal(*pair), pairs))
-    assert [refusal for refusal in refusals if refusal] == []
+        failures = list(pool.map(lambda pair: failure(*pair), pairs))
+    assert [failure for failure in failures if failure] == []
 
 
 def test_the_default_standard_is_the_compilers_own(tmp_path: Path) -> None:
-    """What is compiled without naming a standard is what the bare C or C++ compiler would compile it as."""
+    """Without a standard in the request a source is compiled as the bare C or C++ compiler would do it."""
     real = real_compilers()
     macros = {"c": "__STDC_VERSION__", "cpp": "__cplusplus"}
-    asked = [each for each in real.toolchains.environments if each.language in macros]
-    assert {each.language for each in asked} == set(macros)
-    for environment in asked:
+    environments = [item for item in real.toolchains.environments if item.language in macros]
+    assert {item.language for item in environments} == set(macros)
+    for environment in environments:
         language = real.catalog.language(environment.language)
         assert language is not None
         entry = real.toolchains.entry(environment)
@@ -142,7 +160,7 @@ def test_the_default_standard_is_the_compilers_own(tmp_path: Path) -> None:
                     *standard,
                     *("-x", language.input_language, "-dM", "-E", "/dev/null"),
                 ],
-                env=bare_environment(tmp_path),
+                env=bare_env(tmp_path),
                 capture_output=True,
                 encoding="utf-8",
                 check=True,

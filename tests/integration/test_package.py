@@ -21,9 +21,9 @@ from tests.support.processes import RunnerProcess
 from tests.support.servers import RedisServer, require
 from tests.support.servers.tools import ROOT
 
-# What the package must hold of our own besides Python: data that is read at run time.
+# Files of our own in the package that are not Python: data that is read at run time.
 DATA_SUFFIXES = {".toml", ".lua", ".html"}
-# Lambda takes 50 MB as an upload and 250 MB unpacked; ours is a small part, and should stay so.
+# Lambda allows 50 MB for an upload and 250 MB unpacked; ours is much smaller, and should stay so.
 LARGEST_ZIP_BYTES = 10_000_000
 # A cold start is noticed from here on; most of it is pydantic's.
 LONGEST_IMPORT_SECONDS = 0.3
@@ -40,7 +40,7 @@ class Package:
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
-    """`make package`, run where there is no network at all, and without a Redis or a setting."""
+    """`make package`, run without any network, Redis or setting."""
     bwrap = require("bwrap")
     out = tmp_path_factory.mktemp("package")
     built = subprocess.run(
@@ -79,14 +79,14 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
 
 
 def test_the_zip_holds_all_of_our_own_files(package: Package) -> None:
-    """app.py and every file of chalicelib, with the data that it reads; no cache beside them."""
-    wanted = {
+    """app.py and every file of chalicelib, with the data that it reads; no caches."""
+    expected = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "chalicelib").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert {Path(name).suffix for name in wanted} >= DATA_SUFFIXES
-    assert {name for name in package.names if name.startswith("chalicelib/")} == wanted
+    assert {Path(name).suffix for name in expected} >= DATA_SUFFIXES
+    assert {name for name in package.names if name.startswith("chalicelib/")} == expected
     assert "app.py" in package.names
 
 
@@ -132,7 +132,7 @@ for module in list(sys.modules.values()):
 for line in sys.stdin:
     print(json.dumps(app(json.loads(line), None)), flush=True)
 """
-# The least that any Chalice function has to import.
+# The minimum that every Chalice function imports.
 _BARE_CHALICE = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
@@ -156,7 +156,7 @@ class Function:
             stderr=subprocess.PIPE,
             text=True,
             cwd="/",
-            # What Lambda sets, of which the program knows one variable, and the settings.
+            # The variables that Lambda sets (the program uses one of them), and the settings.
             env={"AWS_LAMBDA_FUNCTION_NAME": "will-it-compile", "PATH": "/usr/bin"} | dict(environ),
         )
         # By the clock, and of the processor.
@@ -209,20 +209,20 @@ class Function:
         return line
 
     def close(self) -> str:
-        """Ends it; returns what it logged."""
+        """End it; returns its log."""
         return self._process.communicate(timeout=10)[1]
 
 
 @pytest.fixture
 def function(package: Package, clean_redis: RedisServer) -> Iterator[Function]:
-    """The function over an empty Redis, as it is deployed: no file is beside it, nothing runs before it."""
+    """The function with an empty Redis, as it is deployed: no other files, and nothing runs before it."""
     started = Function(package, clean_redis.environment())
     yield started
     started.close()
 
 
 def test_the_function_works_with_a_runner_over_redis(function: Function, clean_redis: RedisServer) -> None:
-    """A POST and a GET of API Gateway's, answered by a runner in another process with a verdict."""
+    """A POST and a GET from API Gateway get a verdict from a runner in another process."""
     real_compilers()
     with RunnerProcess(clean_redis.environment()):
         accepted = function.call("POST", "/api/v1/compile", {"source_code": "int x;", "language": "cpp"})
@@ -255,7 +255,7 @@ def test_the_page_names_the_stage(function: Function) -> None:
 
 
 def test_a_function_without_redis_does_not_keep_jobs(package: Package) -> None:
-    """With REDIS_ENABLED=false it refuses each request, and its log says why."""
+    """With REDIS_ENABLED=false each request is an error, and the log says why."""
     function = Function(package, {})
     answer = function.call("POST", "/api/v1/compile", {"source_code": "int x;", "language": "cpp"})
     assert (answer["statusCode"], json.loads(answer["body"])["error"]) == (503, "invalid_settings")
@@ -265,7 +265,7 @@ def test_a_function_without_redis_does_not_keep_jobs(package: Package) -> None:
 
 @pytest.mark.alone
 def test_the_import_time_is_printed(package: Package, clean_redis: RedisServer) -> None:
-    """How long a cold start imports, beside a Chalice app that does nothing; the best of five each."""
+    """How long the imports of a cold start take, and those of an empty Chalice app; the best of five."""
     ours, bare = [], []
     for _ in range(5):
         function = Function(package, clean_redis.environment())
@@ -286,5 +286,5 @@ def test_the_import_time_is_printed(package: Package, clean_redis: RedisServer) 
         f"import, best of 5: handler {wall * 1000:.0f} ms ({processor * 1000:.0f} ms of the processor), "
         f"bare Chalice {bare_wall * 1000:.0f} ms ({bare_processor * 1000:.0f} ms)"
     )
-    # The processor's time: what else the machine does makes the clock's longer, and says nothing of us.
+    # Processor time: the time by the clock depends on what else the machine does.
     assert processor < LONGEST_IMPORT_SECONDS

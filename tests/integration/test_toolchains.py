@@ -1,6 +1,7 @@
-"""The toolchain probe against the compilers of this machine and against deliberately broken ones."""
+"""The toolchain probe with the compilers of this machine and with deliberately broken ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from threading import Event
 
 import pytest
@@ -10,7 +11,7 @@ from chalicelib.catalog import parse_catalog, version_key
 from chalicelib.catalog.loader import catalog_texts
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import Stage
-from runner.sandbox.base import Limits, Sandbox, SandboxResult
+from runner.sandbox.base import Command, Limits, Sandbox, SandboxResult
 from runner.sandbox.host_paths import find_compiler
 from runner.toolchains.model import native_target
 from runner.toolchains.probe import probe_toolchains
@@ -18,16 +19,16 @@ from runner.workspace import Workspace
 from tests.support.compilers import real_compilers
 
 # Measured: 30 s for 23 compilers and their targets on two idle cores, 60 s on busy ones. This is for a much
-# busier machine and still finds a probe that waits for something.
+# busier machine, and still detects a probe that waits for something.
 _PROBE_SECONDS = 300
 
 
 class _Rewriting:
-    """A sandbox that runs other commands than asked, `times` of them: stands for broken compilers."""
+    """A sandbox that replaces commands, at most `times` of them, to simulate broken compilers."""
 
-    def __init__(self, real: Sandbox, replace: Mapping[str, tuple[str, ...]], times: int = 1000) -> None:
+    def __init__(self, real: Sandbox, replacements: Mapping[str, tuple[str, ...]], times: int = 1000) -> None:
         self._real = real
-        self._replace = replace
+        self._replacements = replacements
         self._left = times
 
     @property
@@ -41,20 +42,17 @@ class _Rewriting:
     def probe(self) -> None:
         self._real.probe()
 
+    def find_compiler(self, name: str) -> str | None:
+        return self._real.find_compiler(name)
+
     def run(
-        self,
-        argv: Sequence[str],
-        workspace: Workspace,
-        limits: Limits,
-        *,
-        environment: Mapping[str, str] | None = None,
-        cancel: Event | None = None,
+        self, command: Command, workspace: Workspace, limits: Limits, *, cancel: Event | None = None
     ) -> SandboxResult:
-        for sign, command in self._replace.items():
-            if sign in argv and self._left:
+        for argument, argv in self._replacements.items():
+            if argument in command.argv and self._left:
                 self._left -= 1
-                argv = command
-        return self._real.run(argv, workspace, limits, environment=environment, cancel=cancel)
+                command = replace(command, argv=argv)
+        return self._real.run(command, workspace, limits, cancel=cancel)
 
 
 def _only(compilers: str, language: str = "cpp") -> str:
@@ -77,7 +75,7 @@ _KILLED = ("sh", "-c", "kill -9 $$")
 
 
 def test_every_installed_compiler_of_the_catalogue_is_registered() -> None:
-    """What jobs can call passes its self-test; what is missing has a reason, and probing is quick."""
+    """Compilers that jobs can call pass their self-tests; the others have a reason, and probing is quick."""
     real = real_compilers()
     print(f"probed {len(real.toolchains.environments)} compilers in {real.probe_seconds:.2f} s")
     registered = {(language, entry.executable) for (language, _), entry in real.toolchains.entries.items()}
@@ -90,7 +88,7 @@ def test_every_installed_compiler_of_the_catalogue_is_registered() -> None:
     failed = {
         (each.language, each.compiler): each.reason for each in real.toolchains.unavailable if each.installed
     }
-    # Releases before 1.70 look for themselves in /proc, which jobs do not have.
+    # Releases of rustc before 1.70 search for themselves in /proc, which jobs do not have.
     excused = {key for key, reason in failed.items() if key[0] == "rust" and "/proc" in reason}
     assert set(failed) == excused, failed
     assert registered == {each for each in installed if each[0] not in {language for language, _ in excused}}
@@ -107,7 +105,7 @@ def test_an_environment_says_what_the_compiler_itself_says() -> None:
         assert ".".join(map(str, environment.version_key)) == environment.version
         assert environment.version in environment.version_text
         family = real.catalog.family(environment.family)
-        assert environment.targets[0] == native_target()
+        assert environment.targets[0] == str(native_target())
         assert set(environment.targets[1:]) <= set(family.targets)
         assert len(set(environment.targets)) == len(environment.targets)
         assert environment.stages == tuple(stage for stage in Stage if stage in family.stages)
@@ -135,8 +133,8 @@ def test_a_compiler_that_accepts_nothing_is_not_registered() -> None:
     assert "good program" in toolchains.unavailable[0].reason
 
 
-def test_a_standard_that_the_compiler_does_not_know_is_found_out() -> None:
-    """A catalogue that claims a standard too many costs a registration, not a user's verdict."""
+def test_a_standard_that_the_compiler_does_not_know_is_detected() -> None:
+    """A standard that is wrongly claimed costs the registration, and does not give a wrong verdict."""
     real = real_compilers()
     claimed = _GCC_12.replace('newest_standard = "c++23"', 'newest_standard = "c++26"')
     catalog = parse_catalog({"cpp.toml": _only(claimed)}, catalog_texts().families)
@@ -155,7 +153,7 @@ def test_a_new_version_is_one_entry() -> None:
     assert [environment.id for environment in toolchains.environments] == ["gcc-99"]
 
 
-def test_a_compiler_that_is_on_the_path_but_cannot_start_is_a_reason_and_no_exception() -> None:
+def test_a_compiler_that_cannot_start_is_a_reason_and_not_an_exception() -> None:
     """A program that the sandbox cannot start is reported, and the other compilers are still probed."""
     real = real_compilers()
     gone = _GCC_12.replace("g++-12", "no-such-compiler").replace("gcc-12", "gcc-98")
@@ -167,8 +165,8 @@ def test_a_compiler_that_is_on_the_path_but_cannot_start_is_a_reason_and_no_exce
     assert [(entry.compiler, entry.installed) for entry in toolchains.unavailable] == [("gcc-98", True)]
 
 
-def test_a_target_that_does_not_work_is_not_offered_and_is_refused() -> None:
-    """A target is tried with the good program: one that fails is left out, and the API refuses it."""
+def test_a_target_that_does_not_work_is_not_offered_and_is_invalid() -> None:
+    """A target is tested with the good program: one that fails is not offered, and invalid in requests."""
     real = real_compilers()
     texts = catalog_texts()
     gcc = texts.families["gcc.toml"].replace('"{stage}", "{options}"', '"{target}", "{stage}", "{options}"')
@@ -188,15 +186,15 @@ requires = "/usr/no/such/headers"
     catalog = parse_catalog({"cpp.toml": _only(_GCC_12)}, families)
     toolchains = probe_toolchains(catalog, real.sandbox, real.limits)
     (environment,) = toolchains.environments
-    # -m64 stands for a target that works; nothing says so but the compiler.
-    assert environment.targets == (native_target(), "arm-linux")
-    asked = compile_request.ClientRequest(source_code="int value;", language="cpp", architecture="arm64")
+    # -m64 is used as a target that works; only the compiler decides that.
+    assert environment.targets == (str(native_target()), "arm-linux")
+    body = compile_request.ClientRequest(source_code="int value;", language="cpp", architecture="arm64")
     with pytest.raises(InvalidRequest, match="arm-linux"):
-        compile_request.resolve(asked, catalog, toolchains.environments)
+        compile_request.resolve(body, catalog, toolchains.environments)
 
 
 def test_a_compiler_that_only_says_its_version_is_not_registered() -> None:
-    """A program that answers --version and always succeeds is found out by the bad program alone."""
+    """A program that answers --version and always succeeds is detected by the bad program."""
     real = real_compilers()
     catalog = parse_catalog({"cpp.toml": _only(_GCC_12)}, catalog_texts().families)
     broken = _Rewriting(real.sandbox, {"-x": ("true",)})
@@ -206,7 +204,7 @@ def test_a_compiler_that_only_says_its_version_is_not_registered() -> None:
 
 
 def test_a_compiler_that_was_killed_once_in_its_self_test_is_tried_again() -> None:
-    """A bad moment of the host costs no stage: they are registered for as long as the runner lives."""
+    """A bad moment of the host must not cost a stage: stages are registered for the runner's whole life."""
     real = real_compilers()
     catalog = parse_catalog({"cpp.toml": _only(_GCC_12)}, catalog_texts().families)
     toolchains = probe_toolchains(catalog, _Rewriting(real.sandbox, {"-x": _KILLED}, times=1), real.limits)
@@ -215,9 +213,9 @@ def test_a_compiler_that_was_killed_once_in_its_self_test_is_tried_again() -> No
 
 
 def test_a_compiler_whose_self_test_is_always_killed_is_not_registered_without_a_stage() -> None:
-    """What says nothing about the compiler does not pass for a missing linker: the reason is told instead."""
+    """A failure that is not the compiler's does not look like a missing linker: its reason is reported."""
     real = real_compilers()
     catalog = parse_catalog({"cpp.toml": _only(_GCC_12)}, catalog_texts().families)
     toolchains = probe_toolchains(catalog, _Rewriting(real.sandbox, {"-x": _KILLED}), real.limits)
     assert toolchains.environments == ()
-    assert "no verdict, memory, at stage link" in toolchains.unavailable[0].reason
+    assert "no verdict (memory) at stage link" in toolchains.unavailable[0].reason

@@ -1,75 +1,53 @@
 """The sandboxes under test, and the probe that they run in place of a compiler.
 
-`sandbox` is each one that can be tried on this very host, so every test that takes it is a part of the
-contract. `setpriv` is made for another kind of host: test_setpriv.py runs these same files inside a
-container that is like it, with the variable TEST_SANDBOXES.
+- `sandbox` is each sandbox that can be tried on this host: a test that takes it is a part of the contract.
+- `one_sandbox` is the first of them: for tests about compilers, whose answers do not depend on the sandbox.
 
-To put another sandbox under the whole contract, add it to `SANDBOXES` below.
+Both come from `SANDBOXES` of runner/sandbox/__init__.py, the one place to add a sandbox. test_setpriv.py runs
+these same files in a container like a task on Fargate, where TEST_SANDBOXES names the sandbox.
 """
 
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runner.sandbox.base import Sandbox, SandboxResult, SandboxUnavailable
+from runner.sandbox.base import Command, Sandbox, SandboxResult, SandboxUnavailable
 from runner.sandbox.bubblewrap.sandbox import Bubblewrap
-from runner.sandbox.docker.sandbox import Docker
-from runner.sandbox.setpriv.sandbox import Setpriv
 from runner.workspace import Workspace
 from tests.sandbox.hostile.secrets import Secrets, hide
-from tests.sandbox.support import TIGHT, Run, build_probe, missing
+from tests.sandbox.support import ALL_SANDBOXES, TIGHT, Run, build_probe, sandboxes_here
 from tests.support.engine import RUNNER, Engine
+from tests.support.skipping import missing
 
 PROBE_SOURCE = Path(__file__).parent / "probes" / "probe.c"
 
 
-SANDBOXES: dict[str, Callable[..., Sandbox]] = {
-    "bubblewrap": Bubblewrap,
-    "docker": Docker,
-    "setpriv": Setpriv,
-    # The two halves of it, each of which has to hold alone.
-    "setpriv-without-jail": partial(Setpriv, Path("/")),
-    "setpriv-without-landlock": partial(Setpriv, abi=0),
-}
-
-# Here and by default: every test over bubblewrap, these also over docker, where a run takes most of a second.
-_OVER_DOCKER = ("test_contract", "test_isolation", "test_seccomp", "test_hostile", "test_between_jobs")
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test with `sandbox` over each sandbox of this host, and one with `one_sandbox` over the first."""
+    if "sandbox_name" in metafunc.fixturenames:
+        metafunc.parametrize("sandbox_name", sandboxes_here(), scope="session")
+    if "one_sandbox_name" in metafunc.fixturenames:
+        metafunc.parametrize("one_sandbox_name", sandboxes_here()[:1], scope="session")
 
 
 @pytest.fixture(scope="session")
 def make_sandbox(request: pytest.FixtureRequest) -> Callable[..., Sandbox]:
-    """Makes a sandbox by its name in `SANDBOXES`; `options` are those of its class."""
+    """Makes a sandbox by its name in `ALL_SANDBOXES`; `options` are those of its class."""
 
     def make(name: str, **options: Any) -> Sandbox:
         if name == "docker":
             engine: Engine = request.getfixturevalue("engine")
-            return Docker(RUNNER, base_url=engine.url, **options)
-        return SANDBOXES[name](**options)
+            return ALL_SANDBOXES[name](RUNNER, base_url=engine.url, **options)
+        return ALL_SANDBOXES[name](**options)
 
     return make
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run every test that takes a `sandbox`, or its `sandbox_name`, over each one that is meant here."""
-    if "sandbox_name" not in metafunc.fixturenames:
-        return
-    module = metafunc.module.__name__.rpartition(".")[2]
-    names = ["bubblewrap", "docker"] if module in _OVER_DOCKER else ["bubblewrap"]
-    if chosen := os.environ.get("TEST_SANDBOXES"):
-        names = chosen.split(",")
-    metafunc.parametrize("sandbox_name", names, scope="session")
-
-
-@pytest.fixture(scope="session")
-def sandbox(sandbox_name: str, make_sandbox: Callable[..., Sandbox]) -> Sandbox:
-    """Each sandbox, probed."""
-    sandbox = make_sandbox(sandbox_name)
+def _probed(sandbox: Sandbox) -> Sandbox:
     try:
         sandbox.probe()
     except SandboxUnavailable as unavailable:
@@ -78,13 +56,22 @@ def sandbox(sandbox_name: str, make_sandbox: Callable[..., Sandbox]) -> Sandbox:
 
 
 @pytest.fixture(scope="session")
+def sandbox(sandbox_name: str, make_sandbox: Callable[..., Sandbox]) -> Sandbox:
+    """Each sandbox, probed."""
+    return _probed(make_sandbox(sandbox_name))
+
+
+@pytest.fixture(scope="session")
+def one_sandbox(one_sandbox_name: str, make_sandbox: Callable[..., Sandbox]) -> Sandbox:
+    """The first sandbox of this host, probed."""
+    return _probed(make_sandbox(one_sandbox_name))
+
+
+@pytest.fixture(scope="session")
 def bubblewrap() -> Bubblewrap:
-    """Bubblewrap alone, probed, for tests that are about no other."""
+    """Bubblewrap, probed, for tests of its own duties."""
     sandbox = Bubblewrap()
-    try:
-        sandbox.probe()
-    except SandboxUnavailable as unavailable:
-        missing(str(unavailable))
+    _probed(sandbox)
     return sandbox
 
 
@@ -110,17 +97,16 @@ def workspace_with_probe(probe: Path) -> Callable[[], Workspace]:
 def run(sandbox: Sandbox, workspace_with_probe: Callable[[], Workspace]) -> Run:
     """Runs the probe in the sandbox under test, under `TIGHT` limits."""
 
-    def run(*words: str, environment: Mapping[str, str] | None = None, **limits: Any) -> SandboxResult:
+    def run(*words: str, env: Mapping[str, str] | None = None, **limits: Any) -> SandboxResult:
         with workspace_with_probe() as workspace:
-            return sandbox.run(
-                ["./probe", *words], workspace, replace(TIGHT, **limits), environment=environment
-            )
+            command = Command(["./probe", *words], env or {})
+            return sandbox.run(command, workspace, replace(TIGHT, **limits))
 
     return run
 
 
 @pytest.fixture(scope="module")
 def hidden(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secrets]:
-    """What no job may see, where a job would look for it."""
-    with hide(tmp_path_factory.mktemp("canary")) as made:
-        yield made
+    """What no job may see, hidden where a job would look for it."""
+    with hide(tmp_path_factory.mktemp("canary")) as secrets:
+        yield secrets

@@ -1,9 +1,9 @@
-"""The credential service of a task, as jobs must never reach it: a listener on 169.254.170.2.
+"""The credential service of a task, which no job may reach: a listener on 169.254.170.2.
 
-`python -m tests.sandbox.credentials serve` is the service, for a container whose network others share, as a
-task's containers do. `… attack SANDBOX PROBE` asks it, first without a sandbox and then from inside of one,
-and prints what came of it. Where no service answers, it makes itself a network namespace with one. It is a
-process of its own, because a namespace would be in the way of other tests.
+`python -m tests.sandbox.credentials serve` is the service, for a container whose network other containers
+share, as in a task. `… attack SANDBOX PROBE` connects to it, first without a sandbox and then from inside
+one, and prints the results as JSON. Where no service answers, it makes a network namespace with one. This is
+a process of its own, because a namespace would disturb other tests.
 """
 
 import contextlib
@@ -57,7 +57,7 @@ def _answers() -> bool:
 
 
 def _enter_a_network_of_our_own() -> None:
-    """A fresh network namespace for this process; whoever is not root needs a user namespace for that."""
+    """A fresh network namespace for this process; without root that takes a user namespace as well."""
     uid, gid = os.getuid(), os.getgid()
     root = os.geteuid() == 0
     libc = ctypes.CDLL(None, use_errno=True)
@@ -76,21 +76,21 @@ def attack(sandbox_name: str, probe: Path) -> None:
         add_address()
         serve()
     # Only here: the user ids of jobs depend on the network namespace (runner/sandbox/uid_pool/pool.py).
+    from runner.sandbox.base import Command
     from runner.workspace import Workspace
-    from tests.sandbox.conftest import SANDBOXES
-    from tests.sandbox.support import TIGHT
+    from tests.sandbox.support import ALL_SANDBOXES, TIGHT
     from tests.support.engine import RUNNER
 
-    make = SANDBOXES[sandbox_name]
+    make = ALL_SANDBOXES[sandbox_name]
     sandbox = make(RUNNER) if sandbox_name == "docker" else make()
     sandbox.probe()
     words = ["tcp", ADDRESS, str(PORT)]
     outside = subprocess.run([probe, *words], check=False, capture_output=True).returncode
     with Workspace.create({}) as workspace:
         shutil.copy(probe, workspace.path / "probe")
-        result = sandbox.run(["./probe", *words], workspace, TIGHT)
-    told = {"outside": outside, "inside": result.exit_code, "said": result.stdout.decode()}
-    sys.stdout.write(json.dumps(told) + "\n")
+        result = sandbox.run(Command(["./probe", *words]), workspace, TIGHT)
+    report = {"outside": outside, "inside": result.exit_code, "output": result.stdout.decode()}
+    sys.stdout.write(json.dumps(report) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The compilers of the languages besides C and C++, for the sandbox tests: the newest of each, probed once.
+"""Compilers of the languages other than C and C++, for the sandbox tests: the newest of each, probed once.
 
-Without the targets besides this machine's own, each of which costs a probe.
+Only for this machine's own target, as each target costs a probe.
 """
 
 from functools import cache
@@ -12,7 +12,7 @@ from runner.sandbox.host_paths import COMPILERS, find_compiler
 from runner.sandbox.limits import default_limits
 from runner.toolchains.model import Toolchains, native_target
 from runner.toolchains.probe import probe_toolchains
-from tests.sandbox.support import missing
+from tests.support.skipping import missing
 
 LANGUAGES = ("fortran", "go", "java", "python", "rust", "typescript", "zig")
 
@@ -24,24 +24,24 @@ _probed: dict[tuple[int, str, str], Toolchains] = {}
 
 def newest_here(language: str, family: str = "*") -> CompilerEntry | None:
     """The last of the catalogue's compilers of a language, or of one family of it, that this host has."""
-    found = load_catalog().language(language)
-    assert found is not None, language
+    entry = load_catalog().language(language)
+    assert entry is not None, language
     here = [
-        each
-        for each in found.compilers
-        if family in ("*", each.family) and find_compiler(each.executable) is not None
+        compiler
+        for compiler in entry.compilers
+        if family in ("*", compiler.family) and find_compiler(compiler.executable) is not None
     ]
     return here[-1] if here else None
 
 
 @cache
 def languages_here() -> tuple[str, ...]:
-    """Those of `LANGUAGES` that are tested on this host; nothing is run."""
+    """Those of `LANGUAGES` that can be tested on this host; nothing is run."""
     return tuple(language for language in expected_here() if newest_here(language))
 
 
 def expected_here() -> tuple[str, ...]:
-    """Those of `LANGUAGES` that a host must have to be called complete."""
+    """Those of `LANGUAGES` that a fully equipped host has."""
     left_out = () if Path(COMPILERS).is_dir() else _ONLY_IN_THE_IMAGE
     return tuple(language for language in LANGUAGES if language not in left_out)
 
@@ -68,7 +68,9 @@ def _narrowed(language_id: str, family_id: str) -> Catalog:
     ]
     families = [
         family.model_copy(
-            update={"targets": {name: how for name, how in family.targets.items() if name == native_target()}}
+            update={
+                "targets": {name: how for name, how in family.targets.items() if name == str(native_target())}
+            }
         )
         for family in full.families.values()
     ]

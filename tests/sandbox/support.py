@@ -1,22 +1,43 @@
-"""What the sandbox tests share: limits that are hit quickly, and a look at the host's processes."""
+"""What the sandbox tests share: the sandboxes by name, limits that are hit quickly, the host's processes."""
 
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
-
-import pytest
+from typing import Any, Protocol
 
 from chalicelib.catalog import load_catalog
 from chalicelib.models import Reason, Verdict
-from runner.sandbox.base import Limits, Sandbox, SandboxResult
+from runner.sandbox import SANDBOXES
+from runner.sandbox.base import Command, Limits, Sandbox, SandboxError, SandboxResult
 from runner.sandbox.limits import MIB, default_limits
+from runner.sandbox.setpriv.sandbox import Setpriv
 from runner.verdict import classify, limit_patterns
 from runner.workspace import Workspace
+from tests.support.skipping import missing
+
+# Everything that can be put under the contract: each sandbox of the runner, and the two halves of setpriv, of
+# which each has to hold alone.
+ALL_SANDBOXES: Mapping[str, Callable[..., Sandbox]] = {
+    **SANDBOXES,
+    "setpriv-without-jail": partial(Setpriv, Path("/")),
+    "setpriv-without-landlock": partial(Setpriv, abi=0),
+}
+
+# Sandboxes for another kind of host than a developer's: test_setpriv.py runs these suites in a container.
+IN_A_CONTAINER = ("setpriv",)
+
+
+def sandboxes_here() -> list[str]:
+    """The sandboxes that tests run over on this host, strongest first; in a container, those it is for."""
+    if chosen := os.environ.get("TEST_SANDBOXES"):
+        return chosen.split(",")
+    return [name for name in SANDBOXES if name not in IN_A_CONTAINER]
+
 
 # Small enough that each limit is hit within a second, large enough for the probe itself.
 TIGHT = Limits(
@@ -33,18 +54,9 @@ TIGHT = Limits(
 class Run(Protocol):
     """Runs the probe: `run("read", "/etc/passwd", cpu_seconds=1)`. Keywords change `TIGHT`."""
 
-    def __call__(
-        self, *words: str, environment: Mapping[str, str] | None = None, **limits: Any
-    ) -> SandboxResult:
+    def __call__(self, *words: str, env: Mapping[str, str] | None = None, **limits: Any) -> SandboxResult:
         """Run it in a workspace of its own."""
         ...
-
-
-def missing(what: str) -> NoReturn:
-    """End the test: a missing tool is a failure where CI=true and a skip elsewhere."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(what)
-    pytest.skip(what)
 
 
 def build_probe(source: Path, binary: Path) -> Path:
@@ -62,16 +74,30 @@ def compile_in(
 ) -> SandboxResult:
     """Run a real compiler over `files`; keywords change the default limits."""
     with Workspace.create(files) as workspace:
-        return sandbox.run(argv, workspace, replace(default_limits(), **limits))
+        return sandbox.run(Command(argv), workspace, replace(default_limits(), **limits))
+
+
+def can_start(sandbox: Sandbox, argv: Sequence[str], **limits: Any) -> bool:
+    """Whether a program starts at all under these limits, by running it; keywords change the default ones.
+
+    Its loader needs memory before the program says anything. Where that is not enough the exit status is 127,
+    which the sandbox has to take for a failure of its own.
+    """
+    with Workspace.create({}) as workspace:
+        try:
+            sandbox.run(Command(argv), workspace, replace(default_limits(), **limits))
+        except SandboxError:
+            return False
+        return True
 
 
 def judge(family: str, run: SandboxResult) -> tuple[Verdict, Reason | None]:
-    """As the runner judges a run of a compiler of that family, which prints what matters on stderr."""
+    """The verdict that the runner would reach about a run of a compiler of that family, from its stderr."""
     entry = load_catalog().family(family)
     return classify(
         run,
-        patterns=limit_patterns(entry.limit_messages),
-        refusal=re.compile(entry.refusal) if entry.refusal else None,
+        limit_patterns=limit_patterns(entry.limit_messages),
+        error_pattern=re.compile(entry.error_pattern) if entry.error_pattern else None,
     )
 
 
@@ -92,9 +118,9 @@ def parent_of(pid: int) -> int:
 def let_everybody_in(directory: Path) -> None:
     """Open a test's directory to other users, so that only the sandbox can be what keeps them out."""
     for above in (directory, *directory.parents):
-        found = above.stat()
-        if found.st_uid == os.getuid() and found.st_mode & 0o055 != 0o055:
-            above.chmod(found.st_mode | 0o055)
+        status = above.stat()
+        if status.st_uid == os.getuid() and status.st_mode & 0o055 != 0o055:
+            above.chmod(status.st_mode | 0o055)
 
 
 def _command_name(process: Path) -> str:

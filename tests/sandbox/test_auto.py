@@ -1,67 +1,61 @@
-"""SANDBOX=auto: the strongest that works when tried, and one line when none does."""
+"""How a sandbox is chosen: the one that SANDBOX names, or the strongest that works; never none."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NoReturn
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import pytest
 
+from chalicelib.errors import SettingsError
+from chalicelib.settings import Settings, variables
 from runner.sandbox import SANDBOXES, choose_sandbox
 from runner.sandbox.base import Sandbox, SandboxUnavailable
 from runner.sandbox.bubblewrap.sandbox import Bubblewrap
 from runner.sandbox.docker.sandbox import Docker
+from tests.support.fake_sandbox import FakeSandbox
 
 
-class _Scripted:
-    """A sandbox whose probe does what a test says."""
-
-    def __init__(self, name: str, failure: str | None, weaknesses: Sequence[str] = ()) -> None:
-        self.name = name
-        self.weaknesses = tuple(weaknesses)
-        self._failure = failure
-
-    def probe(self) -> None:
-        """Fail, or not."""
-        if self._failure:
-            raise SandboxUnavailable(self._failure)
-
-    def run(self, *_: object, **__: object) -> NoReturn:
-        """No test runs anything in it."""
-        raise AssertionError
+def _all_sandboxes(**failures: str) -> Mapping[str, Callable[[], Sandbox]]:
+    """A fake in the place of each sandbox; those that are named fail their probe."""
+    return {
+        name: partial(FakeSandbox, name=name, weaknesses=["it is a fake"], unavailable=failures.get(name, ""))
+        for name in SANDBOXES
+    }
 
 
-def _three(**failures: str | None) -> Mapping[str, Callable[[], Sandbox]]:
-    def make(name: str) -> Callable[[], Sandbox]:
-        return lambda: _Scripted(name, failures.get(name), ["it is made up"])
-
-    return {name: make(name) for name in SANDBOXES}
+def test_a_sandbox_has_the_name_under_which_it_is_registered() -> None:
+    """The name that a sandbox says of itself is the one in `SANDBOXES`."""
+    assert [make().name for make in SANDBOXES.values()] == list(SANDBOXES)
 
 
-def test_every_name_of_the_setting_is_a_sandbox() -> None:
-    """What SANDBOX may be is what there is, strongest first."""
-    assert list(SANDBOXES) == ["bubblewrap", "docker", "setpriv"]
-    for name, make in SANDBOXES.items():
-        assert make().name == name
+def test_the_setting_allows_every_sandbox_and_nothing_else() -> None:
+    """SANDBOX takes `auto` and each name in `SANDBOXES`, and its help names exactly these."""
+    names = {"auto", *SANDBOXES}
+    for name in names:
+        assert Settings.from_env({"SANDBOX": name}).sandbox == name
+    with pytest.raises(SettingsError):
+        Settings.from_env({"SANDBOX": "chroot"})
+    [allowed] = [variable.allowed for variable in variables() if variable.name == "SANDBOX"]
+    assert set(re.findall(r"[a-z]+", allowed)) - {"or"} == names
 
 
-@pytest.mark.parametrize(
-    ("failing", "chosen"),
-    [((), "bubblewrap"), (("bubblewrap",), "docker"), (("bubblewrap", "docker"), "setpriv")],
-)
-def test_auto_takes_the_strongest_that_works(failing: Sequence[str], chosen: str) -> None:
-    """A sandbox whose probe fails is passed over for the next one, and weaknesses come along."""
-    sandbox = choose_sandbox("auto", _three(**dict.fromkeys(failing, "broken")))
-    assert sandbox.name == chosen and sandbox.weaknesses == ("it is made up",)
+@pytest.mark.parametrize("working", SANDBOXES)
+def test_auto_takes_the_strongest_that_works(working: str) -> None:
+    """A sandbox whose probe fails is passed over for the next one in `SANDBOXES`, weaknesses and all."""
+    stronger = list(SANDBOXES)[: list(SANDBOXES).index(working)]
+    sandbox = choose_sandbox("auto", _all_sandboxes(**dict.fromkeys(stronger, "broken")))
+    assert sandbox.name == working and sandbox.weaknesses == ("it is a fake",)
 
 
 def test_a_named_sandbox_is_never_replaced() -> None:
-    """Who asks for one gets that one or none, even if a stronger one works."""
-    assert choose_sandbox("setpriv", _three()).name == "setpriv"
+    """With a name it is that sandbox or none, even if a stronger one works."""
+    assert choose_sandbox("setpriv", _all_sandboxes()).name == "setpriv"
     with pytest.raises(SandboxUnavailable, match="setpriv: broken"):
-        choose_sandbox("setpriv", _three(setpriv="broken"))
+        choose_sandbox("setpriv", _all_sandboxes(setpriv="broken"))
 
 
 def test_with_none_working_one_line_says_what_to_install() -> None:
-    """Each that was tried says in the same line what it lacks; nothing is run without a sandbox."""
+    """The line says what each sandbox that was tried lacks; nothing is run without a sandbox."""
     broken: dict[str, Callable[[], Sandbox]] = {
         "bubblewrap": lambda: Bubblewrap("/nonexistent/bwrap"),
         "docker": lambda: Docker(base_url="unix:///nonexistent/engine.sock"),
@@ -74,13 +68,13 @@ def test_with_none_working_one_line_says_what_to_install() -> None:
 
 
 def test_auto_chooses_a_sandbox_that_works(bubblewrap: Bubblewrap) -> None:
-    """`auto` and the name give a probed sandbox."""
+    """`auto` and the name of a sandbox each give one that works."""
     assert choose_sandbox("auto").name in SANDBOXES
     assert choose_sandbox("bubblewrap").name == "bubblewrap"
 
 
 def test_without_a_working_sandbox_there_is_none() -> None:
-    """`auto` never falls back to running without a sandbox, and says what each one lacks."""
+    """Compilers never run without a sandbox; for an unknown name the error lists the names."""
     broken: dict[str, Callable[[], Sandbox]] = {"bubblewrap": lambda: Bubblewrap("/nonexistent/bwrap")}
     for name in ("auto", "bubblewrap"):
         with pytest.raises(SandboxUnavailable, match="install the package bubblewrap"):

@@ -1,7 +1,6 @@
-"""Hostile jobs beside and after each other: none of them costs the runner or its neighbour anything.
+"""Many hostile jobs in a row, and two jobs at once: none costs the runner or its neighbour anything.
 
-What one job leaves is looked for after every case of `test_hostile.py`; here it is many in a row, and
-two at once.
+Whether one job leaves something is checked after every case of `test_hostile.py`.
 """
 
 import ctypes
@@ -14,30 +13,32 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from runner.sandbox.base import Limits, Sandbox, SandboxResult
+from runner.sandbox.base import Command, Limits, Sandbox, SandboxResult
 from runner.sandbox.limits import MIB
 from runner.workspace import Workspace
 from tests.sandbox.hostile.corpus import LIMITS
 from tests.sandbox.hostile.leftovers import Leftovers
 from tests.sandbox.hostile.programs import VERSIONS, program
+from tests.sandbox.support import TIGHT, processes_named
+from tests.support.servers.tools import wait_until
 
-_SLOTS = 4
-# Python keeps what it has once needed for four jobs at a time: before the count begins, that is warmed up. It
-# takes longest with an engine's client library: 5 MiB more after 160 jobs, and no more than that after 400.
+_WORKERS = 4
+# Jobs before the first measurement, so that Python has the memory that four jobs at a time need. An engine's
+# client library takes longest: 5 MiB more after 160 jobs, and no more than that after 400.
 _WARM_UP = 100
-# One output of the largest size per slot, and what the allocator rounds up; a leak of one workspace's
-# text or of one stream per job would be far more after 200 jobs.
+# Four outputs of the largest size, and what the allocator rounds up. A leak of one workspace's text or of one
+# stream per job would be far more after 200 jobs.
 _MOST_GROWTH_BYTES = 8 * MIB
 
-# The rounds of a comparison: an odd number, so that the median is one that was measured.
+# The rounds of a comparison: an odd number, so that the median is a duration that was measured.
 _ROUNDS = 9
-# Of one claim on a noisy machine; one that holds is enough, since noise only ever makes it fail.
+# How often a claim is measured on a noisy machine. One success is enough, since noise only makes it fail.
 _MEASUREMENTS = 3
 
 
@@ -74,7 +75,7 @@ _HONEST = _Job(
 
 @dataclass(frozen=True, slots=True)
 class _Usage:
-    """What the runner itself has in use."""
+    """What the runner itself uses."""
 
     resident_bytes: int
     descriptors: int
@@ -83,9 +84,9 @@ class _Usage:
 
     @classmethod
     def now(cls) -> "_Usage":
-        """Of this process, without what only waits to be used again; the disk that its workspaces take."""
+        """Measure this process, without memory that it only keeps for later, and its workspaces."""
         gc.collect()
-        # What glibc keeps of memory that was given back depends on what else this process has done.
+        # How much freed memory glibc keeps depends on what else this process has done.
         ctypes.CDLL(None).malloc_trim(0)
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         own = [path for path in Path("/tmp").glob(f"wic-{os.getpid()}-*") for path in path.rglob("*")]
@@ -108,19 +109,19 @@ def start(sandbox: Sandbox, workspace_with_probe: Callable[[], Workspace]) -> St
         with workspace_with_probe() as workspace:
             (workspace.path / "main.c").write_text(job.source)
             argv = [program(sandbox, word) if word in VERSIONS else word for word in job.argv]
-            return sandbox.run(argv, workspace, limits, cancel=cancel)
+            return sandbox.run(Command(argv), workspace, limits, cancel=cancel)
 
     return start
 
 
 @pytest.mark.timeout(240)  # seconds; about 50 on two idle cores
 def test_two_hundred_hostile_jobs_cost_the_runner_nothing(start: Start) -> None:
-    """After 200 hostile jobs on four slots memory, open files, threads and disk are where they were.
+    """After 200 hostile jobs, four at a time, the runner uses no more memory, files, threads or disk.
 
-    A leak shows in every two hundred; what Python or the allocator grows by once does not come again.
+    A leak shows in every 200 jobs. What Python or the allocator grows by once does not come again.
     """
     grown: list[int] = []
-    with ThreadPoolExecutor(_SLOTS) as pool:
+    with ThreadPoolExecutor(_WORKERS) as pool:
         list(pool.map(start, _JOBS[:_WARM_UP]))
         while len(grown) < _MEASUREMENTS and not (grown and grown[-1] < _MOST_GROWTH_BYTES):
             grown.append(_growth(start, pool))
@@ -128,7 +129,7 @@ def test_two_hundred_hostile_jobs_cost_the_runner_nothing(start: Start) -> None:
 
 
 def _growth(start: Start, pool: ThreadPoolExecutor) -> int:
-    """By how many bytes this process is larger after the jobs; in all else it must be as before."""
+    """By how many bytes this process grows in 200 jobs. In everything else it must be as before."""
     left_before, before = Leftovers.look(), _Usage.now()
     started = time.monotonic()
     ends = Counter(str(result.limit_hit or result.exit_code) for result in pool.map(start, _JOBS))
@@ -142,7 +143,7 @@ def _growth(start: Start, pool: ThreadPoolExecutor) -> int:
 
 @contextmanager
 def _beside(start: Start, hostile: _Job) -> Iterator[None]:
-    """A hostile job is running, again as soon as a limit has ended it, until the context is left."""
+    """Keep a hostile job running until the context ends: each time a limit ends it, it is started again."""
     cancel, running = threading.Event(), threading.Event()
 
     def again() -> None:
@@ -154,7 +155,7 @@ def _beside(start: Start, hostile: _Job) -> Iterator[None]:
         neighbour = pool.submit(again)
         try:
             running.wait()
-            # Until it is at work and not only at its start.
+            # So that it is at work, and not only starting.
             time.sleep(0.1)
             yield
         finally:
@@ -179,9 +180,9 @@ _NEIGHBOURS = (
 @pytest.mark.timeout(240)  # seconds; about 30 on two idle cores
 @pytest.mark.parametrize("hostile", _NEIGHBOURS, ids=lambda job: job.name)
 def test_an_honest_job_beside_a_hostile_one_takes_at_most_twice_as_long(start: Start, hostile: _Job) -> None:
-    """Its verdict is right every time, and the median of its durations is within 2 times that of alone.
+    """It always succeeds, and the median of its durations is less than twice the median without a neighbour.
 
-    Whatever else the machine does is in the figures, too: a measurement that failed is taken again.
+    Whatever else the machine does is in the figures, too, so a measurement that failed is repeated.
     """
     ratios: list[float] = []
     while len(ratios) < _MEASUREMENTS and not (ratios and ratios[-1] < 2):
@@ -190,7 +191,7 @@ def test_an_honest_job_beside_a_hostile_one_takes_at_most_twice_as_long(start: S
 
 
 def _ratio(start: Start, hostile: _Job) -> float:
-    """How many times as long the honest job takes. Alone and beside are measured in turn."""
+    """How many times as long the honest job takes. The two kinds of runs take turns."""
     alone, beside = [], []
     for _ in range(_ROUNDS):
         honest = start(_HONEST)
@@ -206,3 +207,36 @@ def _ratio(start: Start, hostile: _Job) -> float:
         f"(medians of {_ROUNDS}; fastest {min(alone):.3f} and {min(beside):.3f}): {ratio:.2f} times"
     )
     return ratio
+
+
+def _niceness(name: str) -> list[int]:
+    """The niceness of every process with this command name."""
+    values = []
+    for pid in processes_named(name):
+        with suppress(ProcessLookupError):
+            values.append(os.getpriority(os.PRIO_PROCESS, pid))
+    return values
+
+
+@pytest.mark.parametrize(
+    ("words", "nice"), [(("spin",), 0), (("spin-children", "8"), 12)], ids=["one-process", "eight-processes"]
+)
+def test_the_more_processes_a_job_has_the_less_each_weighs(
+    one_sandbox: Sandbox, workspace_with_probe: Callable[[], Workspace], words: tuple[str, ...], nice: int
+) -> None:
+    """Eight processes that spin are all slowed down; one that spins is not.
+
+    Only in sandboxes that share the kernel's scheduler with the runner: a container has a control group.
+    """
+    name = f"wicnice{os.getpid() % 10**7}"
+    cancel = threading.Event()
+    with workspace_with_probe() as workspace, ThreadPoolExecutor(1) as pool:
+        os.rename(workspace.path / "probe", workspace.path / name)
+        command, limits = Command([f"./{name}", *words]), replace(TIGHT, cpu_seconds=30)
+        future = pool.submit(one_sandbox.run, command, workspace, limits, cancel=cancel)
+        try:
+            wait_until(lambda: bool(_niceness(name)) and min(_niceness(name)) >= nice, "its niceness")
+            assert nice or set(_niceness(name)) == {0}
+        finally:
+            cancel.set()
+            assert future.result(timeout=60).cancelled

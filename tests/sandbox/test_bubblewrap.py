@@ -1,4 +1,4 @@
-"""The bubblewrap sandbox's own duties: who it runs as, how it fails, and what its death leaves."""
+"""The bubblewrap sandbox's own duties: which user runs a job, how it fails, and what is left when it dies."""
 
 import os
 import shutil
@@ -15,28 +15,21 @@ from pathlib import Path
 
 import pytest
 
-from runner.sandbox.base import LimitHit, SandboxError, SandboxUnavailable
+from runner.sandbox.base import Command, LimitHit, SandboxError, SandboxUnavailable
 from runner.sandbox.bubblewrap.sandbox import Bubblewrap
 from runner.workspace import Workspace
-from tests.sandbox.support import TIGHT, let_everybody_in, missing, parent_of, processes_named
+from tests.sandbox.support import TIGHT, let_everybody_in, parent_of, processes_named
+from tests.support.servers.tools import wait_until
+from tests.support.skipping import missing
 
 NOBODY = 65_534
-
-
-def _wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def _fork(work: Callable[[], None]) -> int:
     """Run `work` in a copy of this process and return its pid; its exit status 0 means success."""
     sys.stdout.flush()
     with warnings.catch_warnings():
-        # Threads of other tests do not run in the copy, and hold nothing that `work` needs.
+        # Threads of other tests do not run in the copy, and hold no lock that `work` needs.
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
@@ -67,7 +60,7 @@ def test_a_missing_bubblewrap_is_named_in_one_line() -> None:
 
 
 def test_a_bubblewrap_that_cannot_make_namespaces_is_unavailable(tmp_path: Path) -> None:
-    """A host without user namespaces is told so by the probe, with bwrap's own words."""
+    """On a host without user namespaces the probe says so, and quotes bwrap."""
     executable = _fake(tmp_path, 'echo "bwrap: No permissions to create new namespace" >&2; exit 1')
     with pytest.raises(SandboxUnavailable, match=r"No permissions.*user namespaces"):
         Bubblewrap(executable).probe()
@@ -76,25 +69,28 @@ def test_a_bubblewrap_that_cannot_make_namespaces_is_unavailable(tmp_path: Path)
 @pytest.mark.parametrize(
     "script",
     [
-        "exit 0",
-        "exit 1",
-        'echo "main.c:1:1: error: x" >&2; exit 1',
-        "kill -9 $$",
-        # Told its child and then died without a status: a sandbox that broke in the middle.
-        r"""for a; do [ "$p" = --json-status-fd ] && fd=$a; p=$a; done
-        eval "echo '{\"child-pid\": 1}' >&$fd"; exit 1""",
+        pytest.param("exit 0", id="succeeds"),
+        pytest.param("exit 1", id="fails"),
+        pytest.param('echo "main.c:1:1: error: x" >&2; exit 1', id="prints-an-error"),
+        pytest.param("kill -9 $$", id="is-killed"),
+        # It names its child and then ends without a status: a sandbox that broke in the middle.
+        pytest.param(
+            r"""for a; do [ "$p" = --json-status-fd ] && fd=$a; p=$a; done
+            eval "echo '{\"child-pid\": 1}' >&$fd"; exit 1""",
+            id="names-its-child",
+        ),
     ],
 )
 def test_a_bubblewrap_that_breaks_is_no_verdict(tmp_path: Path, script: str) -> None:
-    """Whatever bwrap exits with before the program ran is an error of the sandbox."""
+    """Whatever bwrap exits with before the program has run is an error of the sandbox."""
     with Workspace.create({}) as workspace, pytest.raises(SandboxError):
-        Bubblewrap(_fake(tmp_path, script)).run(["true"], workspace, TIGHT)
+        Bubblewrap(_fake(tmp_path, script)).run(Command(["true"]), workspace, TIGHT)
 
 
-def test_a_program_that_speaks_like_bubblewrap_is_still_a_program(bubblewrap: Bubblewrap) -> None:
+def test_a_program_that_prints_words_of_bubblewrap_is_still_a_program(bubblewrap: Bubblewrap) -> None:
     """Text on stderr does not make a sandbox failure out of a program's exit status 1."""
     with Workspace.create({}) as workspace:
-        command = ["sh", "-c", "echo 'bwrap: Creating new namespace failed' >&2; exit 1"]
+        command = Command(["sh", "-c", "echo 'bwrap: Creating new namespace failed' >&2; exit 1"])
         result = bubblewrap.run(command, workspace, TIGHT)
     assert result.exit_code == 1 and result.stderr.startswith(b"bwrap:")
 
@@ -106,13 +102,13 @@ def test_killing_bubblewrap_from_outside_is_an_error_and_leaves_nothing(
     name = f"wicout{os.getpid() % 10**7}"
     with workspace_with_probe() as workspace, ThreadPoolExecutor(1) as pool:
         os.rename(workspace.path / "probe", workspace.path / name)
-        future = pool.submit(bubblewrap.run, [f"./{name}", "spin-children", "2"], workspace, TIGHT)
-        assert _wait_until(lambda: len(processes_named(name)) == 3, 5)
+        future = pool.submit(bubblewrap.run, Command([f"./{name}", "spin-children", "2"]), workspace, TIGHT)
+        wait_until(lambda: len(processes_named(name)) == 3, "three processes of the job")
         parent = {parent_of(pid) for pid in processes_named(name)} - set(processes_named(name))
         (init,) = parent
         os.kill(parent_of(init), signal.SIGKILL)
         with pytest.raises(SandboxError):
-            future.result(timeout=10)
+            future.result(timeout=60)
     assert processes_named(name) == []
 
 
@@ -125,33 +121,33 @@ def test_a_runner_that_is_killed_takes_its_job_along(
         os.rename(workspace.path / "probe", workspace.path / name)
 
         def runner() -> None:
-            bubblewrap.run([f"./{name}", "spin-children", "2"], workspace, TIGHT)
+            bubblewrap.run(Command([f"./{name}", "spin-children", "2"]), workspace, TIGHT)
 
         pid = _fork(runner)
-        assert _wait_until(lambda: len(processes_named(name)) == 3, 5)
+        wait_until(lambda: len(processes_named(name)) == 3, "three processes of the job")
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-        assert _wait_until(lambda: processes_named(name) == [], 2)
+        wait_until(lambda: processes_named(name) == [], "the end of the job's processes")
 
 
 def _with_word(word: str) -> list[int]:
-    """Every living process that has `word` in its command line, as all of a job's chain has."""
-    found = []
+    """Every living process that has `word` in its command line, as every process of a job's chain has."""
+    pids = []
     for entry in os.scandir("/proc"):
         try:
             if entry.name.isdigit() and word.encode() in Path(entry.path, "cmdline").read_bytes():
-                found.append(int(entry.name))
+                pids.append(int(entry.name))
         except (FileNotFoundError, ProcessLookupError):
             continue
-    return found
+    return pids
 
 
-# Kills are spread over what a start takes, from bwrap's first moment to after the program's: 10 to 20 ms, and
-# longer on a busy host.
-_MOMENTS = 60
-# The slot is free again when the host's process 1 has waited for what is left; some take seconds for that.
-_FEWER_MOMENTS = 12
+# Kills are spread over the time that a start takes, from bwrap's first moment to after the program's: 10 to
+# 20 ms, and longer on a busy host.
 _LATEST_SECONDS = 0.03
+_MOMENTS = 60
+# Fewer where each costs seconds: the user id is free again when the host's process 1 has reaped what is left.
+_FEWER_MOMENTS = 12
 
 
 def _has_child(pid: int) -> bool:
@@ -167,20 +163,16 @@ def test_a_runner_that_dies_while_it_starts_a_job_leaves_nothing(
         os.rename(workspace.path / "probe", workspace.path / name)
 
         def runner() -> None:
-            bubblewrap.run([f"./{name}", "spin-children", "2"], workspace, TIGHT)
+            bubblewrap.run(Command([f"./{name}", "spin-children", "2"]), workspace, TIGHT)
 
         for moment in range(_MOMENTS):
             pid = _fork(runner)
-            # A start takes as long as the host pleases to begin; from then on every kill is in its middle.
-            deadline = time.monotonic() + 20
-            while not _has_child(pid):
-                assert time.monotonic() < deadline, "bwrap was never started"
+            # A busy host may take long to begin with a start; from here on every kill is in its middle.
+            wait_until(lambda: _has_child(pid), "bwrap", timeout_seconds=60, every_seconds=0)  # noqa: B023 -- called before the next round
             time.sleep(_LATEST_SECONDS * moment / _MOMENTS)
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-        assert _wait_until(lambda: _with_word(name) == [], 5), [
-            Path(f"/proc/{pid}/cmdline").read_bytes() for pid in _with_word(name)
-        ]
+        wait_until(lambda: _with_word(name) == [], "the end of all processes of the jobs")
 
 
 def test_a_bubblewrap_that_dies_while_it_starts_leaves_nothing(
@@ -195,31 +187,33 @@ def test_a_bubblewrap_that_dies_while_it_starts_leaves_nothing(
     with workspace_with_probe() as workspace, ThreadPoolExecutor(1) as pool:
         os.rename(workspace.path / "probe", workspace.path / name)
         for moment in range(_FEWER_MOMENTS):
-            future = pool.submit(bubblewrap.run, [f"./{name}", "spin-children", "2"], workspace, TIGHT)
-            while not (found := started()):
+            future = pool.submit(
+                bubblewrap.run, Command([f"./{name}", "spin-children", "2"]), workspace, TIGHT
+            )
+            while not (children := started()):
                 assert not future.done()
-            (bwrap,) = found
+            (bwrap,) = children
             time.sleep(_LATEST_SECONDS * moment / _FEWER_MOMENTS)
             os.kill(bwrap, signal.SIGKILL)
             with pytest.raises(SandboxError):
-                future.result(timeout=20)
-        assert _wait_until(lambda: _with_word(name) == [], 5), _with_word(name)
+                future.result(timeout=60)
+        wait_until(lambda: _with_word(name) == [], "the end of all processes of the jobs")
 
 
-def test_a_root_runner_runs_jobs_as_somebody_else(
+def test_a_root_runner_runs_jobs_as_another_user(
     bubblewrap: Bubblewrap, workspace_with_probe: Callable[[], Workspace]
 ) -> None:
-    """No process of a job has the runner's user id when the runner is root; else it has its own."""
+    """No process of a job has root's user id. Where the runner is not root, jobs have the runner's."""
     name = f"wicuid{os.getpid() % 10**7}"
     cancel = threading.Event()
     with workspace_with_probe() as workspace, ThreadPoolExecutor(1) as pool:
         os.rename(workspace.path / "probe", workspace.path / name)
-        future = pool.submit(bubblewrap.run, [f"./{name}", "sleep"], workspace, TIGHT, cancel=cancel)
-        assert _wait_until(lambda: len(processes_named(name)) == 1, 5)
+        future = pool.submit(bubblewrap.run, Command([f"./{name}", "sleep"]), workspace, TIGHT, cancel=cancel)
+        wait_until(lambda: len(processes_named(name)) == 1, "the job's process")
         (pid,) = processes_named(name)
         owner = Path(f"/proc/{pid}").stat().st_uid
         cancel.set()
-        future.result(timeout=10)
+        future.result(timeout=60)
     assert owner != 0
     assert os.geteuid() == 0 or owner == os.geteuid()
 
@@ -249,7 +243,7 @@ def test_an_ordinary_user_gets_the_same_protection(
             with Workspace.create({}) as workspace:
                 (workspace.path / "probe").write_bytes(binary)
                 (workspace.path / "probe").chmod(0o755)
-                result = sandbox.run(["./probe", *words], workspace, replace(TIGHT, cpu_seconds=0.5))
+                result = sandbox.run(Command(["./probe", *words]), workspace, replace(TIGHT, cpu_seconds=0.5))
             assert result.limit_hit is limit_hit, (words, result)
             assert not workspace.path.exists()
 
@@ -258,14 +252,14 @@ def test_an_ordinary_user_gets_the_same_protection(
     assert status == 0
 
 
-def test_all_descriptors_above_a_thousand_are_usable(
+def test_a_runner_with_more_than_a_thousand_open_files_runs_jobs(
     bubblewrap: Bubblewrap, workspace_with_probe: Callable[[], Workspace]
 ) -> None:
-    """A runner with more than 1024 open files still runs jobs."""
+    """Descriptors above 1023, which select(2) cannot watch, are no problem."""
     opened = [os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC) for _ in range(1100)]
     try:
         with workspace_with_probe() as workspace:
-            assert bubblewrap.run(["./probe", "exit", "0"], workspace, TIGHT).exit_code == 0
+            assert bubblewrap.run(Command(["./probe", "exit", "0"]), workspace, TIGHT).exit_code == 0
     finally:
         for descriptor in opened:
             os.close(descriptor)
@@ -275,14 +269,14 @@ def test_all_descriptors_above_a_thousand_are_usable(
 def test_the_price_of_a_sandbox_is_small(
     bubblewrap: Bubblewrap, workspace_with_probe: Callable[[], Workspace]
 ) -> None:
-    """Starting and cleaning up costs well under what the smallest compile does (printed)."""
+    """Starting and cleaning up costs much less than the smallest compile (`make bench` prints both)."""
     if shutil.which("true") is None:
         missing("no true")
     times = []
     for _ in range(15):
         started = time.perf_counter()
         with Workspace.create({"a.c": ""}) as workspace:
-            bubblewrap.run(["true"], workspace, TIGHT)
+            bubblewrap.run(Command(["true"]), workspace, TIGHT)
         times.append(time.perf_counter() - started)
     print(f"sandboxed true, best of {len(times)}: {min(times) * 1000:.1f} ms")
-    assert min(times) < 0.25  # ten times what it takes, so that only a mistake fails this
+    assert min(times) < 0.25  # ten times what it takes: only a mistake costs as much

@@ -1,4 +1,4 @@
-"""The docker sandbox's own duties: what an engine is asked for, how it fails, what a dead runner leaves."""
+"""The docker sandbox's own duties: what it asks an engine for, how it fails, what a dead runner leaves."""
 
 import contextlib
 import socket
@@ -10,7 +10,7 @@ from typing import Any
 import docker
 import pytest
 
-from runner.sandbox.base import Sandbox, SandboxError, SandboxUnavailable
+from runner.sandbox.base import Command, Sandbox, SandboxError, SandboxUnavailable
 from runner.sandbox.docker.engine import LABEL, remove_leftovers, this_runner
 from runner.sandbox.docker.run import DockerRun
 from runner.sandbox.docker.sandbox import Docker, runtime_of
@@ -32,22 +32,22 @@ def ours(client: "docker.DockerClient") -> Callable[[], set[str]]:
 
     def ours() -> set[str]:
         return {
-            found.id
-            for found in client.containers.list(all=True, filters={"label": f"{LABEL}={this_runner()}"})
+            container.id
+            for container in client.containers.list(all=True, filters={"label": f"{LABEL}={this_runner()}"})
         }
 
     return ours
 
 
 def test_without_an_engine_one_line_says_so() -> None:
-    """An engine that does not answer is told from an image that is missing."""
+    """The error for an engine that does not answer differs from that for a missing image."""
     with pytest.raises(SandboxUnavailable, match=r"install docker\.io") as failure:
         Docker(base_url="unix:///nonexistent/engine.sock").probe()
     assert "\n" not in str(failure.value)
 
 
 def test_a_missing_image_is_named_with_the_command_that_builds_it(engine: Engine) -> None:
-    """The probe says which image is missing and how it is made."""
+    """The probe says which image is missing and which command makes it."""
     with pytest.raises(SandboxUnavailable, match="docker build -f runner/Dockerfile -t no-such-image"):
         Docker("no-such-image", base_url=engine.url).probe()
 
@@ -60,20 +60,20 @@ def test_gvisor_is_used_where_the_engine_has_it() -> None:
 
 
 class _SlowEngine:
-    """An engine so busy that for a second it has started nothing: what it says then, and what comes later."""
+    """An engine that is so busy that it runs a program a second late, with its answers before and after."""
 
     def __init__(self, word: bytes) -> None:
         here, self._there = socket.socketpair()
         self._connections = [here]
         self._word = word
         self.killed = False
-        self._begun = threading.Event()
-        self._timer = threading.Timer(1, self._begin)
+        self._ended = threading.Event()
+        self._timer = threading.Timer(1, self._run_late)
         self._timer.start()
 
-    def _begin(self) -> None:
-        self._begun.set()
-        for stream, text in ((1, self._word + b"said\n"), (2, b"warned\n")):
+    def _run_late(self) -> None:
+        self._ended.set()
+        for stream, text in ((1, self._word + b"output\n"), (2, b"warned\n")):
             self._there.sendall(struct.pack(">BxxxL", stream, len(text)) + text)
         self._there.close()
 
@@ -82,11 +82,11 @@ class _SlowEngine:
         self._timer.join()
 
     def exec_create(self, *arguments: Any, **named: Any) -> dict[str, str]:
-        """A program is made known."""
+        """Prepare a program."""
         return {"Id": "1"}
 
     def exec_start(self, *arguments: Any, **named: Any) -> socket.socket:
-        """The connection that carries its output; whoever else asks is told nothing."""
+        """The connection that carries its output; a second program prints nothing."""
         if self._connections:
             return self._connections.pop()
         here, there = socket.socketpair()
@@ -95,8 +95,8 @@ class _SlowEngine:
 
     def exec_inspect(self, program: str) -> dict[str, Any]:
         """The process id is 0 until there is one."""
-        begun = self._begun.is_set()
-        return {"Pid": 7 if begun else 0, "Running": not begun, "ExitCode": 0 if begun else None}
+        ended = self._ended.is_set()
+        return {"Pid": 7 if ended else 0, "Running": not ended, "ExitCode": 0 if ended else None}
 
     def top(self, *arguments: Any) -> dict[str, Any]:
         """Only the container's own program."""
@@ -111,55 +111,56 @@ class _SlowEngine:
         self.killed = True
 
 
-def test_a_program_that_an_engine_is_slow_to_start_is_not_taken_for_one_that_has_ended() -> None:
-    """However long a start takes within the limits, the run waits for it and hands its output back."""
+def test_a_program_that_starts_late_is_not_taken_for_one_that_has_ended() -> None:
+    """However long a start takes within the limits, the run waits for it and returns its output."""
     word = b"word"
     engine = _SlowEngine(word)
     with contextlib.closing(engine), DockerRun(engine, "c", 59_000, TIGHT, ["true"], b"", word) as run:
-        ended = run.supervise(None)
-        assert run.status(["true"]) == (0, None)
-    assert (ended.stdout, ended.stderr, ended.limit_hit) == (b"said\n", b"warned\n", None)
+        result = run.supervise("true", None)
+    assert (result.exit_code, result.signal, result.limit_hit) == (0, None, None)
+    assert (result.stdout, result.stderr) == (b"output\n", b"warned\n")
     assert not engine.killed
 
 
 @pytest.mark.parametrize("program", ["no-such-compiler", "./missing", "true"])
 def test_no_container_outlives_its_run(engine: Engine, ours: Callable[[], set[str]], program: str) -> None:
-    """The container is gone after an honest end and after a failure of the sandbox alike."""
+    """The container is gone after an ordinary end and after a failure of the sandbox."""
     before = ours()
     sandbox = Docker(RUNNER, base_url=engine.url)
     with Workspace.create({"a.c": ""}) as workspace, contextlib.suppress(SandboxError):
-        sandbox.run([program], workspace, TIGHT)
+        sandbox.run(Command([program]), workspace, TIGHT)
     assert ours() <= before
 
 
 def test_containers_of_dead_runners_are_removed_and_no_others(
     engine: Engine, client: "docker.DockerClient"
 ) -> None:
-    """A runner that starts removes what a dead one on this host left; living ones' stay, and other hosts'."""
+    """A runner that starts leaves the containers of living runners and of other hosts alone."""
     sandbox: Sandbox = Docker(RUNNER, base_url=engine.url)
     assert isinstance(sandbox, Docker)
     mine = sandbox.config(59_000, TIGHT)["Labels"][LABEL]
     host = mine.partition("/")[0]
     # 2**22 is the largest number that Linux gives to processes, so this one is dead.
     owners = {"dead": f"{host}/4194305-1", "reused": f"{host}/1-1", "alive": mine, "elsewhere": "other-1/1-1"}
-    made = {
+    containers = {
         name: client.containers.create(RUNNER, labels={LABEL: owner}, network_mode="none")
         for name, owner in owners.items()
     }
     try:
         remove_leftovers(client.api)
-        left = {found.id for found in client.containers.list(all=True, filters={"label": LABEL})}
-        assert {name for name, container in made.items() if container.id in left} == {"alive", "elsewhere"}
+        left = {container.id for container in client.containers.list(all=True, filters={"label": LABEL})}
+        kept = {name for name, container in containers.items() if container.id in left}
+        assert kept == {"alive", "elsewhere"}
     finally:
-        for container in made.values():
+        for container in containers.values():
             with contextlib.suppress(docker.errors.NotFound):
                 container.remove(force=True)
 
 
 def test_a_container_has_none_of_the_engines_privileges(engine: Engine) -> None:
-    """What the engine is asked for: no network, nothing writable or shared, nothing to gain."""
+    """The engine is asked for no network, nothing writable or shared, and no way to gain a privilege."""
     config = Docker(RUNNER, base_url=engine.url).config(59_000, TIGHT)
-    # Neither does the engine run anything in there: the check of a runner is nothing for a job.
+    # The health check of the image is about a runner: the engine must not run it beside a job.
     assert config["Healthcheck"] == {"Test": ["NONE"]}
     host = config["HostConfig"]
     assert (host["NetworkMode"], host["IpcMode"], host["ReadonlyRootfs"]) == ("none", "none", True)

@@ -1,8 +1,8 @@
 """The hostile corpus over every sandbox, with real compilers: the right verdict, and nothing gained.
 
-The cases are tables in `tests/sandbox/hostile`. For each of them: the verdict and the reason are those of the
-table; no secret of the runner is in anything that comes back; what comes back is text that acts on nobody;
-and of the job nothing is left on the host.
+The cases are tables in `tests/sandbox/hostile`. For each of them: verdict and reason are those of the table;
+the answer holds no secret of the runner, and no text that acts on a terminal or a reader; nothing of the job
+is left on the host.
 """
 
 import json
@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 
 from chalicelib.api.compile_request import parse, resolve
-from chalicelib.catalog import Catalog, check_file_names, load_catalog
+from chalicelib.catalog import Catalog, build_command, check_file_names, load_catalog
 from chalicelib.errors import RequestError
 from chalicelib.models import CompileRequest, Reason, Result, Verdict
 from runner.executor import JobExecutor
-from runner.sandbox.base import Sandbox, SandboxError, SandboxResult
+from runner.sandbox.base import Command, Sandbox, SandboxError, SandboxResult
 from runner.sanitize import clean_text
 from runner.toolchains.model import Toolchains
 from runner.toolchains.probe import probe_toolchains
@@ -33,12 +33,14 @@ from tests.sandbox.hostile.leftovers import Leftovers
 from tests.sandbox.hostile.options import Option, load_options
 from tests.sandbox.hostile.programs import VERSIONS, program
 from tests.sandbox.hostile.secrets import Secrets
-from tests.sandbox.support import judge, missing
+from tests.sandbox.support import judge
+from tests.support.fake_sandbox import FakeSandbox
+from tests.support.skipping import missing
 
-# What acts on a terminal or on a reader. Written down once more, so that `output.py` is not its own judge.
+# What acts on a terminal or on a reader. Repeated here, as `sanitize.py` must not be tested by its own list.
 _ACTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
-_NAMES = tomllib.loads((FOLDER / "names.toml").read_text(encoding="utf-8"))["refused"]
+_NAMES = tomllib.loads((FOLDER / "names.toml").read_text(encoding="utf-8"))["invalid"]
 _CORPUS = load_corpus()
 _OPTIONS = load_options()
 
@@ -46,23 +48,23 @@ _OPTIONS = load_options()
 @pytest.fixture(scope="module")
 def toolchains(sandbox: Sandbox) -> Toolchains:
     """The compilers that the corpus names, probed in the sandbox under test."""
-    wanted = {program(sandbox, family) for family in COMPILERS} | {"clang-19"}
+    ids = {program(sandbox, family) for family in COMPILERS} | {"clang-19"}
     full = load_catalog()
     languages = [
         language.model_copy(
-            update={"compilers": tuple(each for each in language.compilers if each.id in wanted)}
+            update={"compilers": tuple(each for each in language.compilers if each.id in ids)}
         )
         for language in full.languages
         if language.id in ("c", "cpp")
     ]
     catalog = Catalog(languages, list(full.families.values()))
-    # What an image has is not on this host's PATH: the probe itself finds out.
-    found = probe_toolchains(catalog, sandbox, LIMITS, find_executable=lambda name: name)
-    for name in wanted:
+    # The compilers of an image are not on this host's PATH: the probe itself finds out.
+    toolchains = probe_toolchains(catalog, sandbox, LIMITS, find_executable=str)
+    for name in ids:
         for language in languages:
-            if found.environment(language.id, name) is None:
-                missing(f"{name} for {language.name} is not here: {found.unavailable}")
-    return found
+            if toolchains.environment(language.id, name) is None:
+                missing(f"{name} for {language.name} is not here: {toolchains.unavailable}")
+    return toolchains
 
 
 Pick = Callable[[str], str]
@@ -70,7 +72,7 @@ Pick = Callable[[str], str]
 
 @pytest.fixture
 def pick(sandbox: Sandbox) -> Pick:
-    """The compiler that a table means: of a family whichever there is, or one by its id."""
+    """Finds the compiler that a table means: any of a family, or one by its id."""
     return lambda compiler: program(sandbox, compiler) if compiler in COMPILERS else compiler
 
 
@@ -88,21 +90,16 @@ def evil(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _in_pairs(work: Any, items: Sequence[str]) -> list[Any]:
-    """As many at once as the smallest machine that runs these tests has cores."""
+    """Two at once: as many as the smallest machine that runs these tests has cores."""
     with ThreadPoolExecutor(2) as pool:
         return list(pool.map(work, items))
 
 
 def _command(request: CompileRequest) -> tuple[str, ...]:
-    return load_catalog().build_command(
-        request.language,
-        request.compiler,
-        request.standard,
-        request.stage,
-        request.options,
-        request.files,
-        request.main,
-    )
+    language = load_catalog().language(request.language)
+    entry = language.compiler(request.compiler) if language else None
+    assert entry is not None
+    return build_command(load_catalog(), request, entry)
 
 
 def _around_the_request(sandbox: Sandbox, case: Case, request: CompileRequest, family: str) -> Result:
@@ -110,7 +107,7 @@ def _around_the_request(sandbox: Sandbox, case: Case, request: CompileRequest, f
     with Workspace.create(dict.fromkeys(request.files, "")) as workspace:
         for name, text in request.files.items():
             (workspace.path / name).write_bytes(text.encode(case.encoding))
-        run = sandbox.run(_command(request), workspace, case.limits_of())
+        run = sandbox.run(Command(_command(request)), workspace, case.limits_of())
     verdict, reason = judge(family, run)
     return Result(
         job_id=case.id,
@@ -142,6 +139,13 @@ def test_a_hostile_job_gets_its_verdict_and_nothing_else(
     case: Case, sandbox: Sandbox, toolchains: Toolchains, hidden: Secrets, pick: Pick
 ) -> None:
     """Verdict and reason are the table's; no secret, nothing that acts, and no trace of the job is left."""
+    check_case(case, sandbox, toolchains, hidden, [pick(compiler) for compiler in case.compilers])
+
+
+def check_case(
+    case: Case, sandbox: Sandbox, toolchains: Toolchains, hidden: Secrets, compilers: Sequence[str]
+) -> None:
+    """Run one case with each of these compilers, and check everything that the file's docstring says."""
 
     def compile_with(compiler: str) -> Result:
         environment = toolchains.environment(case.language, compiler)
@@ -151,19 +155,18 @@ def test_a_hostile_job_gets_its_verdict_and_nothing_else(
             return _around_the_request(sandbox, case, request, environment.family)
         return JobExecutor(sandbox, load_catalog(), toolchains, case.limits_of()).compile(case.id, request)
 
-    compilers = [pick(compiler) for compiler in case.compilers]
     before = Leftovers.look()
     results = _in_pairs(compile_with, compilers)
     left = Leftovers.look().since(before)
     for compiler, result in zip(compilers, results, strict=True):
         expected = case.outcome(compiler, sandbox.name)
-        told = f"{compiler}: {result.verdict} {result.reason} {result.error}\n{result.stderr[:2000]}"
-        assert result.verdict is expected.verdict, told
-        assert result.reason is None or result.reason in expected.reasons, told
-        assert expected.says in result.stderr, told
+        detail = f"{compiler}: {result.verdict} {result.reason} {result.error}\n{result.stderr[:2000]}"
+        assert result.verdict is expected.verdict, detail
+        assert result.reason is None or result.reason in expected.reasons, detail
+        assert expected.says in result.stderr, detail
         answer = json.dumps(result.model_dump(mode="json"), ensure_ascii=False)
-        assert hidden.found_in(answer) == [], told
-        assert [word for word in case.never if word in result.stdout + result.stderr] == [], told
+        assert hidden.found_in(answer) == [], detail
+        assert [word for word in case.never if word in result.stdout + result.stderr] == [], detail
         for text in _texts(result.model_dump(mode="json", exclude={"command"})):
             assert _ACTS.search(text) is None, (compiler, text[:500])
             text.encode()
@@ -172,20 +175,6 @@ def test_a_hostile_job_gets_its_verdict_and_nothing_else(
             result.verdict is not Verdict.INCONCLUSIVE,
         )
     assert left == []
-
-
-class _NeverRun:
-    """A sandbox that must not be asked to run anything."""
-
-    name = "never"
-    weaknesses: tuple[str, ...] = ()
-
-    def probe(self) -> None:
-        """Not asked."""
-
-    def run(self, *arguments: Any, **named: Any) -> SandboxResult:
-        """A job that is refused must not come here."""
-        raise AssertionError(f"the sandbox was asked to run {arguments[0]}")
 
 
 def _client_request(
@@ -202,26 +191,33 @@ def _client_request(
 
 
 @pytest.mark.parametrize("entry", _OPTIONS, ids=lambda entry: entry.id)
-def test_a_dangerous_option_is_refused_by_the_api_and_by_the_runner(
+def test_a_dangerous_option_is_forbidden_by_the_api_and_by_the_runner(
     entry: Option, toolchains: Toolchains, hidden: Secrets, pick: Pick
 ) -> None:
-    """The API answers 400 with the option in it, and the runner starts nothing if it comes all the same."""
+    """The API answers 400, and the runner starts nothing if the option is in a job all the same."""
     catalog = load_catalog()
     options = [_put_in(option, hidden) for option in entry.options]
     for compiler in map(pick, entry.compilers):
         for option in options:
             if option not in entry.allowed:
-                with pytest.raises(RequestError) as refusal:
+                with pytest.raises(RequestError) as error:
                     resolve(parse(_client_request(compiler, [option])), catalog, toolchains.environments)
-                assert len(refusal.value.message) > 20
+                assert len(error.value.message) > 20
         environment = toolchains.environment("c", compiler)
         assert environment is not None
         case = Case(id=entry.id, claim="", verdict=Verdict.COMPILES, files={"main.c": "int x;\n"})
         request = case.request(compiler, environment.default_standard, {})
         request = request.model_copy(update={"options": tuple(options), "stage": entry.stage})
-        result = JobExecutor(_NeverRun(), catalog, toolchains, LIMITS).compile(entry.id, request)
-        assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, Reason.INFRASTRUCTURE)
-        assert "cannot be compiled as it was stored" in result.error
+        _check_never_run(request, toolchains)
+
+
+def _check_never_run(request: CompileRequest, toolchains: Toolchains) -> None:
+    """The runner answers that this request cannot be compiled, without a run of the sandbox."""
+    sandbox = FakeSandbox()
+    result = JobExecutor(sandbox, load_catalog(), toolchains, LIMITS).compile("never", request)
+    assert sandbox.commands == []
+    assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, Reason.INFRASTRUCTURE)
+    assert "The stored job cannot be compiled" in result.error
 
 
 def _put_in(text: str, hidden: Secrets) -> str:
@@ -234,7 +230,7 @@ def _put_in(text: str, hidden: Secrets) -> str:
 def test_a_dangerous_option_that_is_forced_upon_a_compiler_gains_nothing(
     entry: Option, sandbox: Sandbox, toolchains: Toolchains, hidden: Secrets, pick: Pick, evil: Path
 ) -> None:
-    """With the allow-list out of the way the sandbox alone holds: programs run, and get and leave nothing."""
+    """Without the allow-list the sandbox alone holds: programs run, gain nothing and leave nothing."""
     sources = {"main.c": "int main(void) { return 0; }\n", "secrets": "\n".join(hidden.paths.values())}
     sources |= {name: _put_in(text, hidden) for name, text in entry.files.items()}
 
@@ -248,7 +244,7 @@ def test_a_dangerous_option_that_is_forced_upon_a_compiler_gains_nothing(
             for name in entry.programs:
                 (workspace.path / name).chmod(0o755)
             options = [_put_in(option, hidden) for option in entry.options]
-            return sandbox.run([first, *options, *rest], workspace, LIMITS)
+            return sandbox.run(Command([first, *options, *rest]), workspace, LIMITS)
 
     compilers = [pick(compiler) for compiler in entry.compilers]
     before = Leftovers.look()
@@ -256,19 +252,19 @@ def test_a_dangerous_option_that_is_forced_upon_a_compiler_gains_nothing(
     left = Leftovers.look().since(before)
     for compiler, result in zip(compilers, results, strict=True):
         output = (result.stdout + result.stderr).decode(errors="replace")
-        told = f"{compiler}: {result.exit_code} {result.signal} {result.limit_hit}\n{output[:3000]}"
-        assert _put_in(entry.says, hidden) in output, told
-        assert result.limit_hit is entry.limit, told
-        assert hidden.found_in(output) == [], told
-        assert "wrote /" not in output and "connected" not in output, told
+        detail = f"{compiler}: {result.exit_code} {result.signal} {result.limit_hit}\n{output[:3000]}"
+        assert _put_in(entry.says, hidden) in output, detail
+        assert result.limit_hit is entry.limit, detail
+        assert hidden.found_in(output) == [], detail
+        assert "wrote /" not in output and "connected" not in output, detail
     assert left == []
 
 
 @pytest.mark.parametrize("name", _NAMES, ids=repr)
-def test_a_hostile_file_name_is_refused_by_the_api_and_by_the_runner(
+def test_a_hostile_file_name_is_invalid_for_the_api_and_for_the_runner(
     name: str, toolchains: Toolchains, pick: Pick
 ) -> None:
-    """A name that leads elsewhere or reads as something else is answered 400, and starts nothing."""
+    """A name that leads elsewhere or reads as something else gets a 400, and starts nothing in a job."""
     assert check_file_names([name]) is not None
     request_body = _client_request(pick("gcc"), files={"main.c": "int x;\n", name: "int y;\n"})
     with pytest.raises(RequestError):
@@ -276,18 +272,16 @@ def test_a_hostile_file_name_is_refused_by_the_api_and_by_the_runner(
     environment = toolchains.environment("c", pick("gcc"))
     assert environment is not None
     case = Case(id="name", claim="", verdict=Verdict.COMPILES, files={"main.c": "int x;\n", name: "int y;\n"})
-    request = case.request(environment.id, environment.default_standard, {})
-    result = JobExecutor(_NeverRun(), load_catalog(), toolchains, LIMITS).compile("name", request)
-    assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, Reason.INFRASTRUCTURE)
+    _check_never_run(case.request(environment.id, environment.default_standard, {}), toolchains)
 
 
 def test_a_link_in_a_workspace_leads_nowhere(sandbox: Sandbox, hidden: Secrets, pick: Pick) -> None:
-    """A symbolic link that got into a workspace is refused, or points at nothing; it is never followed."""
+    """A symbolic link in a workspace ends the run, or points at nothing inside; it is never followed."""
     for target in (hidden.paths["canary"], "/etc", "/", "..", "/proc/1/root"):
         with Workspace.create({"main.c": '#include "link"\n'}) as workspace:
             os.symlink(target, workspace.path / "link")
             try:
-                result = sandbox.run([pick("gcc"), "-c", "main.c"], workspace, LIMITS)
+                result = sandbox.run(Command([pick("gcc"), "-c", "main.c"]), workspace, LIMITS)
             except SandboxError:
                 continue
             output = (result.stdout + result.stderr).decode(errors="replace")
@@ -295,10 +289,10 @@ def test_a_link_in_a_workspace_leads_nowhere(sandbox: Sandbox, hidden: Secrets, 
 
 
 def test_the_corpus_is_as_large_as_promised() -> None:
-    """At least eighty jobs, each of its own name, in C, C++, assembler and several files."""
+    """At least eighty jobs with a name of their own, in C, C++ and assembler, some in several files."""
     names = [case.id for case in _CORPUS]
     assert len(set(names)) == len(names) >= 80
     assert {case.language for case in _CORPUS} == {"c", "cpp"}
     assert sum("asm(" in "".join(case.files.values()) for case in _CORPUS) >= 12
-    assert sum(len(case.files) + len(case.made) > 1 for case in _CORPUS) >= 10
+    assert sum(len(case.files) + len(case.repeated) > 1 for case in _CORPUS) >= 10
     assert len(_OPTIONS) >= 40 and len(_NAMES) >= 50

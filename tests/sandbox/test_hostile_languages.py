@@ -1,18 +1,18 @@
-"""The hostile corpus in the languages besides C and C++, under the very test that those are under.
+"""The hostile corpus in languages other than C and C++, checked as those are.
 
-Each language is attacked through its newest compiler here: on the host, or in the image when this runs
-inside (test_hostile_fargate.py). A language that the catalogue gains needs a table in `hostile/cases`.
+Each language is attacked through its newest compiler: that of this host, or of the image when this runs in a
+container (test_setpriv.py). A language that the catalogue gains needs a table in `hostile/cases`.
 """
 
 import pytest
 
 from chalicelib.catalog import load_catalog
 from runner.sandbox.base import Sandbox
-from tests.sandbox import test_hostile
 from tests.sandbox.hostile.corpus import Case, load_corpus
 from tests.sandbox.hostile.secrets import Secrets
 from tests.sandbox.language_tools import LANGUAGES, expected_here, languages_here, probed
-from tests.sandbox.support import missing
+from tests.sandbox.test_hostile import check_case
+from tests.support.skipping import missing
 
 _CORPUS = load_corpus(others=True)
 
@@ -24,18 +24,16 @@ _CASES = 6
     "case", [case for case in _CORPUS if case.language in languages_here()], ids=lambda case: case.id
 )
 def test_a_hostile_job_in_any_language_gets_its_verdict_and_nothing_else(
-    case: Case, sandbox: Sandbox, hidden: Secrets
+    case: Case, one_sandbox: Sandbox, hidden: Secrets
 ) -> None:
     """Verdict and reason are the table's; no secret, nothing that acts, and no trace of the job is left."""
-    toolchains = probed(sandbox, case.language)
-    chosen = case.model_copy(update={"compilers": tuple(each.id for each in toolchains.environments)})
-    test_hostile.test_a_hostile_job_gets_its_verdict_and_nothing_else(
-        chosen, sandbox, toolchains, hidden, lambda name: name
-    )
+    toolchains = probed(one_sandbox, case.language)
+    compilers = [environment.id for environment in toolchains.environments]
+    check_case(case, one_sandbox, toolchains, hidden, compilers)
 
 
-def test_every_language_has_its_cases_and_a_compiler_to_try_them_on() -> None:
-    """No language of the catalogue is without a table, and none is left out here unnoticed."""
+def test_every_language_has_cases_and_a_compiler_here() -> None:
+    """No language of the catalogue is without a table, and none is left out on this host unnoticed."""
     assert {language.id for language in load_catalog().languages} == {"c", "cpp", *LANGUAGES}
     for language in LANGUAGES:
         names = [case.id for case in _CORPUS if case.language == language]

@@ -1,7 +1,7 @@
 """The runner's image with all its compilers: what it offers, in each sandbox, and that its answers are right.
 
-The image is built as users build it. A runner in a container like a task on Fargate, with no network but that
-of a real Redis, works for an API.
+The image is built as users build it. A runner in a container like a task on Fargate, whose only network is
+that of a real Redis, works for an API.
 """
 
 import contextlib
@@ -34,14 +34,14 @@ _ENVIRONMENTS = 25
 # What clang links for there, whatever machine this is.
 _CROSS = {"arm64-linux", "riscv64-linux"}
 
-# What is compared with the bare compilers in here, and the least files of each.
+# Languages whose results are compared with the image's bare compilers, and the fewest files of each.
 _COMPARED = ("go", "rust")
 _FILES = 30
 
-# As many clients as the runner has workers, and two that wait: then none of them has nothing to do.
+# As many clients as the runner has workers, and two more, so that no worker has to wait for a job.
 _CLIENTS = 4
-# A runner that trusts the image's record is ready in seconds; trying all compilers takes a minute of two
-# quiet cores, and a busy machine may take several.
+# A runner that trusts the image's record is ready in seconds. Testing all compilers takes a minute on two
+# quiet cores, and several on a busy machine.
 _START_SECONDS = 600
 
 # For one case: the wall clock's limit, and as much again for those before it in the queue.
@@ -53,17 +53,17 @@ import subprocess
 subprocess.run(["mount", "-o", "remount,rw", "/proc/sys"], check=True)
 from chalicelib.catalog import load_catalog
 from runner.toolchains.probe import probe_toolchains
-from runner.sandbox.bubblewrap.sandbox import Bubblewrap
+from runner.sandbox import choose_sandbox
 from runner.sandbox.limits import default_limits
-from runner.sandbox.host_paths import find_compiler
-sandbox = Bubblewrap()
-sandbox.probe()
-found = probe_toolchains(load_catalog(), sandbox, default_limits(), find_executable=find_compiler)
-print(json.dumps([each.model_dump(mode="json") for each in found.environments]))
+sandbox = choose_sandbox("bubblewrap")
+toolchains = probe_toolchains(
+    load_catalog(), sandbox, default_limits(), find_executable=sandbox.find_compiler
+)
+print(json.dumps([each.model_dump(mode="json") for each in toolchains.environments]))
 """
 
-# What a host gives where user namespaces are allowed, such as a virtual machine of one's own. An engine makes
-# /proc/sys read-only besides, and bubblewrap says there that a job can make none: the probe mends that first.
+# What a host gives where user namespaces are allowed, such as a virtual machine. An engine also makes
+# /proc/sys read-only, where bubblewrap forbids jobs to make namespaces: `_PROBE` changes that first.
 _NAMESPACES = {"security_opt": ["seccomp=unconfined", "apparmor=unconfined"], "cap_add": ["SYS_ADMIN"]}
 
 
@@ -71,7 +71,7 @@ class _ApiBeside(ApiProcess):
     """An API of this host that is in a task's network."""
 
     def __init__(self, network: str) -> None:
-        """`network` is the file that stands for it."""
+        """`network` is the path of the file that stands for the network namespace."""
         super().__init__({"REDIS_ENABLED": "true", "REDIS_ADDR": "127.0.0.1:6379"})
         self._network = network
 
@@ -111,17 +111,17 @@ def _ids(environments: list[dict[str, Any]]) -> set[tuple[str, str]]:
     return {(each["language"], each["id"]) for each in environments}
 
 
-def test_the_words_of_the_readme_build_this_very_image(engine: Engine) -> None:
+def test_the_command_of_the_readme_builds_this_image(engine: Engine) -> None:
     """`docker build`, as README.md has it, gives the image that is tested here."""
     [command] = re.findall(r"^docker build .*", (ROOT / "README.md").read_text(), re.MULTILINE)
     tag = f"{RUNNER}-readme"
     words = [tag if word == "will-it-compile-runner" else word for word in command.split()]
     assert tag in words
     # The builder that has the layers already.
-    environment = {**os.environ, "DOCKER_BUILDKIT": "0"}
+    env = {**os.environ, "DOCKER_BUILDKIT": "0"}
     if engine.url:
-        environment["DOCKER_HOST"] = engine.url
-    built = subprocess.run(words, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+        env["DOCKER_HOST"] = engine.url
+    built = subprocess.run(words, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
     with engine.client() as client:
         assert client.images.get(tag).id == client.images.get(RUNNER).id
@@ -147,17 +147,20 @@ def test_the_image_offers_what_it_promises(api: ApiProcess, engine: Engine) -> N
 
 
 def test_every_sandbox_offers_the_same(api: ApiProcess, engine: Engine) -> None:
-    """What passes its self-test in setpriv passes it in bubblewrap and in the docker sandbox as well."""
+    """A compiler that passes its self-test in setpriv passes it in bubblewrap and in docker as well."""
     expected = _ids(_environments(api))
     with engine.container(["-c", _PROBE], {}, **_NAMESPACES) as container:
         status = container.wait(timeout=_START_SECONDS)["StatusCode"]
-        said = container.logs(stdout=True, stderr=False).decode()
+        output = container.logs(stdout=True, stderr=False).decode()
         assert status == 0, container.logs().decode(errors="replace")[-3000:]
-    assert _ids(json.loads(said)) == expected
+    assert _ids(json.loads(output)) == expected
     sandbox = Docker(RUNNER, base_url=engine.url)
     sandbox.probe()
-    found = probe_toolchains(load_catalog(), sandbox, default_limits(), find_executable=str)
-    assert {(each.language, each.id) for each in found.environments} == expected, found.unavailable
+    toolchains = probe_toolchains(
+        load_catalog(), sandbox, default_limits(), find_executable=sandbox.find_compiler
+    )
+    offered = {(each.language, each.id) for each in toolchains.environments}
+    assert offered == expected, toolchains.unavailable
 
 
 def test_the_image_answers_every_case_as_expected(api: ApiProcess) -> None:
@@ -167,7 +170,7 @@ def test_the_image_answers_every_case_as_expected(api: ApiProcess) -> None:
 
     def check(folder: Path, run: Run) -> list[str]:
         case, language = read_case(folder), folder.parent.name
-        answer = client.answer(body_of(case, language, run, catalog))
+        answer = client.result(body_of(case, language, run, catalog))
         return [f"{folder.name}: {problem}" for problem in problems_of(case, run, answer)]
 
     runs = [
@@ -183,8 +186,8 @@ def test_the_image_answers_every_case_as_expected(api: ApiProcess) -> None:
     assert not problems, "\n".join(problems)
 
 
-def test_the_image_says_what_its_bare_compilers_say(engine: Engine) -> None:
-    """The differential test for compilers that a host may lack: a rustc that runs without /proc, and Go."""
+def test_the_image_agrees_with_its_bare_compilers(engine: Engine) -> None:
+    """The differential test, for compilers that a host may lack: a rustc that runs without /proc, and Go."""
     status, output = engine.pytest(
         "-q",
         "-s",

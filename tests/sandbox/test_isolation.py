@@ -1,6 +1,7 @@
 """What a job cannot reach from inside, in every sandbox: network, files, privileges, other runs.
 
-Where something listens, the same probe first reaches it from outside: what stops it is the sandbox.
+Where a test has a listener, the probe first reaches it from outside, so that only the sandbox can be what
+stops it inside.
 """
 
 import json
@@ -24,10 +25,10 @@ def _answers(probe: Path, *words: str) -> bool:
 
 def test_the_environment_has_nothing_of_the_runner(run: Run) -> None:
     """Only the sandbox's own variables and those that the caller names are there."""
-    lines = run("environ", environment={"GIVEN": "a b"}).stdout.decode().splitlines()
+    lines = run("environ", env={"ADDED": "a b"}).stdout.decode().splitlines()
     variables = dict(line.split("=", 1) for line in lines)
-    assert set(variables) <= {"PATH", "HOME", "TMPDIR", "LANG", "PWD", "GIVEN"}
-    assert variables["GIVEN"] == "a b"
+    assert set(variables) <= {"PATH", "HOME", "TMPDIR", "LANG", "PWD", "ADDED"}
+    assert variables["ADDED"] == "a b"
 
 
 def test_only_the_three_standard_descriptors_are_open(run: Run) -> None:
@@ -36,7 +37,7 @@ def test_only_the_three_standard_descriptors_are_open(run: Run) -> None:
 
 
 def test_the_program_is_unprivileged(run: Run) -> None:
-    """The program is not root and cannot become more than it is."""
+    """The program is not root and cannot gain privileges."""
     assert run("whoami").stdout == b"0 1\n"
 
 
@@ -57,21 +58,22 @@ def test_the_credential_service_of_a_task_answers_the_runner_and_no_job(
     sandbox: Sandbox, sandbox_name: str, probe: Path, request: pytest.FixtureRequest
 ) -> None:
     """A listener on 169.254.170.2, in the runner's own network, is out of reach for its jobs."""
-    environment = dict(os.environ)
+    env = dict(os.environ)
     if sandbox_name == "docker" and (url := request.getfixturevalue("engine").url):
-        environment["DOCKER_HOST"] = url
+        env["DOCKER_HOST"] = url
     command = [sys.executable, "-m", "tests.sandbox.credentials", "attack", sandbox_name, str(probe)]
-    ended = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
+    ended = subprocess.run(command, cwd=ROOT, env=env, check=False, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
-    told = json.loads(ended.stdout)
-    assert (told["outside"], told["inside"]) == (0, 1), told
+    report = json.loads(ended.stdout)
+    assert (report["outside"], report["inside"]) == (0, 1), report
 
 
 @pytest.mark.parametrize("address", ["10.0.0.1", "169.254.169.254", "169.254.170.2", "1.1.1.1"])
 def test_no_other_address_answers(run: Run, address: str) -> None:
-    """Internal networks, credential services and the internet are unreachable, at once."""
+    """Internal networks, credential services and the internet are unreachable, and nothing waits for them."""
     result = run("tcp", address, "80")
-    assert result.exit_code == 1 and result.limit_hit is None and result.duration_seconds < 2
+    # A connection that waited for an answer would meet the wall clock limit.
+    assert result.exit_code == 1 and result.limit_hit is None
 
 
 def test_no_unix_socket_of_the_host_answers(run: Run, probe: Path, tmp_path: Path) -> None:
@@ -113,8 +115,8 @@ def test_nothing_of_the_host_is_readable(run: Run, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/proc/self/environ", "/proc/1/environ", "/proc/1/cmdline"])
-def test_proc_tells_nothing_of_the_runner(run: Run, sandbox: Sandbox, path: str) -> None:
-    """There is no /proc, except in a container of its own, where it tells of that container alone."""
+def test_proc_shows_nothing_of_the_runner(run: Run, sandbox: Sandbox, path: str) -> None:
+    """/proc does not exist inside, except in a container of the job's own, where it shows that container."""
     result = run("cat", path)
     if sandbox.name == "docker":
         assert b"PYTEST_CURRENT_TEST" not in result.stdout and b"pytest" not in result.stdout
@@ -123,7 +125,7 @@ def test_proc_tells_nothing_of_the_runner(run: Run, sandbox: Sandbox, path: str)
 
 
 def test_a_secret_file_of_the_runner_is_out_of_reach(run: Run, tmp_path: Path) -> None:
-    """A file of the runner's that everybody may read is still not there."""
+    """Even a file of the runner that everybody may read does not exist inside."""
     secret = tmp_path / "secret"
     secret.write_text("password")
     secret.chmod(0o644)

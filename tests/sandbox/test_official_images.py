@@ -1,7 +1,7 @@
 """Compilers from official images: each in its own container image, found, tested and used beside the others.
 
-Where no image registry is in reach, a stand-in has the compiler where the official image has it, and a name
-of its own, so that nobody takes it for the real one.
+Where no image registry can be reached, a stand-in has the compiler at the path of the official image. Its
+name is different, so that nobody takes it for the real one.
 """
 
 import os
@@ -30,7 +30,7 @@ _STAND_INS = {
     ),
     _PYTHON: "RUN ln -s /usr/bin/python3 /usr/local/bin/python3\n",
 }
-_WANTED = ("gcc-1[34]", "python-*")
+_COMPILERS = ("gcc-1[34]", "python-*")
 _LIMITS = default_limits()
 
 
@@ -59,15 +59,15 @@ def _open(engine: Engine, catalog: Catalog, own: str) -> Docker:
 
 def _find(catalog: Catalog, sandbox: Docker) -> Toolchains:
     def own() -> Toolchains:
-        return probe_toolchains(catalog, sandbox, _LIMITS, find_executable=str, wanted=["gcc-13"])
+        return probe_toolchains(catalog, sandbox, _LIMITS, find_executable=str, patterns=["gcc-13"])
 
-    return find_in_images(catalog, sandbox, _LIMITS, own, _WANTED)
+    return find_in_images(catalog, sandbox, _LIMITS, own, _COMPILERS)
 
 
-def _compile(catalog: Catalog, sandbox: Docker, found: Toolchains, compiler: str, source: str) -> Result:
-    environment = found.environment("c", compiler)
+def _compile(catalog: Catalog, sandbox: Docker, toolchains: Toolchains, compiler: str, source: str) -> Result:
+    environment = toolchains.environment("c", compiler)
     assert environment is not None
-    architecture, system = native_target().split("-")
+    architecture, system = native_target()
     request = CompileRequest(
         files={"main.c": source},
         main="main.c",
@@ -79,72 +79,74 @@ def _compile(catalog: Catalog, sandbox: Docker, found: Toolchains, compiler: str
         stage=Stage.LINK,
         options=(),
     )
-    jobs = JobExecutor(sandbox, catalog, found, _LIMITS, sandboxes=sandboxes_by_image(sandbox))
+    jobs = JobExecutor(sandbox, catalog, toolchains, _LIMITS, sandboxes=sandboxes_by_image(sandbox))
     return jobs.compile("a-job", request)
 
 
-def test_official_images_are_enough_without_one_that_holds_all(
+def test_official_images_are_enough_without_an_image_of_all_compilers(
     engine: Engine, catalog: Catalog, images: dict[str, str], tmp_path: Path
 ) -> None:
     """Each compiler is offered once, from the image that has it; a receipt's line runs it again there."""
     sandbox = _open(engine, catalog, "no-such-image")
     assert set(sandbox.images) == set(images.values())
-    found = _find(catalog, sandbox)
-    offered = {(each.language, each.id): each.image for each in found.environments}
+    toolchains = _find(catalog, sandbox)
+    offered = {(each.language, each.id): each.image for each in toolchains.environments}
     [python] = [key for key in offered if key[0] == "python"]
     assert offered == {
         ("c", "gcc-14"): images[_GCC],
         ("cpp", "gcc-14"): images[_GCC],
         python: images[_PYTHON],
     }
-    good = _compile(catalog, sandbox, found, "gcc-14", "int main(void) { return 0; }\n")
+    good = _compile(catalog, sandbox, toolchains, "gcc-14", "int main(void) { return 0; }\n")
     assert (good.verdict, good.command[0]) == (Verdict.COMPILES, "/usr/local/bin/gcc")
     source = "int main(void) { return x; }\n"
-    bad = _compile(catalog, sandbox, found, "gcc-14", source)
+    bad = _compile(catalog, sandbox, toolchains, "gcc-14", source)
     assert bad.verdict is Verdict.REJECTED and bad.diagnostics[0].line == 1
     (tmp_path / "main.c").write_text(source)
-    shown = receipt(bad)
-    assert shown is not None and shown["image"] == images[_GCC]
+    line = receipt(bad)
+    assert line is not None and line["image"] == images[_GCC]
     host = {"DOCKER_HOST": engine.url} if engine.url else {}
-    again = subprocess.run(
-        ["sh", "-c", shown["reproduce"]],
+    reproduced = subprocess.run(
+        ["sh", "-c", line["reproduce"]],
         cwd=tmp_path,
         env={**os.environ, **host},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (again.returncode, again.stderr) == (bad.exit_code, bad.stderr)
+    assert (reproduced.returncode, reproduced.stderr) == (bad.exit_code, bad.stderr)
 
 
-def test_the_image_that_holds_all_goes_first(
+def test_the_image_with_all_compilers_goes_first(
     engine: Engine, catalog: Catalog, images: dict[str, str]
 ) -> None:
-    """What it offers is taken from there; the official images add the rest."""
+    """Its compilers are used from there; the official images add the rest."""
     sandbox = _open(engine, catalog, RUNNER)
     assert sandbox.images[0] == RUNNER
-    found = _find(catalog, sandbox)
-    offered = {(each.language, each.id): each.image for each in found.environments if each.language == "c"}
+    toolchains = _find(catalog, sandbox)
+    offered = {
+        (each.language, each.id): each.image for each in toolchains.environments if each.language == "c"
+    }
     assert offered == {("c", "gcc-13"): "", ("c", "gcc-14"): images[_GCC]}
     for compiler, program in (("gcc-13", "gcc-13"), ("gcc-14", "/usr/local/bin/gcc")):
-        result = _compile(catalog, sandbox, found, compiler, "int main(void) { return 0; }\n")
+        result = _compile(catalog, sandbox, toolchains, compiler, "int main(void) { return 0; }\n")
         assert (result.verdict, result.command[0]) == (Verdict.COMPILES, program)
 
 
-def test_an_official_image_may_be_the_one_that_is_named(
+def test_runner_image_may_be_an_official_image(
     engine: Engine, catalog: Catalog, images: dict[str, str]
 ) -> None:
     """RUNNER_IMAGE=gcc:14 offers what that image holds, under its commands there, and nothing twice."""
     sandbox = _open(engine, catalog, images[_GCC])
     assert sandbox.images == (images[_GCC], images[_PYTHON])
-    found = find_in_images(catalog, sandbox, _LIMITS, lambda: Toolchains(()), ["c/*"])
-    assert [(each.id, each.image) for each in found.environments] == [("gcc-14", images[_GCC])]
-    result = _compile(catalog, sandbox, found, "gcc-14", "int main(void) { return 0; }\n")
+    toolchains = find_in_images(catalog, sandbox, _LIMITS, lambda: Toolchains(()), ["c/*"])
+    assert [(each.id, each.image) for each in toolchains.environments] == [("gcc-14", images[_GCC])]
+    result = _compile(catalog, sandbox, toolchains, "gcc-14", "int main(void) { return 0; }\n")
     assert (result.verdict, result.command[0]) == (Verdict.COMPILES, "/usr/local/bin/gcc")
 
 
 def test_without_any_image_one_line_says_what_to_pull_or_build(engine: Engine) -> None:
-    """Both ways to compilers are named."""
+    """Both ways to get compilers are named."""
     with pytest.raises(SandboxUnavailable, match=r"docker build .* or docker pull no-such:14, ") as failure:
         Docker("no-such-image", official=["no-such:14"], base_url=engine.url).probe()
     assert "\n" not in str(failure.value)
@@ -154,18 +156,18 @@ def test_the_catalogue_names_images_of_several_languages() -> None:
     """An image's part of the catalogue holds its own compilers, under their commands there."""
     catalog = load_catalog()
     part = catalog.in_image(_GCC)
-    found = {language.id: language.compilers for language in part.languages if language.compilers}
-    assert {name: [entry.id for entry in entries] for name, entries in found.items()} == {
+    compilers = {language.id: language.compilers for language in part.languages if language.compilers}
+    assert {name: [entry.id for entry in entries] for name, entries in compilers.items()} == {
         "c": ["gcc-14"],
         "cpp": ["gcc-14"],
         "fortran": ["gfortran-14"],
     }
-    assert [entry.command for [entry] in found.values()] == [
+    assert [entry.command for [entry] in compilers.values()] == [
         ("/usr/local/bin/gcc",),
         ("/usr/local/bin/g++",),
         ("/usr/local/bin/gfortran",),
     ]
-    # The first is what a host without any is advised to pull.
+    # The first is the one that the error on a host without any image names.
     assert catalog.official_images[0] == _GCC
     languages = {
         language.id

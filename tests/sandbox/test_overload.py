@@ -1,7 +1,7 @@
 """Overload: many more jobs than cores, each heavy and valid, and still every one compiles.
 
-Jobs that share two cores starve each other, and a wall clock that counted against them would call valid
-programs wrong. CPU time is what decides, so waiting costs nobody a verdict.
+Jobs that share two cores starve each other. If the wall clock counted, valid programs would run out of time;
+CPU time decides, so waiting costs no job its verdict.
 """
 
 import http.client
@@ -16,11 +16,11 @@ import pytest
 
 from runner.sandbox import choose_sandbox
 from runner.sandbox.base import SandboxUnavailable
-from tests.sandbox.support import missing
 from tests.support.processes import ApiProcess
+from tests.support.skipping import missing
 
 _CLIENTS = 64
-# A client on a busy machine may wait for all the others: 64 jobs of 1 to 2 s of CPU on two cores.
+# A client may have to wait for all the others: 64 jobs of 1 to 2 s of CPU time on two cores, or busy ones.
 _LAST_SECONDS = 240.0
 _POLL_WAIT_SECONDS = 20
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runner.sandbox.base import Sandbox, SandboxError, SandboxUnavailable
+from runner.sandbox.base import Command, Sandbox, SandboxError, SandboxUnavailable
 from runner.sandbox.seccomp.filter import (
     SeccompFilter,
     build_filter,
@@ -66,30 +66,30 @@ def answers(syscalls: Path) -> Callable[..., dict[str, int]]:
     def answers(sandbox: Sandbox, *names: str) -> dict[str, int]:
         with Workspace.create({}) as workspace:
             shutil.copy(syscalls, workspace.path / "syscalls")
-            result = sandbox.run(["./syscalls", *names], workspace, TIGHT)
+            result = sandbox.run(Command(["./syscalls", *names]), workspace, TIGHT)
         assert result.exit_code == 0, (result.signal, result.stdout, result.stderr)
-        found = dict(line.split() for line in result.stdout.decode().splitlines())
-        return {name: int(number) for name, number in found.items()}
+        lines = (line.split() for line in result.stdout.decode().splitlines())
+        return {name: int(number) for name, number in lines}
 
     return answers
 
 
-def test_every_refused_call_fails_with_the_errno_of_the_table(
+def test_every_forbidden_call_fails_with_the_errno_of_the_table(
     sandbox: Sandbox, answers: Callable[..., dict[str, int]]
 ) -> None:
-    """Each call that the table refuses whatever its arguments fails inside, as the table says."""
-    found = answers(sandbox, *_UNCONDITIONAL)
+    """Each call that the table forbids whatever its arguments fails inside, as the table says."""
+    errors = answers(sandbox, *_UNCONDITIONAL)
     # Old headers lack the youngest calls, and this architecture may lack old ones: the probe says 0 then.
-    known = {name: number for name, number in found.items() if number}
+    known = {name: number for name, number in errors.items() if number}
     assert known == {name: _UNCONDITIONAL[name] for name in known}
-    assert len(known) > 0.8 * len(_UNCONDITIONAL), set(found) - set(known)
+    assert len(known) > 0.8 * len(_UNCONDITIONAL), set(errors) - set(known)
 
 
 @pytest.mark.parametrize("call", list(_CONDITIONAL))
 def test_arguments_decide_as_the_table_says(
     sandbox: Sandbox, answers: Callable[..., dict[str, int]], call: str
 ) -> None:
-    """Namespaces, socket families and terminal commands are refused; what compilers need is not."""
+    """Namespaces, socket families and terminal commands are forbidden; what compilers need is not."""
     assert answers(sandbox, call) == {call: _CONDITIONAL[call]}
 
 
@@ -97,20 +97,20 @@ def test_arguments_decide_as_the_table_says(
 def test_calls_of_another_architecture_end_the_process(
     sandbox: Sandbox, syscalls: Path, architecture: str
 ) -> None:
-    """A call by another architecture's numbers is no way around the filter."""
+    """A call by another architecture's numbers does not get around the filter."""
     with Workspace.create({}) as workspace:
         shutil.copy(syscalls, workspace.path / "syscalls")
-        result = sandbox.run(["./syscalls", architecture], workspace, TIGHT)
+        result = sandbox.run(Command(["./syscalls", architecture]), workspace, TIGHT)
     if os.uname().machine == "x86_64":
         assert result.signal is not None and result.stdout == b"", result
 
 
-# What the constructor of each sandbox calls the source of its policy.
+# The constructors name the source of their policy differently.
 def _policy(name: str, policy: Any) -> dict[str, Any]:
     return {"find_profile" if name == "docker" else "find_filter": lambda: policy}
 
 
-def test_the_filter_is_what_refuses(
+def test_only_the_filter_forbids_these_calls(
     sandbox_name: str, make_sandbox: Callable[..., Sandbox], answers: Callable[..., dict[str, int]]
 ) -> None:
     """Without the filter, the very calls that matter most succeed or fail for another reason."""
@@ -119,40 +119,40 @@ def test_the_filter_is_what_refuses(
     )
     sandbox.probe()
     assert any("not filtered" in weakness for weakness in sandbox.weaknesses)
-    # Those that an engine's own profile allows.
+    # Calls that an engine's own profile allows.
     names = ["socket", "shmget", "personality", "ptrace"]
-    found = answers(sandbox, *names, "socketpair:1:2")
-    assert all(found[name] != _UNCONDITIONAL[name] for name in names), found
-    assert found["socketpair:1:2"] == 0
+    errors = answers(sandbox, *names, "socketpair:1:2")
+    assert all(errors[name] != _UNCONDITIONAL[name] for name in names), errors
+    assert errors["socketpair:1:2"] == 0
 
 
-def test_a_filter_that_the_kernel_refuses_ends_the_run(
+def test_a_filter_that_the_kernel_does_not_accept_ends_the_run(
     sandbox_name: str, make_sandbox: Callable[..., Sandbox]
 ) -> None:
-    """A broken filter is an error of the sandbox, and no program runs without one in its place."""
+    """A broken filter is an error of the sandbox, and the program does not run without a filter."""
     broken = SeccompFilter(b"\xff" * 64, ())
     policy = {"defaultAction": "SCMP_ACT_NONE"} if sandbox_name == "docker" else (broken, ())
     sandbox = make_sandbox(sandbox_name, **_policy(sandbox_name, policy))
     with Workspace.create({}) as workspace, pytest.raises(SandboxError):
-        sandbox.run(["true"], workspace, TIGHT)
+        sandbox.run(Command(["true"]), workspace, TIGHT)
     with pytest.raises(SandboxUnavailable):
         sandbox.probe()
 
 
 def test_without_the_library_there_is_a_weakness_and_no_filter() -> None:
-    """A missing libseccomp is told in one sentence that says what to install."""
-    found, weaknesses = find_filter("libseccomp-that-is-not-there.so")
-    assert found is None
+    """When libseccomp is missing, one sentence says what to install."""
+    seccomp, weaknesses = find_filter("libseccomp-that-is-not-there.so")
+    assert seccomp is None
     assert len(weaknesses) == 1 and "libseccomp2" in weaknesses[0] and "\n" not in weaknesses[0]
     with pytest.raises(SeccompError):
         build_filter("libseccomp-that-is-not-there.so")
 
 
 def test_this_library_knows_the_whole_table() -> None:
-    """No rule is left out silently: what a library does not know would be a weakness."""
-    found = build_filter()
-    assert found.unknown == () and found.weaknesses == ()
-    assert len(found.program) % 8 == 0  # struct sock_filter
+    """No rule is left out silently: a call that a library does not know would be a weakness."""
+    seccomp = build_filter()
+    assert seccomp.unknown == () and seccomp.weaknesses == ()
+    assert len(seccomp.program) % 8 == 0  # struct sock_filter
     assert "frobnicate" in SeccompFilter(b"", ("frobnicate",)).weaknesses[0]
 
 
@@ -178,9 +178,10 @@ def test_both_exports_hold_every_rule() -> None:
         'reason = "x"\nerror = "EPERM"\nsyscalls = ["socket"]\nwhen = { argument = 0, above = [1] }',
         'reason = "x"\nerror = "EPERM"\nsyscalls = ["socket"]\nwhen = { argument = 0, not = [1, 2] }',
     ],
+    ids=["unknown-errno", "unknown-field", "unknown-condition", "two-values"],
 )
-def test_a_table_that_is_not_understood_is_refused(tmp_path: Path, table: str) -> None:
-    """A slip in the table is an error, and never a rule that is dropped."""
+def test_a_mistake_in_the_table_is_an_error(tmp_path: Path, table: str) -> None:
+    """It is never a rule that is dropped."""
     (tmp_path / "table.toml").write_text(f"[[rules]]\n{table}\n")
     with pytest.raises(ValueError):
         load_rules(tmp_path / "table.toml")
@@ -192,7 +193,7 @@ def test_a_table_that_is_not_understood_is_refused(tmp_path: Path, table: str) -
 def test_compilers_and_linkers_work_under_the_filter(
     sandbox: Sandbox, family: str, stage: str, language: str
 ) -> None:
-    """The filter refuses nothing that compiling, assembling or linking needs."""
+    """The filter forbids nothing that compiling, assembling or linking needs."""
     name = program(sandbox, family)
     if language == "cpp":
         name = name.replace("gcc", "g++").replace("clang", "clang++")

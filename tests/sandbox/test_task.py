@@ -1,7 +1,7 @@
-"""A runner as a task of ECS: its image as on Fargate, with a real Redis, and with an agent of ECS.
+"""A runner as a task of ECS: its image as on Fargate, with a real Redis and an agent of ECS.
 
-It is stopped as ECS does it: SIGTERM, and SIGKILL when the time of the task definition is over. Protection
-and health are seen from outside, by the agent and by the engine.
+It is stopped as ECS does it: SIGTERM, then SIGKILL when the time of the task definition is over. Protection
+and health are looked at from outside, through the agent and the engine.
 """
 
 import re
@@ -22,9 +22,10 @@ from tests.support.engine import Engine
 from tests.support.factories import make_job, make_request, slow_cpp
 from tests.support.servers import RedisServer, wait_until
 
-# All this takes seconds. A busy machine may take minutes, and then the job's own limit must not end it.
+# All this takes seconds. A busy machine may take minutes, and the job's own limit must not end it then.
 _PATIENCE_SECONDS, _LIMIT_SECONDS = 300, 600
-# Of processor time: such a compile is still at work when its runner is told to stop, or when the grace ends.
+# Processor seconds of two compiles: both are still running when the runner is told to stop, and the longer
+# one when the grace ends.
 _SHORT_SECONDS, _LONG_SECONDS, _SHORT_GRACE_SECONDS = 4, 12, 2.0
 
 _TEMPLATE = (TEMPLATES / "runners.yml").read_text()
@@ -33,7 +34,7 @@ _GRACE_SECONDS = float(re.findall(r'Name: STOP_GRACE_SECONDS, Value: "(.+?)"', _
 
 _SIGN = "/jail/work/will-it-compile-health/alive"
 _CHECK = ["python", "-S", "-m", "runner.health"]
-# In the container: to the runner alone, and not to the init, whose command line holds the same words.
+# Run in the container: stops the runner, and not the init, whose command line holds the same words.
 _HANG = (
     "import os, pathlib, signal\n"
     "for process in pathlib.Path('/proc').iterdir():\n"
@@ -92,9 +93,9 @@ def _submit(store: RedisStore, seconds: float) -> Job:
 
 
 def _job(store: RedisStore, job: Job) -> Job:
-    found = store.get(job.id)
-    assert found is not None
-    return found
+    stored = store.get(job.id)
+    assert stored is not None
+    return stored
 
 
 def _health(container: Any) -> str:
@@ -104,30 +105,30 @@ def _health(container: Any) -> str:
 
 
 def _age(container: Any) -> None:
-    """As if the time after which a sign is stale had gone by."""
-    status, said = container.exec_run(["touch", "-d", f"{STALE_SECONDS + 1} seconds ago", _SIGN])
-    assert status == 0, said
+    """Make the sign as old as one that counts as stale."""
+    status, output = container.exec_run(["touch", "-d", f"{STALE_SECONDS + 1} seconds ago", _SIGN])
+    assert status == 0, output
 
 
-def test_a_stop_hands_back_a_compile_that_is_too_long(
+def test_a_stop_releases_a_job_that_takes_too_long(
     engine: Engine, clean_redis: RedisServer, store: RedisStore
 ) -> None:
-    """It ends with 0 in time, by a slow agent too; no attempt is counted, and another finishes the job."""
+    """The runner ends with 0 in time, even with a slow agent; another completes the job, in one attempt."""
     with EcsAgent() as agent:
         settings = {"ECS_AGENT_URI": agent.uri, "STOP_GRACE_SECONDS": str(_SHORT_GRACE_SECONDS)}
         with runner_in(engine, clean_redis, **settings) as container:
             job = _submit(store, _LONG_SECONDS)
             _wait(container, lambda: _compiling(container), "a compile")
-            _wait(container, lambda: agent.told() == [True], "the request for protection")
+            _wait(container, lambda: agent.protections() == [True], "the request for protection")
             agent.delay_seconds = 5
             status, took_seconds = _stop(container)
-            said = container.logs().decode(errors="replace")
+            log = container.logs().decode(errors="replace")
         print(f"stopped within {took_seconds:.1f} s, {_SHORT_GRACE_SECONDS:g} of them grace")
-        assert status == 0, said[-3000:]
-        # What the task definition leaves for it besides the grace.
-        assert took_seconds < _SHORT_GRACE_SECONDS + _STOP_TIMEOUT_SECONDS - _GRACE_SECONDS, said[-3000:]
-        assert f"job {job.id}: handed back" in said
-        assert agent.told() == [True, False]
+        assert status == 0, log[-3000:]
+        # What the task definition allows for it on top of the grace.
+        assert took_seconds < _SHORT_GRACE_SECONDS + _STOP_TIMEOUT_SECONDS - _GRACE_SECONDS, log[-3000:]
+        assert f"job {job.id}: released" in log
+        assert agent.protections() == [True, False]
     assert _job(store, job).status is Status.QUEUED
     with runner_in(engine, clean_redis) as container:
         _wait(container, lambda: _job(store, job).status.terminal, "its end")
@@ -137,25 +138,25 @@ def test_a_stop_hands_back_a_compile_that_is_too_long(
     assert (result.verdict, result.attempts) == (Verdict.COMPILES, 1)
 
 
-def test_a_stop_lets_a_compile_finish_that_ends_in_time(
+def test_a_stop_waits_for_a_job_that_ends_in_time(
     engine: Engine, clean_redis: RedisServer, store: RedisStore
 ) -> None:
-    """Within the grace of the task definition a job ends with its verdict, and then the task is released."""
+    """Within the grace of the task definition the job gets its verdict; then the protection ends."""
     with EcsAgent() as agent:
         settings = {"ECS_AGENT_URI": agent.uri, "STOP_GRACE_SECONDS": str(_GRACE_SECONDS)}
         with runner_in(engine, clean_redis, **settings) as container:
             job = _submit(store, _SHORT_SECONDS)
             _wait(container, lambda: _compiling(container), "a compile")
             status, took_seconds = _stop(container)
-            said = container.logs().decode(errors="replace")
+            log = container.logs().decode(errors="replace")
         print(f"stopped within {took_seconds:.1f} s")
-        assert status == 0, said[-3000:]
-        assert agent.told() == [True, False]
+        assert status == 0, log[-3000:]
+        assert agent.protections() == [True, False]
     result = store.get_result(job.id)
-    assert result is not None, said[-3000:]
+    assert result is not None, log[-3000:]
     assert (result.verdict, result.attempts) == (Verdict.COMPILES, 1)
     assert _job(store, job).status is Status.COMPLETED
-    assert "handed back" not in said
+    assert ": released" not in log
 
 
 def test_the_engine_sees_whether_a_runner_is_alive(engine: Engine) -> None:
@@ -163,8 +164,8 @@ def test_the_engine_sees_whether_a_runner_is_alive(engine: Engine) -> None:
     with RedisServer() as server, runner_in(engine, server) as container:
         _wait(container, lambda: _health(container) == "healthy", "healthy")
         for command in (["touch", _SIGN], ["cat", _SIGN], ["ls", _SIGN.rpartition("/")[0]]):
-            status, said = container.exec_run(command, user="30000:30000")
-            assert status != 0 and b"Permission denied" in said, command
+            status, output = container.exec_run(command, user="30000:30000")
+            assert status != 0 and b"Permission denied" in output, command
         server.kill()
         _wait(container, lambda: b"trying again until it is back" in container.logs(), "Redis is away")
         _age(container)
@@ -174,4 +175,4 @@ def test_the_engine_sees_whether_a_runner_is_alive(engine: Engine) -> None:
         _age(container)
         assert container.exec_run(_CHECK)[0] == 1
         _wait(container, lambda: _health(container) == "unhealthy", "unhealthy")
-        assert "no sign of the runner for" in container.attrs["State"]["Health"]["Log"][-1]["Output"]
+        assert "the runner has not reported for" in container.attrs["State"]["Health"]["Log"][-1]["Output"]

@@ -1,4 +1,4 @@
-"""No false verdict: real compilers, each limit, and programs that compile when they are let."""
+"""No false verdict: real compilers at each limit, crashes, and programs that forge a limit's message."""
 
 import subprocess
 from collections.abc import Sequence
@@ -11,8 +11,9 @@ from chalicelib.models import Reason, Verdict
 from runner.sandbox.base import Sandbox, SandboxResult
 from runner.sandbox.limits import MIB
 from runner.sandbox.supervisor import limit_of_signal
-from tests.sandbox.support import compile_in, judge, missing
+from tests.sandbox.support import compile_in, judge
 from tests.support.compilers import installed
+from tests.support.skipping import missing
 
 _HEAVY = '#include <regex>\nint main() { std::regex r("a+"); return 0; }\n'
 _MANY = (
@@ -22,7 +23,7 @@ _MANY = (
 )
 _WARNING = "\n".join(f"#warning number {n}" for n in range(200)) + "\nint main() {}\n"
 
-# What each limit is brought down to, so that a program that compiles without it hits it.
+# Programs that compile, and for each a limit so low that it hits it.
 _LIMITED: dict[Reason, tuple[str, dict[str, Any]]] = {
     Reason.MEMORY: (_HEAVY, {"memory_bytes": 30 * MIB}),
     Reason.TIMEOUT: (_HEAVY, {"cpu_seconds": 0.1}),
@@ -36,8 +37,8 @@ _FAMILIES = {"g++": "gcc", "clang++": "clang"}
 
 def _installed(program: str) -> list[str]:
     """The installed compilers of a family; the oldest and the newest, which differ most in wording."""
-    found = installed(_FAMILIES[program])
-    return [*dict.fromkeys(found[:1] + found[-1:])]
+    versions = installed(_FAMILIES[program])
+    return [*dict.fromkeys(versions[:1] + versions[-1:])]
 
 
 def _family(compiler: str) -> str:
@@ -53,22 +54,24 @@ def test_both_families_are_here_to_be_tested() -> None:
 
 @pytest.mark.parametrize("reason", list(_LIMITED))
 @pytest.mark.parametrize("compiler", [*_installed("g++"), *_installed("clang++")])
-def test_a_limit_is_inconclusive_for_its_own_reason(sandbox: Sandbox, compiler: str, reason: Reason) -> None:
+def test_a_limit_is_inconclusive_for_its_own_reason(
+    one_sandbox: Sandbox, compiler: str, reason: Reason
+) -> None:
     """A program that compiles without the limit and hits it gets the reason, never a rejection."""
     source, limit = _LIMITED[reason]
     argv = [compiler, "-g", "-c", "main.cpp"]
-    result = compile_in(sandbox, argv, {"main.cpp": source}, **limit)
-    told = (result.exit_code, result.signal, result.limit_hit, result.stderr[:300])
-    assert judge(_family(compiler), result) == (Verdict.INCONCLUSIVE, reason), told
+    result = compile_in(one_sandbox, argv, {"main.cpp": source}, **limit)
+    detail = (result.exit_code, result.signal, result.limit_hit, result.stderr[:300])
+    assert judge(_family(compiler), result) == (Verdict.INCONCLUSIVE, reason), detail
 
 
-@pytest.mark.parametrize("source", [_HEAVY, _MANY, _WARNING])
+@pytest.mark.parametrize("source", [_HEAVY, _MANY, _WARNING], ids=["heavy", "many-functions", "warnings"])
 @pytest.mark.parametrize("compiler", [*_installed("g++"), *_installed("clang++")])
 def test_the_same_programs_compile_under_the_default_limits(
-    sandbox: Sandbox, compiler: str, source: str
+    one_sandbox: Sandbox, compiler: str, source: str
 ) -> None:
-    """The limited programs are valid: without the tight limit they compile."""
-    result = compile_in(sandbox, [compiler, "-g", "-c", "main.cpp"], {"main.cpp": source})
+    """The programs of the tests above are valid: without a tight limit they compile."""
+    result = compile_in(one_sandbox, [compiler, "-g", "-c", "main.cpp"], {"main.cpp": source})
     assert judge(_family(compiler), result) == (Verdict.COMPILES, None), result.stderr[:300]
 
 
@@ -95,13 +98,14 @@ def _bare(argv: Sequence[str], source: str, directory: Path) -> SandboxResult:
 @pytest.mark.parametrize(
     ("reason", "limit", "source"),
     [(Reason.MEMORY, "--data=40000000", _HEAVY), (Reason.DISK, "--fsize=100000", _MANY)],
+    ids=["memory", "disk"],
 )
 @pytest.mark.parametrize("stage", ["-c", "-oprogram"])
 @pytest.mark.parametrize("compiler", [*_installed("g++"), *_installed("clang++")])
 def test_limits_that_only_the_compiler_notices_are_understood(
     tmp_path: Path, compiler: str, stage: str, reason: Reason, limit: str, source: str
 ) -> None:
-    """What a compiler prints when the kernel refuses it memory or disk is read as that limit."""
+    """What a compiler prints when the kernel denies it memory or disk is read as that limit."""
     argv = ["prlimit", limit, "--core=0", "--", compiler, "-g", stage, "main.cpp"]
     result = _bare(argv, source, tmp_path)
     verdict = judge(_family(compiler), result)
@@ -109,8 +113,8 @@ def test_limits_that_only_the_compiler_notices_are_understood(
 
 
 @pytest.mark.parametrize("compiler", [*_installed("g++")[-1:], *_installed("clang++")[-1:]])
-def test_the_kernels_own_cpu_limit_is_no_rejection(tmp_path: Path, compiler: str) -> None:
-    """A compiler that the kernel stops for its CPU time is inconclusive; clang calls it a crash."""
+def test_the_cpu_limit_of_the_kernel_is_not_a_rejection(tmp_path: Path, compiler: str) -> None:
+    """A compiler that the kernel stops for its CPU time is inconclusive; clang reports that as a crash."""
     source = "constexpr int f(int n) { return n < 2 ? n : f(n - 1) + f(n - 2); }\nstatic_assert(f(40) > 0);\n"
     depth = (
         "-fconstexpr-ops-limit=2000000000" if compiler.startswith("g++") else "-fconstexpr-steps=2000000000"
@@ -122,20 +126,20 @@ def test_the_kernels_own_cpu_limit_is_no_rejection(tmp_path: Path, compiler: str
 
 @pytest.mark.parametrize("compiler", _installed("clang++"))
 @pytest.mark.parametrize("stage", ["-c", "-fsyntax-only", "-oprogram"])
-def test_a_crash_of_clang_is_a_crash(sandbox: Sandbox, compiler: str, stage: str) -> None:
-    """A compiler that breaks down has not rejected anything, in any stage."""
+def test_a_crash_of_clang_is_a_crash(one_sandbox: Sandbox, compiler: str, stage: str) -> None:
+    """A compiler that crashes has not rejected anything, in any stage."""
     source = "int main() {}\n#pragma clang __debug parser_crash\n"
-    result = compile_in(sandbox, [compiler, stage, "main.cpp"], {"main.cpp": source})
-    told = (result.exit_code, result.signal, result.stderr[:300])
+    result = compile_in(one_sandbox, [compiler, stage, "main.cpp"], {"main.cpp": source})
+    detail = (result.exit_code, result.signal, result.stderr[:300])
     expected = (Verdict.INCONCLUSIVE, Reason.COMPILER_CRASH)
-    assert judge(_family(compiler), result) == expected, told
+    assert judge(_family(compiler), result) == expected, detail
 
 
 _MESSAGES = {
     "g++": (
         "cc1plus: out of memory allocating 65536 bytes after a total of 1048576 bytes",
         "virtual memory exhausted: Cannot allocate memory",
-        "out of memory",  # the assembler puts the place before it
+        "out of memory",  # the assembler puts file and line before it
         "g++: internal compiler error: File size limit exceeded signal terminated program cc1plus",
         "main.cpp:1:1: internal compiler error: Segmentation fault",
         "collect2: fatal error: vfork: Resource temporarily unavailable",
@@ -149,23 +153,23 @@ _MESSAGES = {
 }
 
 # Ways to make a compiler print a line of the job's choosing; %s is the line.
-_FORGERIES = (
-    "#error %s\n",
-    'static_assert(false, "a\\n%s\\n");\n',
-    '#pragma message "a\\n%s\\n"\nint main() { return x; }\n',
-    '#line 1 "a\\n%s\\nb"\n#error x\n',
-    '#line 1 "a\\n%s"\n#error x\n',
-    '#line 1 "%s"\n#error x\n',
-    '#pragma message "a\\n%s\\n"\n#include <error writing to a: No space left on device>\n',
-    '[[deprecated("a\\n%s\\n")]] void f();\nvoid g() { f(); return 1; }\n',
-    'asm(".error \\"a\\\\n%s\\\\n\\"");\n',
-    'asm(".error \\"%s\\"");\n',
-    "%s\n",
-    "/*\n%s\n*/ int main( {\n",
-)
+_FORGERIES = {
+    "error": "#error %s\n",
+    "assertion": 'static_assert(false, "a\\n%s\\n");\n',
+    "pragma": '#pragma message "a\\n%s\\n"\nint main() { return x; }\n',
+    "line": '#line 1 "a\\n%s\\nb"\n#error x\n',
+    "line-open": '#line 1 "a\\n%s"\n#error x\n',
+    "line-whole": '#line 1 "%s"\n#error x\n',
+    "include": '#pragma message "a\\n%s\\n"\n#include <error writing to a: No space left on device>\n',
+    "deprecated": '[[deprecated("a\\n%s\\n")]] void f();\nvoid g() { f(); return 1; }\n',
+    "asm-broken": 'asm(".error \\"a\\\\n%s\\\\n\\"");\n',
+    "asm": 'asm(".error \\"%s\\"");\n',
+    "bare": "%s\n",
+    "comment": "/*\n%s\n*/ int main( {\n",
+}
 
 
-# gcc words its messages alike in all versions; clang quotes the source bare up to 16, numbered later.
+# gcc words its messages alike in all versions. clang quotes the source without line numbers up to version 16.
 _FORGED = [*_installed("g++")[-1:], *_installed("clang++")]
 
 
@@ -173,21 +177,21 @@ def _messages(compiler: str) -> tuple[str, ...]:
     return _MESSAGES["clang++" if compiler.startswith("clang") else "g++"]
 
 
-@pytest.mark.parametrize("forgery", _FORGERIES)
+@pytest.mark.parametrize("forgery", _FORGERIES.values(), ids=_FORGERIES)
 @pytest.mark.parametrize("compiler", _FORGED)
-def test_a_program_cannot_forge_a_limit(sandbox: Sandbox, compiler: str, forgery: str) -> None:
+def test_a_program_cannot_forge_a_limit(one_sandbox: Sandbox, compiler: str, forgery: str) -> None:
     """A wrong program that prints a limit's words, on a line of their own or not, is rejected."""
     for message in _messages(compiler):
         source = forgery % message
-        result = compile_in(sandbox, [compiler, "-c", "main.cpp"], {"main.cpp": source})
+        result = compile_in(one_sandbox, [compiler, "-c", "main.cpp"], {"main.cpp": source})
         verdict = judge(_family(compiler), result)
         assert verdict == (Verdict.REJECTED, None), (source, result.stderr[:400])
 
 
 @pytest.mark.parametrize("compiler", _FORGED)
-def test_a_program_cannot_forge_a_limit_through_the_linker(sandbox: Sandbox, compiler: str) -> None:
+def test_a_program_cannot_forge_a_limit_through_the_linker(one_sandbox: Sandbox, compiler: str) -> None:
     """Messages of the front end do not make a limit out of a link that failed."""
     for message in _messages(compiler):
         source = f'#pragma message "a\\n{message}\\n"\nextern int x; int main() {{ return x; }}\n'
-        result = compile_in(sandbox, [compiler, "-oprogram", "main.cpp"], {"main.cpp": source})
+        result = compile_in(one_sandbox, [compiler, "-oprogram", "main.cpp"], {"main.cpp": source})
         assert judge(_family(compiler), result) == (Verdict.REJECTED, None), result.stderr[:400]

@@ -41,7 +41,7 @@ def compiled(request: CompileRequest) -> Result:
     """The result of the real compiler of this machine."""
     from tests.support.compilers import real_compilers
 
-    return real_compilers().compiler.compile(JOB_ID, request)
+    return real_compilers().executor.compile(JOB_ID, request)
 
 
 def _record(path: Path) -> None:

@@ -1,10 +1,10 @@
-"""What happens when a compiler version is added to the catalogue: one entry, and a program of that name.
+"""Adds a compiler version to the catalogue: one entry, and a program with that name.
 
-    python -m tests.added_compiler NAME LIKE
+    python -m tests.support.added_compiler NAME LIKE
 
-adds the compiler NAME to the C compilers of the catalogue, with everything but its name as it is for LIKE,
-looks what is offered, and compiles a good and a bad program as a client would ask for it. It prints what came
-of that as JSON. As a command of its own it can run where NAME is there and the host is left alone.
+adds the compiler NAME to the C compilers of the catalogue as a copy of LIKE, probes both, and compiles a good
+and a bad program as a client would request it. It prints the outcome as JSON. It is a command so that it can
+run in a mount namespace in which NAME exists, without a change to the host.
 """
 
 import json
@@ -26,7 +26,7 @@ _PROGRAMS = {
 
 
 def catalog_with(name: str, like: str) -> Catalog:
-    """The catalogue with one more entry, written as a person would: a copy of its neighbour."""
+    """The catalogue with one more entry, written as a person would do it: a copy of its neighbour."""
     texts = catalog_texts()
     language = texts.languages["c.toml"]
     start = language.index(f'[[compilers]]\nid = "{like}"\n')
@@ -36,19 +36,19 @@ def catalog_with(name: str, like: str) -> Catalog:
 
 
 def main(name: str, like: str) -> None:
-    """Prints the environments of `name` and the results of both programs."""
+    """Print the environments and the results of both programs."""
     catalog, sandbox, limits = catalog_with(name, like), choose_sandbox("auto"), default_limits()
     toolchains = probe_toolchains(
-        catalog, sandbox, limits, find_executable=find_compiler, wanted=(name, f"c/{like}")
+        catalog, sandbox, limits, find_executable=find_compiler, patterns=(name, f"c/{like}")
     )
-    compiler = JobExecutor(sandbox, catalog, toolchains, limits)
+    executor = JobExecutor(sandbox, catalog, toolchains, limits)
     results = {}
-    for which, source in _PROGRAMS.items():
-        # No compiler is asked for: the newest one is taken.
-        asked = compile_request.ClientRequest(source_code=source, language="c", standard="c17")
-        request = compile_request.resolve(asked, catalog, toolchains.environments)
-        results[which] = compiler.compile(which, request).model_dump(mode="json")
-    environments = [each.model_dump(mode="json") for each in toolchains.environments]
+    for program, source in _PROGRAMS.items():
+        # A request without a compiler gets the newest one.
+        body = compile_request.ClientRequest(source_code=source, language="c", standard="c17")
+        request = compile_request.resolve(body, catalog, toolchains.environments)
+        results[program] = executor.compile(program, request).model_dump(mode="json")
+    environments = [item.model_dump(mode="json") for item in toolchains.environments]
     sys.stdout.write(json.dumps({"environments": environments, "results": results}))
 
 

@@ -1,7 +1,7 @@
 """The acceptance cases over HTTP: a client of a running service, wherever that runs.
 
-It says what is offered (`offers`) and brings the body of a request to its answer (`answer`); the rest is in
-`tests/support/case_files.py`: what the runs of a case are, their bodies, and what is wrong with an answer.
+It lists what is offered (`offers`) and submits the body of a request (`result`); the rest is in
+`tests/support/case_files.py`: the runs of a case, their bodies, and the problems of a result.
 """
 
 import http.client
@@ -12,27 +12,27 @@ from chalicelib.models import Status
 from tests.support.case_files import Offer
 from tests.support.processes import Caller
 
-# The longest that the API waits before it answers, and what a request may take besides.
+# The longest that the API waits before it answers, and the additional time that a request may take.
 _WAIT_SECONDS = 25
 _SPARE_SECONDS = 10
 
 
 class CaseClient:
-    """Speaks to an API. Any number of threads may use it at once."""
+    """A client of an API. Any number of threads may use it at once."""
 
     def __init__(self, api: Caller, *, patience_seconds: float = 120) -> None:
-        """`patience_seconds` is how long a job may take from its submission to its end."""
+        """`patience_seconds` is how long a job may take from its submit to its end."""
         self._api = api
         self._patience_seconds = patience_seconds
 
     def offers(self) -> list[Offer]:
-        """What the service compiles with at present."""
+        """The environments that the service offers."""
         status, answer = self._call("GET", "/api/v1/environments")
         assert status == http.client.OK, (status, answer)
-        return [Offer.model_validate(each) for each in answer["environments"]]
+        return [Offer.model_validate(item) for item in answer["environments"]]
 
-    def answer(self, body: dict[str, Any]) -> dict[str, Any]:
-        """The result of the job that `body` asks for. `AssertionError` when it is refused or does not end."""
+    def result(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Submit `body` and wait for the result. `AssertionError` if it is invalid or does not end."""
         deadline = time.monotonic() + self._patience_seconds
         status, answer = self._call("POST", f"/api/v1/compile?wait={_WAIT_SECONDS}", body)
         while True:

@@ -10,13 +10,13 @@
     verdict = "compiles"
     count = { error = 1 }              # optional: how many of that severity, notes included
     [[unless]]                         # optional: another verdict for some of the runs
-    [[diagnostics]]                    # optional: each must be found; narrowed in the same way
+    [[diagnostics]]                    # optional: each must be reported; narrowed in the same way
     [files]                            # optional: sources whose exact bytes matter, and Python's
 
-Patterns are those of `fnmatch`. A case says what it expects and nothing of how it is run: the same ones go
-through the runner's own classes (tests/integration/test_cases.py) and through the HTTP API of a running
-service (`body_of`, and `problems_of` on its answer). To add a case, add a folder: no code. To let cases say
-more, add a field with a default.
+Patterns are those of `fnmatch`. A case says what it expects, not how it is run: the same cases go through
+the runner's own classes (tests/integration/test_cases.py) and through the HTTP API of a running service
+(`body_of`, and `problems_of` on the result). To add a case, add a folder: no code. To let cases say more,
+add a field with a default.
 """
 
 import tomllib
@@ -29,7 +29,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from chalicelib.catalog import Catalog
-from chalicelib.models import Diagnostic, Fix, Severity, Stage, Verdict
+from chalicelib.models import Diagnostic, Fix, Severity, Stage, Target, Verdict
 
 CASES = Path(__file__).resolve().parents[1] / "cases"
 
@@ -48,8 +48,8 @@ class Offer(BaseModel):
     stages: tuple[Stage, ...]
 
 
-class Answer(BaseModel):
-    """What of a result, or of the API's answer with one, a case speaks about."""
+class CaseResult(BaseModel):
+    """The fields of a result, as JSON, that a case is about."""
 
     verdict: Verdict
     success: bool
@@ -65,7 +65,7 @@ class _Entry(BaseModel):
 
 
 class Scope(_Entry):
-    """A part of a case that holds for some runs only."""
+    """A part of a case that applies to some runs only."""
 
     compilers: tuple[str, ...] = ("*",)
     standards: tuple[str, ...] = ("*",)
@@ -73,7 +73,7 @@ class Scope(_Entry):
     stages: tuple[Stage, ...] = tuple(Stage)
 
     def covers(self, run: "Run") -> bool:
-        """Whether it speaks about that run."""
+        """Whether it applies to that run."""
         return (
             _any_matches(self.compilers, run.compiler)
             and _any_matches(self.standards, run.standard)
@@ -89,7 +89,7 @@ class Unless(Scope):
 
 
 class ExpectedFix(_Entry):
-    """An edit that must be proposed; what is not given may be anything."""
+    """An edit that must be proposed; a field without a value may be anything."""
 
     file: str | None = None
     line: int | None = None
@@ -99,14 +99,14 @@ class ExpectedFix(_Entry):
     text: str | None = None
 
     def matches(self, fix: Fix) -> bool:
-        """Whether that is the edit."""
+        """Whether `fix` is that edit."""
         return all(getattr(fix, name) == value for name, value in self.model_dump(exclude_none=True).items())
 
 
 class Expected(Scope):
-    """A diagnostic that must be found; what is not given may be anything.
+    """A diagnostic that must be reported; a field without a value may be anything.
 
-    `child_of` is a part of the message of the one that it is a child of.
+    `child_of` is a part of the message of its parent.
     """
 
     severity: Severity | None = None
@@ -121,7 +121,7 @@ class Expected(Scope):
     fix: ExpectedFix | None = None
 
     def matches(self, diagnostic: Diagnostic, parent: Diagnostic | None) -> bool:
-        """Whether that is the diagnostic, where `parent` is the one that it is a child of."""
+        """Whether `diagnostic`, a child of `parent` if there is one, is that diagnostic."""
         return (
             self.message in diagnostic.message
             and all(getattr(self, field) in (None, getattr(diagnostic, field)) for field in _PLACE)
@@ -147,8 +147,8 @@ class Case(_Entry):
     files: dict[str, str] = {}
 
     def expected_verdict(self, run: "Run") -> Verdict:
-        """The first exception that covers the run decides."""
-        return next((each.verdict for each in self.unless if each.covers(run)), self.verdict)
+        """The verdict of the first exception that covers the run, or else the case's."""
+        return next((item.verdict for item in self.unless if item.covers(run)), self.verdict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +165,12 @@ class Run:
 
 
 def case_folders() -> list[Path]:
-    """The folders of all cases, by name; the parent's name is the language's id."""
+    """The folders of all cases by name; the name of their parent is the language's id."""
     return sorted(path.parent for path in CASES.glob("*/*/case.toml"))
 
 
 def read_case(folder: Path) -> Case:
-    """The case in `folder`, with the files that lie beside its ``case.toml``."""
+    """The case in `folder`, with the files beside its ``case.toml``."""
     case = Case.model_validate(tomllib.loads((folder / "case.toml").read_text(encoding="utf-8")))
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name != "case.toml":
@@ -179,7 +179,7 @@ def read_case(folder: Path) -> Case:
 
 
 def runs_of(case: Case, language: str, offers: Iterable[Offer]) -> Iterator[Run]:
-    """Every combination of offered compiler, standard, target and stage that the case names."""
+    """Every combination of an offered compiler, standard, target and stage that the case names."""
     for offer in offers:
         if offer.language != language or not _any_matches(case.compilers, offer.id):
             continue
@@ -192,17 +192,17 @@ def runs_of(case: Case, language: str, offers: Iterable[Offer]) -> Iterator[Run]
 
 def body_of(case: Case, language: str, run: Run, catalog: Catalog) -> dict[str, Any]:
     """The JSON object of ``POST /api/v1/compile`` for one run; the answer may not come from a cache."""
-    found = catalog.language(language)
-    assert found is not None, f"tests/cases/{language} is not a language of the catalogue"
-    architecture, _, system = run.target.partition("-")
+    entry = catalog.language(language)
+    assert entry is not None, f"tests/cases/{language} is not a language of the catalogue"
+    target = Target.parse(run.target)
     return {
         "files": case.files,
-        "main": case.main or found.default_main,
+        "main": case.main or entry.default_main,
         "language": language,
         "compiler": run.compiler,
         "standard": run.standard,
-        "architecture": architecture,
-        "os": system,
+        "architecture": target.architecture,
+        "os": target.os,
         "stage": run.stage.value,
         "options": list(case.options),
         "cache": False,
@@ -210,34 +210,34 @@ def body_of(case: Case, language: str, run: Run, catalog: Catalog) -> dict[str, 
 
 
 def problems_of(case: Case, run: Run, result: Mapping[str, Any]) -> list[str]:
-    """What in a result, a JSON object as the API answers it, is not as the case says: sentences."""
-    answer = Answer.model_validate(result)
-    found = list(_with_parents(answer.diagnostics))
-    wanted = case.expected_verdict(run)
+    """Sentences about everything in a result, as JSON, that is not as the case expects."""
+    answer = CaseResult.model_validate(result)
+    diagnostics = list(_with_parents(answer.diagnostics))
+    verdict = case.expected_verdict(run)
     problems = []
-    if answer.verdict is not wanted:
-        problems.append(f"the verdict is {answer.verdict}, not {wanted}")
+    if answer.verdict is not verdict:
+        problems.append(f"the verdict is {answer.verdict}, not {verdict}")
     if answer.compiled is not (answer.verdict is Verdict.COMPILES):
         problems.append(f"`compiled` is {answer.compiled} with the verdict {answer.verdict}")
     if answer.success is not (answer.verdict is not Verdict.INCONCLUSIVE):
         problems.append(f"`success` is {answer.success} with the verdict {answer.verdict}")
-    errors = [each for each, _ in found if each.severity in _ERRORS]
+    errors = [item for item, _ in diagnostics if item.severity in _ERRORS]
     if bool(errors) is not (answer.verdict is Verdict.REJECTED):
         problems.append(f"{len(errors)} errors with the verdict {answer.verdict}")
     for expected in case.diagnostics:
-        if expected.covers(run) and not any(expected.matches(*each) for each in found):
-            said = expected.model_dump(exclude_defaults=True, mode="json")
-            problems.append(f"no diagnostic is {said}")
+        if expected.covers(run) and not any(expected.matches(*item) for item in diagnostics):
+            fields = expected.model_dump(exclude_defaults=True, mode="json")
+            problems.append(f"there is no diagnostic with {fields}")
     for severity, count in case.count.items():
-        counted = sum(each.severity == severity for each, _ in found)
+        counted = sum(item.severity == severity for item, _ in diagnostics)
         if counted != count:
             problems.append(f"{counted} of severity {severity}, not {count}")
-    foreign = {each.file for each, _ in found if each.file and each.file.startswith("/work")}
+    foreign = {item.file for item, _ in diagnostics if item.file and item.file.startswith("/work")}
     if foreign:
         problems.append(f"files are named by the workspace's path: {foreign}")
     if problems:
-        shown = "\n".join(f"    {each!r}" for each, _ in found)
-        problems.append(f"{run}: {answer.error}\n{answer.stdout}{answer.stderr}\n{shown}")
+        lines = "\n".join(f"    {item!r}" for item, _ in diagnostics)
+        problems.append(f"{run}: {answer.error}\n{answer.stdout}{answer.stderr}\n{lines}")
     return problems
 
 
@@ -246,7 +246,7 @@ def _any_matches(patterns: Sequence[str], name: str) -> bool:
 
 
 def _named(patterns: Sequence[str], offered: Sequence[str], default: str) -> Sequence[str]:
-    return [each for each in offered if _any_matches(patterns, each)] if patterns else (default,)
+    return [name for name in offered if _any_matches(patterns, name)] if patterns else (default,)
 
 
 def _with_parents(

@@ -1,4 +1,4 @@
-"""The compilers of this machine for tests: probed once, behind the real sandbox.
+"""The compilers of this machine for tests: probed once, in the real sandbox.
 
 A machine without a sandbox or without compilers skips such a test on a laptop and fails it
 where CI=true.
@@ -29,13 +29,13 @@ _WANTED = os.environ.get("TEST_COMPILERS", "*")
 
 @dataclass(frozen=True, slots=True)
 class RealCompilers:
-    """Everything that compiling takes on this machine."""
+    """Everything that is needed to compile on this machine."""
 
     catalog: Catalog
     sandbox: Sandbox
     limits: Limits
     toolchains: Toolchains
-    compiler: JobExecutor
+    executor: JobExecutor
     probe_seconds: float
     architecture: str
     os: str
@@ -58,23 +58,23 @@ def _probed() -> RealCompilers:
     limits = default_limits()
     started = time.monotonic()
     toolchains = probe_toolchains(
-        catalog, sandbox, limits, find_executable=find_compiler, wanted=_WANTED.split(",")
+        catalog, sandbox, limits, find_executable=find_compiler, patterns=_WANTED.split(",")
     )
     seconds = time.monotonic() - started
-    architecture, system = native_target().split("-")
-    compiler = JobExecutor(sandbox, catalog, toolchains, limits)
-    return RealCompilers(catalog, sandbox, limits, toolchains, compiler, seconds, architecture, system)
+    architecture, system = native_target()
+    executor = JobExecutor(sandbox, catalog, toolchains, limits)
+    return RealCompilers(catalog, sandbox, limits, toolchains, executor, seconds, architecture, system)
 
 
 def real_compilers() -> RealCompilers:
-    """The compilers of this machine; skips or fails the test that asks where there are none."""
+    """The compilers of this machine; without any, the test is skipped, or fails on CI."""
     sandbox = _sandbox()
     if isinstance(sandbox, SandboxUnavailable):
         _missing(f"no sandbox works here: {sandbox}")
-    found = _probed()
-    if not found.toolchains.environments:
-        _missing(f"no compiler passed its self-test: {found.toolchains.unavailable}")
-    return found
+    compilers = _probed()
+    if not compilers.toolchains.environments:
+        _missing(f"no compiler passed its self-test: {compilers.toolchains.unavailable}")
+    return compilers
 
 
 def installed(family: str, language: str = "cpp") -> list[str]:
@@ -82,13 +82,9 @@ def installed(family: str, language: str = "cpp") -> list[str]:
 
     Nothing is run, so that a test can be parametrized with it.
     """
-    [found] = [item for item in load_catalog().languages if item.id == language]
+    [entries] = [item.compilers for item in load_catalog().languages if item.id == language]
     return sorted(
-        (
-            each.executable
-            for each in found.compilers
-            if each.family == family and shutil.which(each.executable)
-        ),
+        (each.executable for each in entries if each.family == family and shutil.which(each.executable)),
         key=lambda name: [int(number) for number in re.findall(r"\d+", name)],
     )
 

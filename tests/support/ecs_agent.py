@@ -1,6 +1,6 @@
-"""The agent of ECS as a task sees it: an HTTP server on loopback that notes what it is asked, and answers.
+"""The agent of ECS as a task sees it: an HTTP server on loopback that records requests and answers them.
 
-What it answers has the shapes of the real one (taskprotection/v1 in https://github.com/aws/amazon-ecs-agent):
+Its answers have the formats of the real one (taskprotection/v1 in https://github.com/aws/amazon-ecs-agent):
 one of `protection`, `failure` with status 200, and `error`.
 """
 
@@ -32,8 +32,8 @@ ERROR: Answer = (
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One request: when it came, and what it said."""
+class AgentRequest:
+    """One request and the time at which it came."""
 
     at: float
     method: str
@@ -42,13 +42,12 @@ class Asked:
 
     @property
     def protect(self) -> bool:
-        """What it wants."""
-        wanted: bool = self.body["ProtectionEnabled"]
-        return wanted
+        """Whether it asks for a protection."""
+        return bool(self.body["ProtectionEnabled"])
 
 
 def done(body: dict[str, Any]) -> Answer:
-    """It is as the request wants it."""
+    """The answer that confirms the requested state."""
     protection = {"ProtectionEnabled": body["ProtectionEnabled"], "TaskArn": "arn:task"}
     if "ExpiresInMinutes" in body:
         protection["ExpirationDate"] = "2030-01-01T00:00:00Z"
@@ -56,7 +55,7 @@ def done(body: dict[str, Any]) -> Answer:
 
 
 class EcsAgent:
-    """A context manager: it listens from entry to exit. `answer` and `delay_seconds` may change meanwhile."""
+    """A context manager that listens from entry to exit. `answer` and `delay_seconds` may be changed."""
 
     def __init__(
         self, *, delay_seconds: float = 0, answer: Callable[[dict[str, Any]], Answer] = done
@@ -65,14 +64,14 @@ class EcsAgent:
         self.uri = f"http://127.0.0.1:{self.port}/api/task-1"
         self.delay_seconds = delay_seconds
         self.answer = answer
-        self.asked: list[Asked] = []
+        self.requests: list[AgentRequest] = []
         self._ended = threading.Event()
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
 
-    def told(self) -> list[bool]:
-        """What it was asked for, in order: protect or release."""
-        return [each.protect for each in self.asked]
+    def protections(self) -> list[bool]:
+        """The states that were requested, in order."""
+        return [request.protect for request in self.requests]
 
     def __enter__(self) -> Self:
         agent = self
@@ -82,7 +81,7 @@ class EcsAgent:
                 agent._serve(self)
 
             def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 -- a name of http.server
-                """Nothing: `asked` has it."""
+                """Log nothing: `requests` has it."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self._server.daemon_threads = True
@@ -101,10 +100,10 @@ class EcsAgent:
 
     def _serve(self, request: BaseHTTPRequestHandler) -> None:
         body = json.loads(request.rfile.read(int(request.headers["Content-Length"])))
-        self.asked.append(Asked(time.monotonic(), request.command, request.path, body))
+        self.requests.append(AgentRequest(time.monotonic(), request.command, request.path, body))
         self._ended.wait(self.delay_seconds)
-        status, said = self.answer(body)
-        data = said if isinstance(said, bytes) else json.dumps(said).encode()
+        status, content = self.answer(body)
+        data = content if isinstance(content, bytes) else json.dumps(content).encode()
         try:
             request.send_response(status)
             request.send_header("Content-Type", "application/json")
@@ -112,4 +111,4 @@ class EcsAgent:
             request.end_headers()
             request.wfile.write(data)
         except OSError:
-            pass  # who asked has gone
+            pass  # the client has gone

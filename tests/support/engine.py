@@ -1,11 +1,11 @@
 """A real container engine for tests, and the images that they run in it.
 
-An engine that answers already is used as it is. Else one is started for this run (engine_daemon.py), which
-keeps the images for the next one. The images that ours begin with are pulled, or, where no image registry is
-in reach, made of Debian's own packages.
+An engine that runs already is used as it is. Otherwise one is started for this run (engine_daemon.py); its
+images are kept for the next run. The base images are pulled or, where no image registry can be reached, made
+from Debian's own packages.
 
-`RUNNER` is built from runner/Dockerfile; `TESTS` adds pytest, for running tests inside. `API` is built from
-api.Dockerfile, and `REDIS` provided, for who asks with `build_service`.
+`RUNNER` is built from runner/Dockerfile; `TESTS` adds pytest, for running tests inside. `build_service` also
+builds `API` from api.Dockerfile, and provides `REDIS`.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 import docker
 import pytest
@@ -28,10 +28,11 @@ from runner.sandbox.docker.engine import close_responses
 from tests.support.engine_daemon import EngineDaemon, answers, program, start_daemon
 from tests.support.namespaces import network_of
 from tests.support.servers.tools import ROOT
+from tests.support.skipping import missing
 
 BASE = "debian:trixie-slim"
 REDIS = "redis:7-alpine"
-# Of this checkout: another one, tested at the same time with the same engine, makes its own.
+# The images of this checkout. Another one that is tested with the same engine at the same time has its own.
 _TAG = f"test-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}"
 RUNNER = f"will-it-compile-runner:{_TAG}"
 TESTS = f"will-it-compile-runner-tests:{_TAG}"
@@ -54,13 +55,13 @@ WORKDIR /data
 CMD ["redis-server"]
 """
 
-# For each file of a package. The image keeps the setting, so what is installed into it later has it as well.
+# How often the download of a package is tried. The image keeps the setting for later installations.
 _DOWNLOAD_TRIES = 5
 
-# What tests read, and what the image holds anyway but should be as it is here and now.
+# What tests read, as it is in this checkout now. The image holds some of it, too, perhaps in an older state.
 _MOUNTED = ("tests", "bench", "pyproject.toml")
 
-# The situation in a task on Fargate, as far as an engine can make it: its default seccomp profile and
+# The conditions of a task on Fargate, as far as an engine can make them: its default seccomp profile and
 # capabilities, no privilege, a read-only root, an init, and one tmpfs for the jobs.
 FARGATE: dict[str, Any] = {
     "init": True,
@@ -75,16 +76,9 @@ FARGATE: dict[str, Any] = {
 }
 
 
-def missing(what: str) -> NoReturn:
-    """A missing engine is a failure where CI=true and a skip elsewhere."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(what)
-    pytest.skip(what)
-
-
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A running container of RUNNER, and the file that stands for the network of it and its Redis."""
+    """A running container of RUNNER, and the file of the network namespace that it shares with its Redis."""
 
     container: Any
     network: str
@@ -92,20 +86,20 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """An engine that answers; `url` is None for the one of the environment, `daemon` is one of our own."""
+    """An engine that runs. `url` is None for that of DOCKER_HOST; `daemon` is set when we have started it."""
 
     url: str | None
     daemon: EngineDaemon | None = None
 
     @contextlib.contextmanager
     def client(self) -> "Iterator[docker.DockerClient]":
-        """A client for as long as the context lasts; a build may take ten minutes."""
+        """A client, closed when the context ends. Its timeout allows for a build of ten minutes."""
         client = docker.DockerClient(base_url=self.url or os.environ.get("DOCKER_HOST"), timeout=600)
         with contextlib.closing(client), close_responses(client.api):
             yield client
 
     def build(self) -> None:
-        """Make RUNNER and TESTS; seconds when the engine has them already. Needs `bin/setup test`."""
+        """Build RUNNER and TESTS, which takes seconds when the engine has them. Needs `bin/setup test`."""
         wheels = ROOT / ".setup" / "test-wheels"
         if not wheels.is_dir():
             missing(f"{wheels} is missing: run bin/setup test")
@@ -116,25 +110,25 @@ class Engine:
             _build(client, TESTS, _TESTS_DOCKERFILE)
 
     def build_or_pull(self, image: str, stand_in: str) -> str:
-        """`image`, or where it is out of reach one made from the text of a Dockerfile: its name."""
+        """`image`, or when it cannot be pulled the name of one built from the text of a Dockerfile."""
         with self.client() as client:
             if _has_or_pulls(client, image):
                 return image
-            made = f"will-it-compile-{image.replace(':', '-')}:{_TAG}"
-            _build(client, made, stand_in)
-            return made
+            own = f"will-it-compile-{image.replace(':', '-')}:{_TAG}"
+            _build(client, own, stand_in)
+            return own
 
     def build_service(self) -> None:
-        """Make API and REDIS, which docker-compose.yml takes beside RUNNER."""
+        """Provide API and REDIS, which docker-compose.yml needs as well as RUNNER."""
         with self.client() as client:
             _build(client, API, "api.Dockerfile")
             _provide_redis(client)
 
     @contextlib.contextmanager
     def networks(self) -> Iterator[Callable[[], "contextlib.AbstractContextManager[None]"]]:
-        """The engine with networks for containers, and without a way to anywhere.
+        """Let containers have networks, which lead nowhere else.
 
-        Yields how to reach what they publish on 127.0.0.1: connect within that context.
+        Yields a function whose context reaches the ports that containers publish on 127.0.0.1.
         """
         if self.daemon is None:
             yield contextlib.nullcontext
@@ -149,8 +143,10 @@ class Engine:
 
         `network` may be another container's, as the containers of a task share one: `container:ID`.
         `compilers` are those that tests/support/compilers.py tries, as the setting COMPILERS names them.
+        Tests that need an engine are left out, as they cannot have one inside.
         """
-        command = ["-m", "pytest", "-p", "no:cacheprovider", "--basetemp=/tmp/pytest", *arguments]
+        options = ["-p", "no:cacheprovider", "--basetemp=/tmp/pytest", "-m", "not engine"]
+        command = ["-m", "pytest", *options, *arguments]
         variables = {"CI": "true", "HOME": "/tmp", "TEST_SANDBOXES": sandbox, "TEST_COMPILERS": compilers}
         return self._run(command, variables, network)
 
@@ -163,10 +159,10 @@ class Engine:
         return self._run(["-m", *words], {})
 
     @contextlib.contextmanager
-    def container(self, arguments: list[str], environment: dict[str, str], **changes: Any) -> Iterator[Any]:
-        """Python with those arguments, started in a container of TESTS; gone when the context ends.
+    def container(self, arguments: list[str], env: dict[str, str], **changes: Any) -> Iterator[Any]:
+        """Python with those arguments, started in a container of TESTS; removed when the context ends.
 
-        `changes` are to the conditions in `FARGATE`; `volumes` come on top.
+        `changes` replace conditions of `FARGATE`; `volumes` are added to those of the tests.
         """
         volumes = {str(ROOT / name): {"bind": f"/app/{name}", "mode": "ro"} for name in _MOUNTED}
         volumes |= changes.pop("volumes", {})
@@ -175,7 +171,7 @@ class Engine:
                 TESTS,
                 entrypoint=["python"],
                 command=arguments,
-                environment=environment,
+                environment=env,
                 volumes=volumes,
                 **{**FARGATE, **changes},
             )
@@ -186,8 +182,8 @@ class Engine:
                 container.remove(force=True)
 
     @contextlib.contextmanager
-    def task(self, environment: dict[str, str]) -> Iterator["Task"]:
-        """RUNNER as its users start it, under `FARGATE` conditions, with a Redis and no other network."""
+    def task(self, env: dict[str, str]) -> Iterator["Task"]:
+        """RUNNER as users start it, under `FARGATE` conditions, with a Redis and no other network."""
         self.build_service()
         with self.client() as client, contextlib.ExitStack() as stack:
 
@@ -201,17 +197,15 @@ class Engine:
             redis = start(REDIS, network_mode="none")
             runner = start(
                 RUNNER,
-                environment={"REDIS_ADDR": "127.0.0.1:6379", **environment},
+                environment={"REDIS_ADDR": "127.0.0.1:6379", **env},
                 **{**FARGATE, "network_mode": f"container:{redis.id}"},
             )
-            # As the daemon calls the file: ours sees other mounts than we do.
+            # A daemon of our own has other mounts than this process: the file is reached through its root.
             root = f"/proc/{self.daemon.pid}/root" if self.daemon else ""
             yield Task(runner, root + redis.attrs["NetworkSettings"]["SandboxKey"])
 
-    def _run(
-        self, arguments: list[str], environment: dict[str, str], network: str = "none"
-    ) -> tuple[int, str]:
-        with self.container(arguments, environment, network_mode=network) as container:
+    def _run(self, arguments: list[str], env: dict[str, str], network: str = "none") -> tuple[int, str]:
+        with self.container(arguments, env, network_mode=network) as container:
             status = container.wait(timeout=850)["StatusCode"]  # less than the test may take
             output: bytes = container.logs()
             return status, output.decode(errors="replace")
@@ -219,7 +213,7 @@ class Engine:
 
 @contextlib.contextmanager
 def start_engine() -> Iterator[Engine]:
-    """An engine to use: the one that runs, or one of our own, which ends with the context."""
+    """The engine that runs already, or one of our own, which ends with the context."""
     if answers(os.environ.get("DOCKER_HOST")):
         yield Engine(None)
         return
@@ -231,7 +225,7 @@ def start_engine() -> Iterator[Engine]:
     with start_daemon(dockerd) as daemon:
         engine = Engine(daemon.url, daemon)
         with engine.client() as client:
-            # It is ours alone: what a killed run has left.
+            # Nobody else uses it, so whatever is there was left by a run that was killed.
             for container in client.containers.list(all=True):
                 container.remove(force=True)
             for volume in client.volumes.list():
@@ -271,10 +265,10 @@ def _provide_base(client: "docker.DockerClient") -> None:
             "trixie",
             archive,
         ]
-        made = subprocess.run(command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        if made.returncode:
-            # Its status is whatever error came last (25 for a file that cannot be fetched): the text counts.
-            pytest.fail(f"mmdebstrap ended with {made.returncode}: {made.stderr[-4000:]}")
+        ended = subprocess.run(command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if ended.returncode:
+            # The status is that of the last error (25 for a file that cannot be fetched), so show the text.
+            pytest.fail(f"mmdebstrap ended with {ended.returncode}: {ended.stderr[-4000:]}")
         repository, tag = BASE.split(":")
         client.api.import_image(archive, repository=repository, tag=tag, changes=['CMD ["bash"]'])
 
@@ -283,7 +277,7 @@ def _build(client: "docker.DockerClient", tag: str, dockerfile: str, target: str
     """Build one image; `dockerfile` is a path in the repository, or the text of a file."""
     with contextlib.ExitStack() as stack:
         if "\n" in dockerfile:
-            # A Dockerfile may lie outside of the folder that is sent.
+            # A Dockerfile may be outside of the folder that is sent to the engine.
             file = stack.enter_context(tempfile.NamedTemporaryFile("w", prefix="engine-dockerfile-"))
             file.write(dockerfile)
             file.flush()
@@ -298,7 +292,7 @@ def _build(client: "docker.DockerClient", tag: str, dockerfile: str, target: str
             rm=True,
             forcerm=True,
         )
-    # What the tag has moved away from. Somebody's container may still run in it.
+    # The image that had the tag before. A container may still run in it.
     for image in before - {client.images.get(tag).id}:
         with contextlib.suppress(APIError):
             client.images.remove(image)

@@ -1,15 +1,15 @@
-"""A dockerd of our own, for machines where no engine runs: private, and gone without a trace.
+"""A dockerd of our own, for machines where no engine runs: private, and removed completely.
 
-It lives in a PID and a mount namespace of its own. When it ends, in order or killed, or when the tests are
-killed, the kernel ends everything in them (containerd, shims, containers) and lets go of every mount. So a
-dead run leaves nothing that a later one would have to wait for or look for, and no process is ever ended by
-its name. It touches no network device.
+It runs in a PID and a mount namespace of its own. When it ends, or when the tests are killed, the kernel ends
+everything in these (containerd, shims, containers) and removes every mount. So a run that was killed leaves
+nothing that a later one has to wait for or clean up, and no process is ever killed by its name. No network
+device of the host is changed.
 
-`own_network` is for tests whose containers have networks. It starts the daemon again in a network of its own,
-with the same images: bridges, addresses and rules of a firewall are in there and end with it, and what it
-notes about them is removed before the next start. From there nothing can be downloaded.
+`own_network` is for tests whose containers have networks. It starts the daemon again in a network namespace
+of its own, with the same images: bridges, addresses and firewall rules are in there and end with it, and the
+daemon's notes about them are removed before the next start. From there nothing can be downloaded.
 
-Images are kept in `.setup/engine`, one folder for each of the runs that are going on at once.
+Images are kept in `.setup/engine`, in one folder for each run that is going on at the same time.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ from tests.support.servers.tools import ROOT
 
 _DATA = ROOT / ".setup" / "engine"
 
-# Debian keeps dockerd and what it calls where an ordinary user's PATH does not look.
+# Debian has dockerd and the programs that it calls outside of an ordinary user's PATH.
 _PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 
 
@@ -43,7 +43,7 @@ def program() -> str | None:
 
 
 def answers(url: str | None) -> bool:
-    """Whether an engine answers there; None is the environment's own."""
+    """Whether an engine answers at this URL; None is that of DOCKER_HOST, or the usual one."""
     try:
         check_reachable(url)
         client = docker.APIClient(base_url=url, version="auto", timeout=10)
@@ -54,17 +54,17 @@ def answers(url: str | None) -> bool:
 
 
 class EngineDaemon(ManagedProcess):
-    """A running dockerd with its data in `data`; `url` is where it answers. Takes root."""
+    """A dockerd with its data in the folder `data`, which answers at `url`. Needs root."""
 
     # On two busy cores containerd alone has taken 15 s.
     ready_timeout_seconds = 90.0
 
     def __init__(self, dockerd: str, folder: Path, data: Path) -> None:
-        """`folder` is for what lives as long as it does, and short: a socket's path may have 107 bytes."""
+        """`folder` is for what ends with it. Its path must be short: a socket's path may have 107 bytes."""
         self.url = f"unix://{folder}/engine.sock"
         self._data = data
         self._exec_root = folder / "run"
-        # Process 1 of a namespace has to wait for orphans, which dockerd does not do.
+        # Process 1 of a namespace has to reap orphans, which dockerd does not do.
         init = shutil.which("docker-init", path=_PATH)
         self._program = [
             *((init, "--") if init else ()),
@@ -80,7 +80,7 @@ class EngineDaemon(ManagedProcess):
 
     @contextlib.contextmanager
     def own_network(self) -> Iterator[int]:
-        """The daemon, started again in a network of its own; a process that is in there. Then as it was."""
+        """Have the daemon run in a network of its own; yields the pid of a process that is in there."""
         usual = self.argv
         self.close()
         self.argv = [*_private("--net"), "--", *self._program]
@@ -94,7 +94,7 @@ class EngineDaemon(ManagedProcess):
             self.start()
 
     def start(self) -> None:
-        """Starts it without what a former one has left: networks, which it would make here, and ids."""
+        """Start it without what an earlier one has left: networks, which it would make again, and ids."""
         for folder in (self._data / "network", self._exec_root):
             shutil.rmtree(folder, ignore_errors=True)
         super().start()
@@ -103,9 +103,9 @@ class EngineDaemon(ManagedProcess):
         return answers(self.url)
 
     def close(self) -> None:
-        """Ends it in order, so that what it was writing is whole, and at once where that takes too long."""
+        """End it so that what it was writing is complete; kill it when that takes too long."""
         if self.running:
-            # `unshare` waits for its only child and passes no signal on.
+            # `unshare` waits for its only child and does not pass signals on.
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
                     os.kill(int(child), signal.SIGTERM)
@@ -117,16 +117,16 @@ class EngineDaemon(ManagedProcess):
 
 
 def _private(*more: str) -> list[str]:
-    """What starts a program in namespaces that end with us, whatever ends us."""
+    """The command that starts a program in namespaces of its own, which end when this process ends."""
     namespaces = ["--mount", "--mount-proc", "--pid", *more]
     return ["setpriv", "--pdeathsig", "KILL", "--", "unshare", *namespaces, "--fork", "--kill-child"]
 
 
 @contextlib.contextmanager
 def start_daemon(dockerd: str) -> Iterator[EngineDaemon]:
-    """A dockerd for as long as the context lasts. Raises `ProcessError`, with its log."""
+    """A dockerd that ends with the context. Raises `ProcessError`, with its log."""
     with (
-        # Not with the prefix of workspaces: runners remove those that nobody has locked.
+        # The prefix is not that of workspaces, because runners remove workspaces that are not locked.
         tempfile.TemporaryDirectory(prefix="engine-") as folder,
         _data_root() as data,
         EngineDaemon(dockerd, Path(folder), data) as daemon,
@@ -136,7 +136,7 @@ def start_daemon(dockerd: str) -> Iterator[EngineDaemon]:
 
 @contextlib.contextmanager
 def _data_root() -> Iterator[Path]:
-    """The first folder for images that no other run uses. Two daemons on one would wait for each other."""
+    """The first folder for images that no other run uses. Two daemons cannot share one."""
     for number in itertools.count():
         data = _DATA / str(number)
         data.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""The network of another process: a thread of ours goes there, makes a connection, and comes back.
+"""The network of another process: this thread enters it, makes a connection, and comes back.
 
-A socket stays in the network in which it was made. Takes root, and Linux.
+A socket stays in the network namespace in which it was made. Needs root, and Linux.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import socket
 import struct
 from collections.abc import Iterator
 
-# Of Linux: setns(2), netdevice(7).
+# Constants of Linux: setns(2), netdevice(7).
 _CLONE_NEWNET = 0x40000000
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 0x1
@@ -20,13 +20,13 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def network_of(pid: int) -> "contextlib.AbstractContextManager[None]":
-    """This thread is in the network of that process for as long as the context lasts; no other thread is."""
+    """Within the context, this thread (and no other) is in the network namespace of that process."""
     return network_at(f"/proc/{pid}/ns/net")
 
 
 @contextlib.contextmanager
 def network_at(path: str) -> Iterator[None]:
-    """The same for the network that this file stands for. A process that is started there stays there."""
+    """The same for the network namespace of this file. A process that is started within stays in it."""
     with open("/proc/thread-self/ns/net", "rb") as ours, open(path, "rb") as theirs:
         _enter(theirs.fileno())
         try:
@@ -36,7 +36,7 @@ def network_at(path: str) -> Iterator[None]:
 
 
 def raise_loopback(pid: int) -> None:
-    """Makes 127.0.0.1 work in the network of that process; in a new one it does not."""
+    """Make 127.0.0.1 work in the network namespace of that process; in a new one it does not."""
     with network_of(pid), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         # struct ifreq: a name of 16 bytes, then the flags, in 40 bytes.
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", _IFF_UP))

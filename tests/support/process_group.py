@@ -1,6 +1,6 @@
-"""A process with all that it started, and all that those started: for tests that nothing is left of it.
+"""A process with all its descendants, for tests that none of them is left when it has ended.
 
-Processes are known by id and start time, since ids come again. Linux only, as the sandbox is.
+A process is identified by id and start time, since ids are used again. Linux only, as the sandbox is.
 """
 
 import os
@@ -13,7 +13,7 @@ from tests.support.servers import ManagedProcess, wait_until
 
 
 class FamilyProcess(ManagedProcess):
-    """One that remembers whom it started, as often as it is asked to look."""
+    """A process that remembers its descendants: those that live whenever `remember_family` is called."""
 
     def __init__(
         self, name: str, argv: Sequence[str], *, log_path: Path, env: Mapping[str, str], cwd: Path
@@ -23,26 +23,26 @@ class FamilyProcess(ManagedProcess):
         self._family: set[tuple[int, str]] = set()
 
     def remember_family(self) -> set[tuple[int, str]]:
-        """Every process that this one has started and that lives now, as (id, start time)."""
-        waiting, found = [self.pid], set[tuple[int, str]]()
+        """Every descendant that lives now, this process included, as (id, start time)."""
+        waiting, living = [self.pid], set[tuple[int, str]]()
         while waiting:
             pid = waiting.pop()
             with suppress(OSError):
-                found.add((pid, start_time(pid)))
+                living.add((pid, start_time(pid)))
                 for thread in Path(f"/proc/{pid}/task").iterdir():
                     waiting += map(int, (thread / "children").read_text().split())
-        self._family |= found
-        return found
+        self._family |= living
+        return living
 
     def assert_nothing_is_left(self) -> None:
-        """No process that was remembered is alive, and none that is still in the session of this one."""
-        # What was told to end may need a moment.
+        """No descendant that was remembered is alive, and no process of this one's session."""
+        # A process that was told to end may need a moment.
         with suppress(TimeoutError):
-            wait_until(lambda: not self.left(), "an end", timeout_seconds=5)
+            wait_until(lambda: not self.left(), "the end of all processes")
         assert {pid: command_line(pid) for pid in self.left()} == {}
 
     def left(self) -> set[int]:
-        """What is still alive of it."""
+        """The ids of those that are still alive."""
         alive = {pid for pid, started in self._family if is_alive(pid) and start_time(pid) == started}
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and is_alive(int(entry.name)) and session(int(entry.name)) == self.pid:
@@ -50,7 +50,7 @@ class FamilyProcess(ManagedProcess):
         return alive
 
     def close(self) -> None:
-        """Ends it and all that it started, each by its id, however the test went."""
+        """End it and its descendants, each by its id, however the test went."""
         if self.running:
             self.remember_family()
         super().close()
@@ -61,12 +61,12 @@ class FamilyProcess(ManagedProcess):
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of proc(5) stat from the state on; the name before them may hold anything."""
+    """The fields of proc(5) stat from the state on; the name before that may hold anything."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def start_time(pid: int) -> str:
-    """With the id, the name of a process for ever; empty when it is gone."""
+    """When it started: with the id this names a process for ever. Empty when it is gone."""
     with suppress(OSError):
         return _stat(pid)[19]
     return ""
@@ -80,14 +80,14 @@ def session(pid: int) -> int:
 
 
 def command_line(pid: int) -> str:
-    """What it was started with, for a message."""
+    """The command line, for a message."""
     with suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     return ""
 
 
 def is_alive(pid: int) -> bool:
-    """It runs, and is no zombie that waits for its parent."""
+    """Whether it runs; a zombie that waits for its parent does not."""
     with suppress(OSError):
         return _stat(pid)[0] not in "ZX"
     return False

@@ -1,4 +1,4 @@
-"""Our own programs as a user starts them: the API under `chalice local`, and `python -m runner`.
+"""Our own programs as a user starts them: `chalice local` and `python app.py` (the API), `python -m runner`.
 
 They see an environment that holds what the test gives and nothing else, so that no setting of the machine
 leaks in, nor one of a developer's own `.env`; that of another `root` is read, as for users. Their output is
@@ -96,19 +96,16 @@ class ApiProcess(Caller, ManagedProcess):
         self._folder = tempfile.TemporaryDirectory(prefix="api-test-")
         super().__init__(
             f"API on port {self.port}",
-            [
-                _beside_python("chalice"),
-                "local",
-                "--host",
-                HOST,
-                "--port",
-                str(self.port),
-                "--no-autoreload",
-            ],
+            [*self.command(), "--host", HOST, "--port", str(self.port)],
             log_path=Path(self._folder.name) / "api.log",
             env=_environment(env, root),
             cwd=root,
         )
+
+    @staticmethod
+    def command() -> list[str]:
+        """The program, without its address."""
+        return [_beside_python("chalice"), "local", "--no-autoreload"]
 
     def is_ready(self) -> bool:
         """GET /health answers 200."""
@@ -119,6 +116,15 @@ class ApiProcess(Caller, ManagedProcess):
         super().close()
         self.show_log()
         self._folder.cleanup()
+
+
+class ProductionApiProcess(ApiProcess):
+    """`python app.py`, the API as its container runs it."""
+
+    @staticmethod
+    def command() -> list[str]:
+        """The program, without its address."""
+        return [sys.executable, "app.py"]
 
 
 class RunnerProcess(ManagedProcess):

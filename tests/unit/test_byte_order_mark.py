@@ -1,4 +1,4 @@
-"""A file that begins with a byte order mark: columns of its first line mean the same for every compiler."""
+"""A file that begins with a byte order mark: the columns of its first line do not count the mark."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from chalicelib.sarif.locations import Locations
 from runner.diagnostics import parse
 
 _MARK = "\ufeff"
-# What each compiler printed about `undecl1`, or about what is as wrong there.
+# The output of each compiler about an error in the first line: source, column, text.
 _C = "int a(void) { return undecl1; }"
 _PRINTED = {
     "gnu": (_C, 22, f"main.x:1:22: error: undeclared\n    1 | {_C}\n      |                      ^~~~~~~\n"),
@@ -38,16 +38,16 @@ _PRINTED = {
 }
 
 
-@pytest.mark.parametrize("shape", _PRINTED)
-def test_the_mark_is_not_counted(shape: str) -> None:
-    """Some compilers count its three bytes, some one character, some nothing; a column is the same."""
-    line, column, text = _PRINTED[shape]
-    (found,) = parse(shape, text, {"main.x": f"{_MARK}{line}\n"}, "/work")
-    assert (found.line, found.column) == (1, column)
+@pytest.mark.parametrize("message_format", _PRINTED)
+def test_the_mark_is_not_counted(message_format: str) -> None:
+    """Some compilers count three bytes, some one character, some nothing; our column is the same."""
+    line, column, text = _PRINTED[message_format]
+    (diagnostic,) = parse(message_format, text, {"main.x": f"{_MARK}{line}\n"}, "/work")
+    assert (diagnostic.line, diagnostic.column) == (1, column)
 
 
-def test_ends_edits_and_notes_are_moved_as_well() -> None:
-    """All that is in the first line of that file, and nothing else."""
+def test_ends_edits_and_notes_do_not_count_the_mark() -> None:
+    """Columns in the first line of that file are corrected, and no others."""
     text = (
         "main.x:1:13: error: a\n"
         'fix-it:"main.x":{1:13-1:14}:"->"\n'
@@ -55,14 +55,16 @@ def test_ends_edits_and_notes_are_moved_as_well() -> None:
         'fix-it:"other.x":{1:13-1:14}:"->"\n'
         "main.x:1:2: note: b\nother.x:1:13: note: c\nmain.x:2:13: note: d\n"
     )
-    (found,) = parse("clang", text, {"main.x": f"{_MARK}int x;\nint y;\n", "other.x": "int z;\n"}, "/work")
-    assert found.column == 10
-    assert [(fix.column, fix.end_column) for fix in found.fixes] == [(10, 11), (13, 14), (13, 14)]
-    assert [note.column for note in found.children] == [1, 13, 13]
+    (diagnostic,) = parse(
+        "clang", text, {"main.x": f"{_MARK}int x;\nint y;\n", "other.x": "int z;\n"}, "/work"
+    )
+    assert diagnostic.column == 10
+    assert [(fix.column, fix.end_column) for fix in diagnostic.fixes] == [(10, 11), (13, 14), (13, 14)]
+    assert [note.column for note in diagnostic.children] == [1, 13, 13]
 
 
-def test_the_mark_is_no_character_of_a_region() -> None:
-    """SARIF does not count it either, in front of letters of more than one byte."""
+def test_sarif_does_not_count_the_mark() -> None:
+    """It is not a character of a region, also before letters of more than one byte."""
     line = "/*é*/ int x = y;"
     places = Locations({"main.c": f"{_MARK}{line}\n"})
     column = len(line[: line.index("y")].encode()) + 1

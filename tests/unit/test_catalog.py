@@ -1,6 +1,6 @@
 """The catalogue: languages, standards and compilers as its files name them, and mistakes in these files.
 
-What is made of them, the compiler's argument vector, is in test_command.py.
+The argument vectors that are built from them are in test_command.py.
 """
 
 import shutil
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.catalog import load_catalog, parse_catalog
+from chalicelib.catalog import build_command, load_catalog, parse_catalog
 from chalicelib.catalog.loader import catalog_texts
-from chalicelib.models import Stage
+from tests.support.factories import make_request
 
 # --- names ------------------------------------------------------------------------------
 
@@ -89,7 +89,7 @@ def test_an_older_compiler_offers_fewer_standards() -> None:
 
 
 def test_a_source_of_another_language_is_recognised() -> None:
-    """A .cpp file in a C request would not be compiled, so it is told apart; headers never are."""
+    """A .cpp file in a C request would not be compiled, so it is detected; headers are not."""
     catalog = load_catalog()
     c, cpp = catalog.language("c"), catalog.language("cpp")
     assert c is not None and cpp is not None
@@ -100,14 +100,14 @@ def test_a_source_of_another_language_is_recognised() -> None:
 
 
 def test_a_source_in_a_folder_is_compiled_or_named() -> None:
-    """Go takes folders only with a go.mod: without one, what would silently not be compiled is found."""
+    """Go compiles folders only with a go.mod: without one, a source that would be skipped is detected."""
     catalog = load_catalog()
     go, cpp = catalog.language("go"), catalog.language("cpp")
     assert go is not None and cpp is not None
-    assert catalog.left_out(go, ["main.go", "lib/a.go"]) == "lib/a.go"
-    assert catalog.left_out(go, ["main.go", "lib/a.go", "go.mod"]) is None
-    assert catalog.left_out(go, ["main.go", "lib/a_test.go", "lib/notes.txt"]) is None
-    assert catalog.left_out(cpp, ["main.cpp", "lib/a.cpp"]) is None
+    assert catalog.uncompiled_source(go, ["main.go", "lib/a.go"]) == "lib/a.go"
+    assert catalog.uncompiled_source(go, ["main.go", "lib/a.go", "go.mod"]) is None
+    assert catalog.uncompiled_source(go, ["main.go", "lib/a_test.go", "lib/notes.txt"]) is None
+    assert catalog.uncompiled_source(cpp, ["main.cpp", "lib/a.cpp"]) is None
 
 
 # --- the files themselves ---------------------------------------------------------------
@@ -158,9 +158,12 @@ default_standard = "gnu11"
 newest_standard = "gnu11"
 """
     catalog = parse_catalog({**texts.languages, "objc.toml": text}, texts.families)
-    command = catalog.build_command(
-        "Objective-C", "clang-19", "gnu11", Stage.COMPILE, (), {"main.m": ""}, "main.m"
+    language = catalog.language("Objective-C")
+    assert language is not None
+    request = make_request(
+        language="objc", compiler="clang-19", standard="gnu11", files={"main.m": ""}, main="main.m"
     )
+    command = build_command(catalog, request, language.compilers[0])
     assert command[0] == "clang-19"
     assert command[-3:] == ("-x", "objective-c", "main.m")
 
@@ -194,7 +197,8 @@ def test_a_mistake_in_a_language_file_is_found_when_it_is_loaded(old: str, new: 
         ('"{sources}"', '"{source}"', "placeholders"),
         ('"{stage}"', '"x{stage}"', "placeholders"),
         ("'-w'", "'-w('", "pattern"),
-        ('diagnostics = "gnu"', 'diagnostics = "unknown"', "diagnostics"),
+        ('"{parser_arguments}", ', "", "no place"),
+        ('message_format = "gnu"', 'message_format = "unknown"', "message_format"),
     ],
 )
 def test_a_mistake_in_a_family_file_is_found_when_it_is_loaded(old: str, new: str, complaint: str) -> None:

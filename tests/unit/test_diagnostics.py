@@ -1,4 +1,4 @@
-"""Reading what gcc, clang and the assembler print. The texts are as those programs wrote them."""
+"""Parsing the output of gcc, clang and the assembler. The texts are as those programs printed them."""
 
 import time
 
@@ -13,7 +13,7 @@ _FOLDER = "/work"
 
 
 def _parse(text: str, **files: str) -> tuple[Diagnostic, ...]:
-    """Diagnostics of `text`; ``a="…"`` is the file a.cpp."""
+    """The diagnostics of `text`; ``a="…"`` is the file a.cpp."""
     return parse("gnu", text, {f"{name}.cpp": source for name, source in files.items()}, _FOLDER)
 
 
@@ -21,17 +21,17 @@ def _brief(diagnostic: Diagnostic) -> tuple[object, ...]:
     return (diagnostic.severity.value, diagnostic.file, diagnostic.line, diagnostic.column, diagnostic.code)
 
 
-def test_a_message_has_its_place_severity_text_and_flag() -> None:
-    """The parts of one ordinary line arrive in their fields."""
-    (found,) = _parse(
+def test_a_message_has_location_severity_text_and_flag() -> None:
+    """The parts of one ordinary line become the fields."""
+    (diagnostic,) = _parse(
         "a.cpp: In function 'int main()':\n"
         "a.cpp:2:9: warning: unused variable 'y' [-Wunused-variable]\n"
         "    2 |     int y;\n"
         "      |         ^\n",
         a="int main() {\n    int y;\n}\n",
     )
-    assert _brief(found) == ("warning", "a.cpp", 2, 9, "-Wunused-variable")
-    assert found.message == "unused variable 'y'"
+    assert _brief(diagnostic) == ("warning", "a.cpp", 2, 9, "-Wunused-variable")
+    assert diagnostic.message == "unused variable 'y'"
 
 
 @pytest.mark.parametrize(
@@ -49,18 +49,18 @@ def test_a_message_has_its_place_severity_text_and_flag() -> None:
     ],
 )
 def test_the_flag_in_brackets_is_the_code(bracket: str, code: str) -> None:
-    """Turning a warning into an error does not change what it is called."""
-    (found,) = _parse(f"a.cpp:1:1: error: text {bracket}\n")
-    assert (found.message, found.code) == ("text", code)
+    """Turning a warning into an error does not change its code."""
+    (diagnostic,) = _parse(f"a.cpp:1:1: error: text {bracket}\n")
+    assert (diagnostic.message, diagnostic.code) == ("text", code)
 
 
 @pytest.mark.parametrize(
     "ending", ["array[5]", "[with T = int]", "x []", "text [CWE-1]", "[- W]", "]", "[-Wa b]"]
 )
 def test_other_brackets_stay_in_the_message(ending: str) -> None:
-    """Only a flag is taken off a message."""
-    (found,) = _parse(f"a.cpp:1:1: error: text {ending}\n")
-    assert (found.message, found.code) == (f"text {ending}", None)
+    """Only a flag is removed from a message."""
+    (diagnostic,) = _parse(f"a.cpp:1:1: error: text {ending}\n")
+    assert (diagnostic.message, diagnostic.code) == (f"text {ending}", None)
 
 
 @pytest.mark.parametrize(
@@ -90,17 +90,17 @@ def test_other_brackets_stay_in_the_message(ending: str) -> None:
         ("a.cpp:99999999999:2: error: x", ("error", None, None, None, None), None),
     ],
 )  # fmt: skip
-def test_every_shape_of_a_message_is_read(
+def test_every_form_of_a_message_is_read(
     line: str, expected: tuple[object, ...], message: str | None
 ) -> None:
     """Locations of all lengths, tools without one, the assembler, and names as the request has them."""
-    found = _parse(f"{line}\n", a="int x;")
+    diagnostics = _parse(f"{line}\n", a="int x;")
     if "99999999999" in line:
         # Not a line number; then it must be neither a crash nor an absurd integer.
-        assert all((diagnostic.line or 0) < 10**9 for diagnostic in found)
+        assert all((diagnostic.line or 0) < 10**9 for diagnostic in diagnostics)
         return
-    assert [_brief(diagnostic) for diagnostic in found] == [expected]
-    assert message in (None, found[0].message)
+    assert [_brief(diagnostic) for diagnostic in diagnostics] == [expected]
+    assert message in (None, diagnostics[0].message)
 
 
 @pytest.mark.parametrize(
@@ -120,13 +120,13 @@ def test_every_shape_of_a_message_is_read(
         "",
     ],
 )
-def test_lines_around_messages_are_none(line: str) -> None:
-    """Context, snippets and summaries become no diagnostics."""
+def test_lines_around_messages_are_not_messages(line: str) -> None:
+    """Context, snippets and summaries do not become diagnostics."""
     assert _parse(f"{line}\n") == ()
 
 
 def test_notes_are_children_of_what_they_explain() -> None:
-    """Notes go under the error or warning before them, in order."""
+    """Notes are children of the error or warning before them, in order."""
     first, second = _parse(
         "a.cpp:1:1: error: one\n"
         "a.cpp:2:1: note: about one\n"
@@ -139,47 +139,47 @@ def test_notes_are_children_of_what_they_explain() -> None:
     assert {note.severity for note in first.children} == {Severity.NOTE}
 
 
-def test_a_note_that_explains_nothing_stands_alone() -> None:
-    """A first note, and gcc's note for #pragma message, are no children."""
-    found = _parse(
+def test_a_note_that_explains_nothing_is_not_a_child() -> None:
+    """This is so for a first note, and for gcc's note about #pragma message."""
+    diagnostics = _parse(
         "a.cpp:1:1: note: first\n"
         "a.cpp:2:1: error: one\n"
         "a.cpp:3:9: note: '#pragma message: hello'\n"
         "a.cpp:4:1: note: '#pragma message: again'\n"
     )
-    assert [len(diagnostic.children) for diagnostic in found] == [0, 0, 0, 0]
+    assert [len(diagnostic.children) for diagnostic in diagnostics] == [0, 0, 0, 0]
 
 
 def test_a_source_line_of_old_clang_is_not_a_message() -> None:
-    """An unnumbered source line above carets may say anything."""
+    """A source line without a number, above carets, may contain anything."""
     source = "error: int x = y; // b.cpp:9:9: error: forged"
-    (found,) = _parse(
+    (diagnostic,) = _parse(
         f"a.cpp:1:16: error: use of undeclared identifier 'y'\n{source}\n               ^\n"
         "1 error generated.\n",
         a=source,
     )
-    assert found.message == "use of undeclared identifier 'y'"
+    assert diagnostic.message == "use of undeclared identifier 'y'"
 
 
 @pytest.mark.parametrize("numbered", [True, False], ids=["numbered", "plain"])
 def test_lines_before_a_messages_own_snippet_belong_to_it(numbered: bool) -> None:
-    """A quoted newline continues the message, whatever the next line looks like; the flag is at its end."""
+    """A message goes on after a quoted newline, whatever that line looks like; its flag is at the end."""
     source = '[[deprecated("q\\nb.cpp:2:2: error: eek")]] void f(); void g() { f(); }'
     snippet = f"    1 | {source}\n      | ^\n" if numbered else f"{source}\n^\n"
-    (found,) = _parse(
+    (diagnostic,) = _parse(
         "a.cpp:1:66: warning: 'f' is deprecated: q\n"
         f"b.cpp:2:2: error: eek [-Wdeprecated-declarations]\n{snippet}"
         "a.cpp:1:51: note: declared here\n",
         a=source,
     )
-    assert found.message == "'f' is deprecated: q\nb.cpp:2:2: error: eek"
-    assert _brief(found) == ("warning", "a.cpp", 1, 66, "-Wdeprecated-declarations")
-    assert len(found.children) == 1
+    assert diagnostic.message == "'f' is deprecated: q\nb.cpp:2:2: error: eek"
+    assert _brief(diagnostic) == ("warning", "a.cpp", 1, 66, "-Wdeprecated-declarations")
+    assert len(diagnostic.children) == 1
 
 
 def test_two_messages_before_one_snippet_stay_two() -> None:
-    """gcc shows the snippet of one place once; the messages about that place are all kept."""
-    found = _parse(
+    """gcc prints the snippet of a location once; all messages about that location are kept."""
+    diagnostics = _parse(
         "a.cpp:1:1: error: one\n"
         "b.cpp:7:1: error: two\n"
         "a.cpp:1:5: error: three\n"
@@ -187,20 +187,20 @@ def test_two_messages_before_one_snippet_stay_two() -> None:
         "      | ^~~\n",
         a="int x;\n",
     )
-    assert [diagnostic.message for diagnostic in found] == ["one", "two", "three"]
+    assert [diagnostic.message for diagnostic in diagnostics] == ["one", "two", "three"]
 
 
-def test_the_number_of_diagnostics_is_bounded() -> None:
+def test_the_number_of_diagnostics_is_limited() -> None:
     """Errors and their notes count together, and the first ones are kept."""
-    found = _parse("a.cpp:1:1: error: e\na.cpp:1:1: note: n\n" * collector.MAX_DIAGNOSTICS)
-    assert collector.count(found) == collector.MAX_DIAGNOSTICS
-    assert len(found) == collector.MAX_DIAGNOSTICS / 2
+    diagnostics = _parse("a.cpp:1:1: error: e\na.cpp:1:1: note: n\n" * collector.MAX_DIAGNOSTICS)
+    assert collector.count(diagnostics) == collector.MAX_DIAGNOSTICS
+    assert len(diagnostics) == collector.MAX_DIAGNOSTICS / 2
 
 
-def test_the_length_of_a_message_is_bounded() -> None:
-    """A message longer than the bound is cut there."""
-    (found,) = _parse("a.cpp:1:1: error: " + "x" * 100_000 + "\n")
-    assert found.message == "x" * collector.MAX_MESSAGE_CHARACTERS
+def test_the_length_of_a_message_is_limited() -> None:
+    """A message that is longer than the limit is cut there."""
+    (diagnostic,) = _parse("a.cpp:1:1: error: " + "x" * 100_000 + "\n")
+    assert diagnostic.message == "x" * collector.MAX_MESSAGE_CHARACTERS
 
 
 _PIECES = st.sampled_from(
@@ -210,13 +210,13 @@ _PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None)  # a busy machine is not a failure
 @given(st.one_of(st.text(), st.lists(_PIECES, max_size=60).map("".join)))
 def test_any_text_can_be_read(text: str) -> None:
     """No text makes the parser raise, and no diagnostic appears without a severity's word in the text."""
-    found = _parse(text, a="int x;\nint y;\n")
-    assert collector.count(found) <= text.count("\n") + 1
-    for diagnostic in found:
+    diagnostics = _parse(text, a="int x;\nint y;\n")
+    assert collector.count(diagnostics) <= text.count("\n") + 1
+    for diagnostic in diagnostics:
         assert diagnostic.line is None or diagnostic.line >= 1
         assert diagnostic.column is None or diagnostic.column >= 1
 

@@ -1,17 +1,15 @@
-"""Every shape of messages against text that no compiler printed, and text that wants to pass for messages."""
+"""Every parser with text that no compiler printed, and with source text that looks like messages."""
 
 import json
 import time
-from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.catalog.schema import Shape
-from runner.diagnostics import collector, parse, shown
+from runner.diagnostics import PARSERS, collector, parse, without_parser_output
 
-_SHAPES = get_args(Shape)
+_FORMATS = list(PARSERS)
 _FILES = {"main.x": "int x;\nint naïve = '😀';\n\ty\n", "a/b.x": "\ufeffx\r\ny"}
 
 _PIECES = st.sampled_from(
@@ -39,23 +37,23 @@ _JSON = st.recursive(
 )
 
 
-@pytest.mark.parametrize("shape", _SHAPES)
-@settings(deadline=None, max_examples=60)  # a busy machine is no failure
+@pytest.mark.parametrize("message_format", _FORMATS)
+@settings(deadline=None, max_examples=60)  # a busy machine is not a failure
 @given(text=_TEXTS)
-def test_any_text_can_be_read(shape: str, text: str) -> None:
+def test_any_text_can_be_read(message_format: str, text: str) -> None:
     """No text makes a parser raise, and there are no more diagnostics than lines."""
-    found = parse(shape, text, _FILES, "/work")
-    assert len(found) <= text.count("\n") + 1
-    for diagnostic in found:
+    diagnostics = parse(message_format, text, _FILES, "/work")
+    assert len(diagnostics) <= text.count("\n") + 1
+    for diagnostic in diagnostics:
         assert diagnostic.line is None or diagnostic.line >= 1
         assert diagnostic.column is None or diagnostic.column >= 1
-    assert isinstance(shown(shape, text), str)
+    assert isinstance(without_parser_output(message_format, text), str)
 
 
 @settings(deadline=None, max_examples=100)
 @given(value=_JSON, level=st.sampled_from(["error", "warning", "note", "help", "failure-note", "odd"]))
-def test_any_object_in_place_of_rustcs_can_be_read(value: object, level: str) -> None:
-    """Whatever stands where rustc puts spans and children, the parser neither raises nor invents."""
+def test_any_json_in_place_of_rustcs_can_be_read(value: object, level: str) -> None:
+    """Whatever is in the place of spans and children, the parser neither raises nor invents messages."""
     message = {
         "message": "m",
         "level": level,
@@ -66,7 +64,7 @@ def test_any_object_in_place_of_rustcs_can_be_read(value: object, level: str) ->
     }
     text = json.dumps(message) + "\n" + json.dumps(value)
     assert len(parse("rustc", text, _FILES, "/work")) <= 2
-    assert isinstance(shown("rustc", text), str)
+    assert isinstance(without_parser_output("rustc", text), str)
 
 
 _HOSTILE = {
@@ -101,21 +99,21 @@ _HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("shape", _SHAPES)
-def test_hostile_text_is_read_in_linear_time(shape: str) -> None:
+@pytest.mark.parametrize("message_format", _FORMATS)
+def test_hostile_text_is_read_in_linear_time(message_format: str) -> None:
     """A hundred kilobytes of any of the worst lines takes no longer than other text of that length."""
     for name, line in _HOSTILE.items():
         text = (line + "\n") * (100_000 // (len(line) + 1))
         started = time.process_time()
-        found = parse(shape, text, _FILES, "/work")
-        shown(shape, text)
+        diagnostics = parse(message_format, text, _FILES, "/work")
+        without_parser_output(message_format, text)
         # Seconds of CPU time. Measured: 0.4 at most; something quadratic takes minutes.
         assert time.process_time() - started < 5, name
-        assert collector.count(found) <= collector.MAX_DIAGNOSTICS
+        assert collector.count(diagnostics) <= collector.MAX_DIAGNOSTICS
 
 
 @pytest.mark.parametrize(
-    ("shape", "line"),
+    ("message_format", "line"),
     [
         ("javac", "main.x:1: error: e\n%s\n%s^\n"),
         ("tsc", "main.x(1,900001): error TS1: e\n"),
@@ -123,17 +121,17 @@ def test_hostile_text_is_read_in_linear_time(shape: str) -> None:
         ("gnu", "main.x:1:900001: error: e\n    1 | %s\n      | %s^~\n"),
     ],
 )
-def test_a_long_line_is_not_read_again_for_each_of_its_errors(shape: str, line: str) -> None:
-    """A thousand errors in one line of a megabyte cost no more than reading it a few times."""
+def test_a_long_line_is_not_read_again_for_each_of_its_errors(message_format: str, line: str) -> None:
+    """A thousand errors in one line of a megabyte cost no more than reading the line a few times."""
     text = line.replace("%s", "é" * 50) * collector.MAX_DIAGNOSTICS
     started = time.process_time()
-    parse(shape, text, {"main.x": "é" * 500_000}, "/work")
+    parse(message_format, text, {"main.x": "é" * 500_000}, "/work")
     # Seconds of CPU time. Measured: 1.5 at most.
     assert time.process_time() - started < 10
 
 
 def test_rustc_messages_that_a_job_forges_are_text() -> None:
-    """What stands beside the objects is an error only in the words in which rustc itself speaks early."""
+    """Text outside of the JSON objects is a message only in the format that rustc uses before its options."""
     text = 'warning: x\nnote: y\n{"message": "cut\nmain.rs:1:1: error: x\nerror[E0308]: early\n'
     assert [(each.severity.value, each.message, each.code) for each in parse("rustc", text, {}, "/work")] == [
         ("warning", "x", None),
@@ -141,18 +139,19 @@ def test_rustc_messages_that_a_job_forges_are_text() -> None:
     ]
 
 
-def test_an_object_that_was_cut_off_is_not_shown() -> None:
-    """When the output limit falls into an object, the rest of it is no text for a person."""
+def test_an_object_that_was_cut_off_is_removed() -> None:
+    """If the output limit cuts a JSON object, its beginning is not shown to a person."""
     whole = json.dumps(
         {"message": "m", "level": "error", "spans": [], "children": [], "rendered": "error: m\n\n"}
     )
     assert (
-        shown("rustc", f"{whole}\n{whole[:40]}\n[output truncated]\n") == "error: m\n\n[output truncated]\n"
+        without_parser_output("rustc", f"{whole}\n{whole[:40]}\n[output truncated]\n")
+        == "error: m\n\n[output truncated]\n"
     )
 
 
 def test_escape_sequences_inside_of_rustcs_objects_do_not_pass() -> None:
-    """JSON hides a control character from whoever cleaned the text; it is made visible all the same."""
+    """A control character that JSON's escapes hid from the cleaning of the text is made visible."""
     message = {
         "message": "\x1b[31mred",
         "level": "error",
@@ -162,11 +161,11 @@ def test_escape_sequences_inside_of_rustcs_objects_do_not_pass() -> None:
     }
     text = json.dumps(message) + "\n"
     assert parse("rustc", text, {}, "/work")[0].message == "\\x1b[31mred"
-    assert shown("rustc", text) == "\\x1b[31m\\u202er"
+    assert without_parser_output("rustc", text) == "\\x1b[31m\\u202er"
 
 
 def test_alternatives_of_rustc_are_separate_edits() -> None:
-    """Edits that exclude each other are not offered as one, and those that belong together are not split."""
+    """Edits that exclude each other are separate, and edits that belong together are not split."""
 
     def span(line: int, column: int, text: str) -> dict[str, object]:
         return {
@@ -177,52 +176,52 @@ def test_alternatives_of_rustc_are_separate_edits() -> None:
     spans = [span(1, 1, "use a;"), span(2, 3, "x"), span(1, 1, "use b;"), span(2, 3, "y")]
     help_message = {"message": "import", "level": "help", "spans": spans, "children": [], "rendered": None}
     message = {"message": "m", "level": "error", "spans": [], "children": [help_message], "rendered": "m"}
-    (found,) = parse("rustc", json.dumps(message), {"main.rs": "a\nbcd\n"}, "/work")
-    assert [[fix.text for fix in child.fixes] for child in found.children] == [
+    (diagnostic,) = parse("rustc", json.dumps(message), {"main.rs": "a\nbcd\n"}, "/work")
+    assert [[fix.text for fix in child.fixes] for child in diagnostic.children] == [
         ["use a;", "x"],
         ["use b;", "y"],
     ]
 
 
 @pytest.mark.parametrize(
-    ("shape", "line", "column"),
+    ("message_format", "line", "column"),
     [
         ("tsc", 'main.x(1,7): error TS1: e\n', 11),
         ("javac", "main.x:1: error: e\nx = '😀é'\n       ^\n", 10),
         ("python", '  File "main.x", line 1\n    é😀x y\n      ^\nSyntaxError: e\n', 7),
     ],
 )  # fmt: skip
-def test_columns_are_bytes(shape: str, line: str, column: int) -> None:
-    """Whatever a compiler counts, code points or UTF-16 units, the column is in bytes of the source."""
-    source = {"python": "é😀x y\n"}.get(shape, "é'😀é' x\n")
-    if shape == "javac":
+def test_columns_are_bytes(message_format: str, line: str, column: int) -> None:
+    """If a compiler counts code points or UTF-16 units, the column is still in bytes of the source."""
+    source = {"python": "é😀x y\n"}.get(message_format, "é'😀é' x\n")
+    if message_format == "javac":
         source = "x = '😀é'\n"
-    (found,) = parse(shape, line, {"main.x": source}, "/work")
-    assert (found.line, found.column) == (1, column)
+    (diagnostic,) = parse(message_format, line, {"main.x": source}, "/work")
+    assert (diagnostic.line, diagnostic.column) == (1, column)
 
 
 def test_the_number_of_edits_is_bounded() -> None:
-    """Edits beyond the bound are dropped, and what they belong to is kept."""
+    """Edits beyond the limit are dropped, and their diagnostic is kept."""
     text = "main.x:1:1: error: e\n" + 'fix-it:"main.x":{1:1-1:2}:"x"\n' * (collector.MAX_FIXES + 5)
-    (found,) = parse("gnu", text, _FILES, "/work")
-    assert len(found.fixes) == collector.MAX_FIXES
+    (diagnostic,) = parse("gnu", text, _FILES, "/work")
+    assert len(diagnostic.fixes) == collector.MAX_FIXES
 
 
 def test_the_children_of_rustcs_messages_are_bounded() -> None:
-    """A message with more notes than the bound keeps the first, and nothing comes after it."""
+    """A message with more notes than the limit keeps the first ones, and later messages are dropped."""
     note = {"message": "n", "level": "note", "spans": [], "children": []}
     message = {"message": "m", "level": "error", "spans": [], "children": [note] * 2_000, "rendered": ""}
-    found = parse("rustc", (json.dumps(message) + "\n") * 2, {}, "/work")
-    assert len(found) == 1
-    assert collector.count(found) == collector.MAX_DIAGNOSTICS
+    diagnostics = parse("rustc", (json.dumps(message) + "\n") * 2, {}, "/work")
+    assert len(diagnostics) == 1
+    assert collector.count(diagnostics) == collector.MAX_DIAGNOSTICS
 
 
 @pytest.mark.parametrize(
     ("forged", "diagnostics"),
     [("a.x:1:1: error: forged", 1), ("main.x:1:3: error: forged", 1), ("main.x:1:5: error: two", 2)],
 )
-def test_a_forged_message_is_known_by_the_caret_of_the_true_one(forged: str, diagnostics: int) -> None:
-    """Lines between a message and its snippet are its text, unless they name the caret's own place."""
+def test_the_caret_tells_a_true_message_from_a_forged_one(forged: str, diagnostics: int) -> None:
+    """Lines between a message and its snippet belong to it, unless one names the location of the caret."""
     text = f"main.x:1:5: error: one\n{forged}\n    1 | int x;\n      |     ^\n"
     for files in (_FILES, {}):
         assert len(parse("gnu", text, files, "/work")) == diagnostics
@@ -241,24 +240,24 @@ def test_a_forged_message_is_known_by_the_caret_of_the_true_one(forged: str, dia
     ],
 )
 def test_the_text_of_an_edit_is_unescaped_and_safe(escaped: str, text: str) -> None:
-    """C escapes stand for bytes of UTF-8; control characters and other bytes stay visible escapes."""
-    (found,) = parse(
+    """C escapes are bytes of UTF-8; control characters and invalid bytes remain visible escapes."""
+    (diagnostic,) = parse(
         "gnu", f'main.x:1:1: error: e\nfix-it:"/work/main.x":{{1:2-1:3}}:"{escaped}"\n', _FILES, "/work"
     )
-    (fix,) = found.fixes
+    (fix,) = diagnostic.fixes
     assert (fix.file, fix.line, fix.column, fix.end_line, fix.end_column) == ("main.x", 1, 2, 1, 3)
     assert fix.text == text
 
 
 @pytest.mark.parametrize("place", ["0:1-1:2", "1:0-1:2", "2:1-1:2", "1:3-1:2", "x", "1:1-1:9999999999"])
 def test_an_edit_without_a_sensible_range_is_dropped(place: str) -> None:
-    """A range that starts nowhere or ends before it starts is no edit."""
-    (found,) = parse("gnu", f'main.x:1:1: error: e\nfix-it:"main.x":{{{place}}}:"x"\n', _FILES, "/work")
-    assert found.fixes == ()
+    """A range without a start, or one that ends before it starts, is dropped."""
+    (diagnostic,) = parse("gnu", f'main.x:1:1: error: e\nfix-it:"main.x":{{{place}}}:"x"\n', _FILES, "/work")
+    assert diagnostic.fixes == ()
 
 
 def test_a_crash_of_a_compiler_is_fatal_and_its_stack_is_not_read() -> None:
-    """What stands in the stack of a crashed go or python is no error of the source."""
+    """The lines of the stack of a crashed go or python do not become errors."""
     go = "# x\npanic: boom\n\ngoroutine 1 [running]:\nmain.main()\n\t/go/main.go:3 +0x1\nexit status 2\n"
     assert [(each.severity.value, each.message) for each in parse("go", go, {}, "/work")] == [
         ("fatal", "panic: boom")
@@ -266,5 +265,5 @@ def test_a_crash_of_a_compiler_is_fatal_and_its_stack_is_not_read() -> None:
     python = (
         'Traceback (most recent call last):\n  File "/usr/lib/x.py", line 3, in f\n    g()\nMemoryError\n'
     )
-    (found,) = parse("python", python, {}, "/work")
-    assert (found.severity.value, found.code, found.file) == ("fatal", "MemoryError", None)
+    (diagnostic,) = parse("python", python, {}, "/work")
+    assert (diagnostic.severity.value, diagnostic.code, diagnostic.file) == ("fatal", "MemoryError", None)

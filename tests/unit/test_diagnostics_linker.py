@@ -1,4 +1,4 @@
-"""Reading what the linker prints. The texts are as GNU ld wrote them for gcc and clang."""
+"""Parsing the output of the linker. The texts are as GNU ld printed them for gcc and clang."""
 
 from chalicelib.models import Diagnostic
 from runner.diagnostics import parse
@@ -24,7 +24,7 @@ collect2: error: ld returned 1 exit status
 
 
 def test_a_linkers_messages_are_errors_in_the_users_files() -> None:
-    """Undefined and doubled names have a file, a line where one is known, and no random object."""
+    """Undefined and duplicate names have a file, a line if it is known, and no random object name."""
     files = {"main.cpp": "", "second.cpp": ""}
     found = parse("gnu", _LINKER, files, _FOLDER)
     assert [(each.severity.value, each.file, each.line, each.message) for each in found] == [
@@ -46,7 +46,7 @@ clang++-17: error: linker command failed with exit code 1 (use -v to see invocat
 
 
 def test_a_newer_linker_says_line_and_section() -> None:
-    """With both, the line is known; a name that stands there twice is not a part of the message."""
+    """With both, the line is known; a name that is printed twice is not part of the message."""
     found = parse("gnu", _NEWER_LINKER, {"main.cpp": ""}, _FOLDER)
     assert [(each.file, each.line, each.message) for each in found] == [
         (None, None, "DWARF error: mangled line number section (bad file number)"),
@@ -55,8 +55,8 @@ def test_a_newer_linker_says_line_and_section() -> None:
     ]
 
 
-def test_lines_like_a_linkers_are_its_own_only_after_it_spoke() -> None:
-    """Without a linker, a place and some words are nothing."""
+def test_lines_without_a_linkers_name_count_only_after_one_with_it() -> None:
+    """Without a linker, a location with some text is not a message."""
     assert _parse("a.cpp:12: undefined reference to `x'\n", "a.cpp") == ()
 
 
@@ -72,8 +72,8 @@ main.cpp:(.text+0xf): undefined reference to `A::f()'
 """
 
 
-def test_behind_the_name_of_an_object_stands_a_message_like_any_other() -> None:
-    """Its severity and its place are read there; a warning is no error."""
+def test_the_text_behind_the_name_of_an_object_is_a_message() -> None:
+    """Its severity and its location are read; a warning does not become an error."""
     assert [
         (each.severity.value, each.file, each.line, each.message) for each in _parse(_OBJECTS, "main.cpp")
     ] == [

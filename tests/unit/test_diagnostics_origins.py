@@ -1,4 +1,4 @@
-"""How a compiler came to the place of an error, and the other places that it shows: all of them are notes."""
+"""The steps that led a compiler to an error, and the other locations that it prints: they become notes."""
 
 from chalicelib.models import Diagnostic
 from runner.diagnostics import collector, parse
@@ -22,8 +22,8 @@ main.cpp:5:1: warning: another
 """
 
 
-def test_the_way_of_gcc_to_an_error_is_notes_below_it() -> None:
-    """Each step has its place, from the inside out, and belongs to the message after it only."""
+def test_the_steps_of_gcc_to_an_error_are_its_notes() -> None:
+    """Each step has its location, from the inside out, and belongs to the next message only."""
     error, warning = parse("gnu", _INSTANTIATION, {"main.cpp": _TEMPLATE}, "/work")
     assert _brief(error) == ("main.cpp", 1, 47, "‘int’ is not a class, struct, or union type")
     assert [_brief(note) for note in error.children] == [
@@ -34,8 +34,8 @@ def test_the_way_of_gcc_to_an_error_is_notes_below_it() -> None:
     assert warning.children == ()
 
 
-def test_the_way_of_gcc_to_a_note_is_beside_it() -> None:
-    """It stands before that note, below the same error."""
+def test_the_steps_of_gcc_to_a_note_come_before_it() -> None:
+    """They are children of the same error."""
     text = (
         "main.cpp:9:1: error: no match\n"
         "/usr/include/c++/14/bits/x.h:3:2:   required by substitution of ‘f’\n"
@@ -48,8 +48,8 @@ def test_the_way_of_gcc_to_a_note_is_beside_it() -> None:
     ]
 
 
-def test_where_a_function_was_inlined_is_notes_of_the_warning() -> None:
-    """What the optimiser finds in a header of the system leads back to the author's own lines."""
+def test_the_places_where_a_function_was_inlined_are_notes() -> None:
+    """A warning of the optimiser about a system header leads back to the author's own lines."""
     text = (
         "In function ‘strcpy’,\n"
         "    inlined from ‘g’ at fo.c:3:33,\n"
@@ -64,8 +64,8 @@ def test_where_a_function_was_inlined_is_notes_of_the_warning() -> None:
     ]
 
 
-def test_of_a_long_way_the_beginning_is_kept() -> None:
-    """Steps are bounded, and the last one, which is in the author's own code, is there in any case."""
+def test_of_many_steps_the_first_ones_and_the_last_are_kept() -> None:
+    """Their number is limited, but the last one, which is in the author's own code, is always kept."""
     steps = [f"a.h:{number}:1:   required from ‘S<{number}>’\n" for number in range(1, 500)]
     text = "".join([*steps, "main.cpp:7:3:   required from here\n", "a.h:1:1: error: deep\n"])
     (error,) = parse("gnu", text, {"main.cpp": ""}, "/work")
@@ -74,8 +74,8 @@ def test_of_a_long_way_the_beginning_is_kept() -> None:
     assert _brief(error.children[-1]) == ("main.cpp", 7, 3, "required from here")
 
 
-def test_a_line_that_an_edit_adds_is_no_part_of_the_message() -> None:
-    """gcc shows it above the snippet, without a number."""
+def test_a_line_that_an_edit_adds_is_not_part_of_the_message() -> None:
+    """gcc prints it above the snippet, without a number."""
     text = (
         "main.c:1:15: warning: implicit declaration of function ‘printf’ [-Wimplicit-function-declaration]\n"
         "    1 | int f(void) { printf(0); }\n"
@@ -104,14 +104,14 @@ referenced by:
 
 
 def test_the_references_of_zig_that_are_in_the_request_are_notes() -> None:
-    """An error in the library leads back to the author's own line, and not to the library's own."""
+    """An error in the library leads back to the author's own line, but not to lines of the library."""
     (error,) = parse("zig", _REFERENCES, {"sub/main.zig": ""}, "/work")
     assert error.file == "/usr/local/lib/zig/lib/std/fmt.zig"
     assert [_brief(note) for note in error.children] == [("sub/main.zig", 4, 20, "referenced by main")]
 
 
 def test_two_places_in_one_line_of_fortran() -> None:
-    """The columns of both are told at once; the digits say which is which."""
+    """Both columns are in the first line; the digits say which is which."""
     line = "      call f(a,b,c) ; call f(1.0,b,c)"
     text = (
         "h.f:3:13-29:\n\n"
@@ -125,7 +125,7 @@ def test_two_places_in_one_line_of_fortran() -> None:
 
 
 def test_the_second_place_of_fortran_in_another_line() -> None:
-    """It has its line, and its column where columns of the screen are bytes."""
+    """It has its line, and its column if columns of the screen are bytes."""
     block = "a.f90:5:5:\n\n    4 | {}\n      |     2\n    5 | 20 b\n      |     1\nError: (1) and (2)\n"
     for first, column in (("20 a", 5), ("\t20 a", None), ("20 é", None)):
         files = {"a.f90": f"\n\n\n{first}\n20 b\n"}
@@ -135,7 +135,7 @@ def test_the_second_place_of_fortran_in_another_line() -> None:
 
 
 def test_the_second_place_of_fortran_in_another_file() -> None:
-    """It is told like the first, and taken as exactly."""
+    """It is printed like the first, and is as exact."""
     text = (
         "a.f90:5:5:\n\n    5 | 20 b\n      |     1\n"
         "b.inc:7:9:\n\n    7 |     real b\n      |         2\n"
@@ -146,8 +146,8 @@ def test_the_second_place_of_fortran_in_another_file() -> None:
     assert [_brief(note) for note in error.children] == [("b.inc", 7, 9, "(2)")]
 
 
-def test_an_expression_of_python_that_is_no_line_has_no_column() -> None:
-    """Of an f-string CPython 3.11 shows the expression in parentheses, with carets below that."""
+def test_an_expression_that_python_prints_alone_has_no_column() -> None:
+    """For an f-string CPython 3.11 prints the expression in parentheses, with carets below that."""
     text = (
         "*** Error compiling 'f.py'...\n"
         '  File "f.py", line 1\n'

@@ -1,8 +1,9 @@
-"""What real compilers printed, and what became of it: the files in `diagnostics/`.
+"""The output of real compilers and the diagnostics in it: the files in `diagnostics/`.
 
-Each holds the sources, the command, what the compiler printed (a list of lines; paths below its
-installation made plain), the diagnostics, where the command asks for more than a person would see,
-what the compiler prints without that (`bare`), and how many lines the job forged. To add one, add a file.
+Each file holds the sources, the command, what the compiler printed (a list of lines; paths of its
+installation replaced), and the diagnostics. If the command has arguments for the parser only, `bare` is what
+the compiler prints without them; `forged_lines` is how many lines look like errors and are not. To add a
+case, add a file.
 """
 
 import json
@@ -13,15 +14,15 @@ from typing import Any, get_args
 
 import pytest
 
-from chalicelib.catalog.schema import Shape
+from chalicelib.catalog.schema import MessageFormat
 from chalicelib.models import Diagnostic
-from runner.diagnostics import parse, shown
+from runner.diagnostics import PARSERS, parse, without_parser_output
 
 _CASES = {path.stem: path for path in sorted((Path(__file__).parent / "diagnostics").glob("*.json"))}
-_SHAPES = set(get_args(Shape))
+_FORMATS = set(get_args(MessageFormat))
 
-# What each compiler puts at the start of a line that is an error, told without the parsers: a person's
-# `grep -c`. Where a person would be deceived by lines that the job forged, the case says how many there are.
+# How each compiler starts a line with an error, independent of the parsers: a person's `grep -c`. If lines
+# that the job forged would deceive a person, the case says how many there are.
 _ERROR_LINES = {
     "clang": r"^main\.cpp:\d+:\d+: (?:fatal )?error: ",
     "gfortran": r"^(?:f951: )?(?:Fatal )?Error: |^gfortran[^:]*: error: |^\S*(?:ld|collect2): ",
@@ -43,7 +44,7 @@ def _case(name: str) -> dict[str, Any]:
 
 def _diagnostics(case: dict[str, Any]) -> tuple[Diagnostic, ...]:
     files = {name: "\n".join(lines) for name, lines in case["files"].items()}
-    return parse(case["shape"], "\n".join(case["printed"]), files, "/work")
+    return parse(case["message_format"], "\n".join(case["printed"]), files, "/work")
 
 
 def _brief(diagnostic: Diagnostic) -> dict[str, Any]:
@@ -62,9 +63,10 @@ def _all(diagnostics: tuple[Diagnostic, ...]) -> Iterator[Diagnostic]:
         yield from _all(diagnostic.children)
 
 
-def test_every_shape_has_recorded_cases() -> None:
-    """Each shape that the catalogue may name has a parser, and something that a real compiler printed."""
-    assert {_case(name)["shape"] for name in _CASES} == _SHAPES
+def test_every_message_format_has_a_parser_and_recorded_cases() -> None:
+    """Each format that the catalogue may name has a parser, and output of a real compiler to test it."""
+    assert set(PARSERS) == _FORMATS
+    assert {_case(name)["message_format"] for name in _CASES} == _FORMATS
 
 
 @pytest.mark.parametrize("name", _CASES)
@@ -75,33 +77,35 @@ def test_a_recorded_output_gives_its_diagnostics(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in _CASES if "bare" in _case(name)])
-def test_what_is_shown_is_what_the_bare_compiler_prints(name: str) -> None:
-    """Without the lines that are there for the parser, the text is the bare compiler's, byte for byte."""
+def test_a_person_sees_what_the_bare_compiler_prints(name: str) -> None:
+    """Without the parser's output the text is the bare compiler's, byte for byte."""
     case = _case(name)
-    assert shown(case["shape"], "\n".join(case["printed"])) == "\n".join(case["bare"])
+    assert without_parser_output(case["message_format"], "\n".join(case["printed"])) == "\n".join(
+        case["bare"]
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in _CASES if "bare" not in _case(name)])
-def test_what_has_nothing_added_is_shown_as_it_is(name: str) -> None:
-    """Where nothing was asked for, nothing is taken away."""
+def test_text_without_parser_output_is_unchanged(name: str) -> None:
+    """If nothing was requested for the parser, nothing is removed."""
     case = _case(name)
     printed = "\n".join(case["printed"])
-    assert shown(case["shape"], printed) == printed
+    assert without_parser_output(case["message_format"], printed) == printed
 
 
 @pytest.mark.parametrize("name", _CASES)
 def test_error_lines_and_errors_are_equal_in_number(name: str) -> None:
-    """Each error line that a compiler printed is one error: none is lost and none invented."""
+    """Each error line that a compiler printed is one error: none is lost, none is invented."""
     case = _case(name)
     text = "\n".join(case.get("bare", case["printed"]))
-    lines = re.findall(_ERROR_LINES[case["shape"]], text, re.MULTILINE)
+    lines = re.findall(_ERROR_LINES[case["message_format"]], text, re.MULTILINE)
     errors = [each for each in _all(_diagnostics(case)) if each.severity.value in ("error", "fatal")]
     assert len(errors) == len(lines) - case.get("forged_lines", 0)
 
 
 @pytest.mark.parametrize("name", _CASES)
 def test_places_are_in_the_users_files(name: str) -> None:
-    """A place in a file of the request is inside of that file, and an edit's range is too."""
+    """A location in a file of the request is inside of that file, and so is the range of an edit."""
     case = _case(name)
     for diagnostic in _all(_diagnostics(case)):
         places = [(diagnostic.file, diagnostic.line, diagnostic.column)]

@@ -1,10 +1,9 @@
-"""The record of self-tests: when its word is taken, when it is not, and what a start costs either way."""
+"""The record of self-tests: when it is trusted, when it is not, and what a start costs in both cases."""
 
 import logging
 import os
 import shutil
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +11,14 @@ import pytest
 
 from chalicelib.catalog import Catalog, parse_catalog
 from chalicelib.catalog.loader import catalog_texts
-from runner.sandbox.base import Limits, SandboxResult
+from runner.sandbox.base import Command, SandboxResult
 from runner.sandbox.limits import default_limits
-from runner.toolchains.build_record import RecordUnfit, read_record, write_record
+from runner.toolchains.build_record import RecordInvalid, read_record, write_record
 from runner.toolchains.discover import find_toolchains, run_self_tests
 from runner.toolchains.model import Toolchains
 from runner.toolchains.probe import probe_toolchains
-from runner.workspace import Workspace
 from tests.support.factories import make_run
+from tests.support.fake_sandbox import FakeSandbox
 
 _COMPILERS = ("gcc-13", "gcc-14", "clang-19")
 _LANGUAGE_HEAD = catalog_texts().languages["c.toml"].partition("[[compilers]]")[0]
@@ -34,24 +33,20 @@ newest_standard = "c17"
 
 
 def _catalog() -> Catalog:
-    """C with two families, and one compiler that is not there."""
+    """C with two families, and one compiler that is not installed."""
     names = (*_COMPILERS, "clang-22")
     entries = [_ENTRY.format(name=name, family=name.partition("-")[0]) for name in names]
     return parse_catalog({"c.toml": _LANGUAGE_HEAD + "".join(entries)}, catalog_texts().families)
 
 
-class _Machine:
+class _Machine(FakeSandbox):
     """Compilers that are files, and a sandbox in which they tell versions and take programs by their text."""
 
-    name = "setpriv"
-    weaknesses: tuple[str, ...] = ()
-
     def __init__(self, folder: Path) -> None:
+        super().__init__(self._outcome_of, name="setpriv")
         self.folder = folder
         self.broken: set[str] = set()
         self.runs: list[str] = []
-        self.wall_seconds: set[float] = set()
-        self._lock = threading.Lock()
         for name in _COMPILERS:
             (folder / name).write_text(f"#!{name}\n")
 
@@ -59,26 +54,13 @@ class _Machine:
         path = self.folder / name
         return str(path) if path.exists() else None
 
-    def probe(self) -> None:
-        """It always works."""
-
-    def run(
-        self,
-        argv: Sequence[str],
-        workspace: Workspace,
-        limits: Limits,
-        *,
-        environment: Mapping[str, str] | None = None,
-        cancel: threading.Event | None = None,
-    ) -> SandboxResult:
-        name = argv[0]
-        with self._lock:
-            self.runs.append(name)
-            self.wall_seconds.add(limits.wall_seconds)
+    def _outcome_of(self, command: Command, workspace: Path) -> SandboxResult:
+        name = command.argv[0]
+        self.runs.append(name)
         version = f"{name.rpartition('-')[2]}.1.0"
-        if "--version" in argv:
+        if "--version" in command.argv:
             return make_run(stdout=f"{name} (Debian) {version}\nclang version {version}\n".encode())
-        source = (workspace.path / "main.c").read_text() if argv[-1].endswith("main.c") else ""
+        source = (workspace / "main.c").read_text() if command.argv[-1].endswith("main.c") else ""
         if name in self.broken:
             return make_run(exit_code=1, stderr=b"cannot start\n")
         if "undeclared" in source:
@@ -100,14 +82,14 @@ class _Image:
         assert problems == []
         self.machine.runs.clear()
 
-    def start(self, wanted: Sequence[str] = ("*",), image: str = "") -> Toolchains:
+    def start(self, patterns: Sequence[str] = ("*",), image: str = "") -> Toolchains:
         """What a runner that starts in it offers."""
         return find_toolchains(
             _catalog(),
             self.machine,
             self.limits,
             find_executable=self.machine.find,
-            wanted=wanted,
+            patterns=patterns,
             image=image,
             path=self.path,
         )
@@ -115,12 +97,14 @@ class _Image:
     def probed(self) -> Toolchains:
         """What a full probe finds, for comparison; its runs do not count."""
         runs = list(self.machine.runs)
-        found = probe_toolchains(_catalog(), self.machine, self.limits, find_executable=self.machine.find)
+        toolchains = probe_toolchains(
+            _catalog(), self.machine, self.limits, find_executable=self.machine.find
+        )
         self.machine.runs[:] = runs
-        return found
+        return toolchains
 
     def change(self, **changes: object) -> None:
-        """Write the record with other values, sealed as it should be."""
+        """Write the record with other values and a correct checksum."""
         write_record(self.path, read_record(self.path).model_copy(update=changes))
 
 
@@ -134,24 +118,24 @@ def _ids(toolchains: Toolchains) -> list[str]:
     return [each.id for each in toolchains.environments]
 
 
-def test_a_record_that_fits_stands_for_the_tests(image: _Image, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_valid_record_replaces_the_tests(image: _Image, caplog: pytest.LogCaptureFixture) -> None:
     """Exactly what a full probe finds is offered, for one run of the newest compiler of each family."""
     with caplog.at_level(logging.INFO):
-        found = image.start()
+        toolchains = image.start()
     assert sorted(image.machine.runs) == ["clang-19", "gcc-14"]
     probed = image.probed()
-    assert found.environments == probed.environments and found.entries == probed.entries
+    assert toolchains.environments == probed.environments and toolchains.entries == probed.entries
     [line] = caplog.messages
-    assert "holds for 3 compilers" in line
+    assert "record is used for 3 compilers" in line
 
 
 def test_patterns_and_the_name_of_the_image_count_as_without_a_record(image: _Image) -> None:
-    """COMPILERS leaves out what it always does, before anything is tried, and RUNNER_IMAGE is shown."""
-    found = image.start(["gcc-*"], "registry/runner:1")
-    assert _ids(found) == ["gcc-13", "gcc-14"] and image.machine.runs == ["gcc-14"]
-    assert {each.image for each in found.environments} == {"registry/runner:1"}
-    assert [(each.compiler, each.reason) for each in found.unavailable] == [
-        ("clang-19", "COMPILERS leaves it out.")
+    """COMPILERS excludes the same compilers, before any is tested, and RUNNER_IMAGE is set."""
+    toolchains = image.start(["gcc-*"], "registry/runner:1")
+    assert _ids(toolchains) == ["gcc-13", "gcc-14"] and image.machine.runs == ["gcc-14"]
+    assert {each.image for each in toolchains.environments} == {"registry/runner:1"}
+    assert [(each.compiler, each.reason) for each in toolchains.unavailable] == [
+        ("clang-19", "COMPILERS does not include it.")
     ]
 
 
@@ -190,16 +174,16 @@ def _link_compiler(image: _Image) -> None:
     path.symlink_to("other")
 
 
-_UNFIT: dict[str, tuple[Callable[[_Image], object], str]] = {
-    "missing": (lambda image: image.path.unlink(), "there is no record"),
+_INVALID: dict[str, tuple[Callable[[_Image], object], str]] = {
+    "missing": (lambda image: image.path.unlink(), "no record"),
     "a folder": (_make_a_folder, "cannot be read"),
     "empty": (lambda image: image.path.write_text(""), "damaged"),
     "cut": (_cut, "damaged"),
     "no text": (lambda image: image.path.write_bytes(b"\xff\xfe\0"), "damaged"),
     "of another shape": (lambda image: image.path.write_text('{"checksum": ""}'), "damaged"),
     "tampered with": (_tamper, "was changed"),
-    "writable by others": (lambda image: image.path.chmod(0o666), "others than its owner"),
-    "of other code": (lambda image: image.change(sources="0" * 64), "the catalogue, or the code"),
+    "writable by others": (lambda image: image.path.chmod(0o666), "written by others"),
+    "of other code": (lambda image: image.change(sources="0" * 64), "the catalogue or the code"),
     "of another sandbox": (lambda image: image.change(sandbox="bubblewrap"), "sandbox bubblewrap"),
     "of higher limits": (_tighten, "memory_bytes"),
     "of a compiler that was replaced": (_replace_compiler, "gcc-13"),
@@ -218,24 +202,22 @@ _UNFIT: dict[str, tuple[Callable[[_Image], object], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", _UNFIT)
-def test_a_record_that_does_not_fit_is_as_good_as_none(
-    image: _Image, caplog: pytest.LogCaptureFixture, case: str
-) -> None:
-    """Whatever differs, every compiler is tested, the outcome is the full probe's, and one line says why."""
-    spoil, reason = _UNFIT[case]
+@pytest.mark.parametrize("case", _INVALID)
+def test_an_invalid_record_is_ignored(image: _Image, caplog: pytest.LogCaptureFixture, case: str) -> None:
+    """Whatever differs, every compiler is tested, with the result of a full probe, and one line says why."""
+    spoil, reason = _INVALID[case]
     spoil(image)
     with caplog.at_level(logging.INFO):
-        found = image.start()
+        toolchains = image.start()
     [line] = caplog.messages
-    assert "every compiler is tested now" in line and reason in line and "\n" not in line
-    # Version, good program and bad program at the least; one for a record's word would not do.
-    assert all(image.machine.runs.count(name) >= 3 for name in _ids(found))
-    assert found == image.probed()
+    assert "testing every compiler now" in line and reason in line and "\n" not in line
+    # At least version, good program and bad program; with a valid record it is one run.
+    assert all(image.machine.runs.count(name) >= 3 for name in _ids(toolchains))
+    assert toolchains == image.probed()
 
 
 def test_limits_that_are_higher_do_not_matter(image: _Image) -> None:
-    """What passed under tighter limits passes under wider ones."""
+    """A compiler that passed with lower limits passes with higher ones."""
     image.limits = replace(image.limits, cpu_seconds=image.limits.cpu_seconds * 2)
     image.start()
     assert len(image.machine.runs) == 2
@@ -244,28 +226,28 @@ def test_limits_that_are_higher_do_not_matter(image: _Image) -> None:
 def test_a_family_that_does_not_start_here_is_tested_again_alone(
     image: _Image, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of its compilers those that pass now are offered, and of the others the record's word counts."""
+    """Its compilers are offered if they pass now; for the other families the record counts."""
     image.machine.broken = {"gcc-14"}
     with caplog.at_level(logging.INFO):
-        found = image.start()
-    assert sorted(_ids(found)) == ["clang-19", "gcc-13"]
+        toolchains = image.start()
+    assert sorted(_ids(toolchains)) == ["clang-19", "gcc-13"]
     assert image.machine.runs.count("clang-19") == 1
-    [broken] = [each for each in found.unavailable if each.installed]
+    [broken] = [each for each in toolchains.unavailable if each.installed]
     assert broken.compiler == "gcc-14" and "cannot start" in broken.reason
-    assert set(found.entries) == {("c", "clang-19"), ("c", "gcc-13")}
+    assert set(toolchains.entries) == {("c", "clang-19"), ("c", "gcc-13")}
     [warning] = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
     assert "family gcc" in warning and "gcc-14" in warning and "cannot start" in warning
 
 
 def test_a_busy_builder_is_given_time(image: _Image) -> None:
-    """The build waits longer than a runner would, and its record fits a runner all the same."""
+    """The build waits longer than a runner would, and its record is valid for a runner."""
     usual = default_limits()
-    assert min(image.machine.wall_seconds) > usual.wall_seconds
+    assert min(limits.wall_seconds for limits in image.machine.limits) > usual.wall_seconds
     assert read_record(image.path).limits == usual
 
 
 def test_a_compiler_that_fails_leaves_no_record(tmp_path: Path) -> None:
-    """An image is not built with it: its name and the reason are told, and nothing is written."""
+    """The image is not built with it: its name and the reason are reported, and nothing is written."""
     machine, path = _Machine(tmp_path), tmp_path / "record.json"
     machine.broken = {"gcc-13"}
     passed, problems = run_self_tests(_catalog(), machine, find_executable=machine.find, path=path)
@@ -275,7 +257,7 @@ def test_a_compiler_that_fails_leaves_no_record(tmp_path: Path) -> None:
 
 
 def test_a_compiler_that_was_promised_and_is_not_found_leaves_no_record(tmp_path: Path) -> None:
-    """A pattern that nothing matches is told; what was not asked for may be missing."""
+    """A pattern that matches nothing is reported; a compiler without a pattern may be missing."""
     machine, path = _Machine(tmp_path), tmp_path / "record.json"
     promised = ["*/gcc-14", "c/*", "*/gcc-15"]
     _, problems = run_self_tests(
@@ -284,16 +266,16 @@ def test_a_compiler_that_was_promised_and_is_not_found_leaves_no_record(tmp_path
     assert len(problems) == 1 and "*/gcc-15" in problems[0] and not path.exists()
 
 
-def test_a_written_record_is_read_as_it_was(image: _Image) -> None:
-    """It survives its file, and everybody may read it while nobody else may write it."""
+def test_a_written_record_can_be_read(image: _Image) -> None:
+    """Everybody may read the file, but only its owner may write it."""
     record = read_record(image.path)
     assert set(record.executables) == set(_COMPILERS)
     assert image.path.stat().st_mode & 0o777 == 0o644
 
 
 def test_an_unreadable_record_says_so_in_one_line(tmp_path: Path) -> None:
-    """The reason is a line without the record's text."""
+    """The reason is one line without text from the record."""
     path = tmp_path / "record.json"
     path.write_text('{"checksum": "secret\\nsecond line"}')
-    with pytest.raises(RecordUnfit, match=r"^the record is damaged$"):
+    with pytest.raises(RecordInvalid, match=r"^the record is damaged$"):
         read_record(path)

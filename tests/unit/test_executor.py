@@ -1,7 +1,6 @@
-"""From a sandbox's answer to a result, with a sandbox that answers what the test says."""
+"""From the end of a run to a result, with a sandbox whose runs end as the test wants."""
 
 import threading
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -9,65 +8,31 @@ import pytest
 from chalicelib.catalog import load_catalog
 from chalicelib.models import Reason, Result, Status, Verdict
 from runner.executor import JobExecutor
-from runner.sandbox.base import LimitHit, Limits, SandboxError, SandboxResult
+from runner.sandbox.base import LimitHit, SandboxError
 from runner.sandbox.limits import default_limits
 from runner.toolchains.model import Toolchains
-from runner.workspace import Workspace
 from tests.support.factories import make_environment, make_request, make_run
+from tests.support.fake_sandbox import FakeSandbox
 
 
-class _Sandbox:
-    """Ends every run with the same answer, or raises it; remembers what it was asked."""
-
-    name = "fake"
-    weaknesses: tuple[str, ...] = ()
-
-    def __init__(self, answer: SandboxResult | Exception) -> None:
-        self._answer = answer
-        self.asked: list[tuple[str, ...]] = []
-        self.seen: dict[str, str] = {}
-        self.cancel: threading.Event | None = None
-
-    def probe(self) -> None:
-        """It always works."""
-
-    def run(
-        self,
-        argv: Sequence[str],
-        workspace: Workspace,
-        limits: Limits,
-        *,
-        environment: Mapping[str, str] | None = None,
-        cancel: threading.Event | None = None,
-    ) -> SandboxResult:
-        assert limits == default_limits() and not environment
-        self.asked.append(tuple(argv))
-        self.seen = {
-            path.relative_to(workspace.path).as_posix(): path.read_text(encoding="utf-8")
-            for path in workspace.path.rglob("*")
-            if path.is_file()
-        }
-        self.cancel = cancel
-        if isinstance(self._answer, Exception):
-            raise self._answer
-        return self._answer
+def _sandbox(**changes: Any) -> FakeSandbox:
+    return FakeSandbox(make_run(**changes))
 
 
-def _sandbox(**changes: Any) -> _Sandbox:
-    return _Sandbox(make_run(**changes))
-
-
-def _compile(sandbox: _Sandbox, *, cancel: threading.Event | None = None, **changes: Any) -> Result:
+def _compile(sandbox: FakeSandbox, *, cancel: threading.Event | None = None, **changes: Any) -> Result:
     language = load_catalog().language("cpp")
     entry = language.compiler("gcc-12") if language else None
     assert entry is not None
     toolchains = Toolchains((make_environment(),), entries={("cpp", "gcc-12"): entry})
     compiler = JobExecutor(sandbox, load_catalog(), toolchains, default_limits())
-    return compiler.compile("job-1", make_request(**changes), attempts=2, cancel=cancel)
+    result = compiler.compile("job-1", make_request(**changes), attempts=2, cancel=cancel)
+    assert set(sandbox.limits) <= {default_limits()}
+    assert not any(command.env for command in sandbox.commands)
+    return result
 
 
-def test_a_result_tells_everything_about_its_run() -> None:
-    """Job, attempt, command, environment, time in nanoseconds, exit status and output are the run's own."""
+def test_a_result_describes_its_run() -> None:
+    """Job, attempt, command, environment, nanoseconds, exit status and output are those of the run."""
     sandbox = _sandbox(stdout=b"out\n", stderr=b"main.cpp:1:5: warning: odd [-Wodd]\n")
     result = _compile(sandbox)
     assert (result.job_id, result.attempts) == ("job-1", 2)
@@ -77,7 +42,7 @@ def test_a_result_tells_everything_about_its_run() -> None:
         True,
         True,
     )
-    assert result.command == sandbox.asked[0] and result.command[0] == "g++-12"
+    assert result.command == sandbox.commands[0].argv and result.command[0] == "g++-12"
     assert result.environment == make_environment()
     assert (result.duration, result.exit_code) == (250_000_000, 0)
     assert (result.stdout, result.stderr) == ("out\n", "main.cpp:1:5: warning: odd [-Wodd]\n")
@@ -90,14 +55,14 @@ def test_the_files_of_the_request_are_what_the_compiler_sees() -> None:
     files = {"main.cpp": "int main() {}\r\n", "lib/a.hpp": "// é\n"}
     sandbox = _sandbox()
     _compile(sandbox, files=files)
-    # Text mode reads CR LF as one newline; what matters here is that it is the same text.
-    assert {name: text.replace("\r\n", "\n") for name, text in sandbox.seen.items()} == {
+    # Text mode reads CR LF as one newline, so both sides are compared without CR.
+    assert {name: text.replace("\r\n", "\n") for name, text in sandbox.files.items()} == {
         name: text.replace("\r\n", "\n") for name, text in files.items()
     }
 
 
 def test_a_failing_exit_status_is_a_rejection() -> None:
-    """The compiler said no: the service did its work, and the source does not compile."""
+    """The service did its work, and the source does not compile."""
     result = _compile(_sandbox(exit_code=1, stderr=b"main.cpp:1:1: error: no\n"))
     assert (result.verdict, result.success, result.compiled) == (Verdict.REJECTED, True, False)
     assert (result.status, result.error) == (Status.FAILED, "")
@@ -124,14 +89,14 @@ def test_a_limit_is_no_verdict_and_the_sentence_says_which(
 
 
 def test_a_crash_of_the_compiler_is_no_verdict() -> None:
-    """A signal that is nobody's limit is the compiler's own fault."""
+    """A signal without a limit means that the compiler itself failed."""
     result = _compile(_sandbox(exit_code=None, signal=11))
     assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, Reason.COMPILER_CRASH)
     assert "signal 11" in result.error
 
 
 def test_a_cancelled_run_is_cancelled() -> None:
-    """The event reaches the sandbox, and what it ended is reported as cancelled."""
+    """The event is passed to the sandbox, and a run that it ended is reported as cancelled."""
     cancel = threading.Event()
     sandbox = _sandbox(exit_code=None, signal=9, cancelled=True)
     result = _compile(sandbox, cancel=cancel)
@@ -146,7 +111,7 @@ def test_a_cancelled_run_is_cancelled() -> None:
 @pytest.mark.parametrize("failure", [SandboxError("bwrap: no"), OSError(28, "No space left"), KeyError("x")])
 def test_a_failure_on_our_side_is_a_result_without_a_verdict(failure: Exception) -> None:
     """Nothing is raised, nothing is rejected, and no traceback reaches the client."""
-    result = _compile(_Sandbox(failure))
+    result = _compile(FakeSandbox(failure))
     assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, Reason.INFRASTRUCTURE)
     assert (result.job_id, result.attempts) == ("job-1", 2)
     assert result.error.endswith((".", "no"))
@@ -166,17 +131,17 @@ def test_a_failure_on_our_side_is_a_result_without_a_verdict(failure: Exception)
         {"standard": "c17"},
     ],
 )
-def test_a_request_that_this_runner_cannot_take_never_reaches_the_sandbox(changes: dict[str, Any]) -> None:
-    """What is not registered or not allowed is infrastructure, whoever stored it."""
+def test_a_request_that_this_runner_cannot_compile_never_reaches_the_sandbox(changes: dict[str, Any]) -> None:
+    """The reason is infrastructure: the API should not have stored such a request."""
     sandbox = _sandbox()
     result = _compile(sandbox, **changes)
     assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, Reason.INFRASTRUCTURE)
-    assert sandbox.asked == []
+    assert sandbox.commands == []
     assert result.error
 
 
-def test_truncated_output_is_said_to_be() -> None:
-    """Output that was cut by the sandbox, or diagnostics cut by their bound, set `truncated`."""
+def test_truncated_output_is_marked() -> None:
+    """Output that the sandbox cut, or diagnostics cut at their limit, set `truncated`."""
     assert _compile(_sandbox(exit_code=1, stderr_truncated=True)).truncated
     assert _compile(_sandbox(exit_code=1, stdout_truncated=True)).truncated
     assert _compile(_sandbox(exit_code=1, stderr=b"main.cpp:1:1: error: e\n" * 2_000)).truncated

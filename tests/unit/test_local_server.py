@@ -1,7 +1,7 @@
-"""The local server's handler, hardened: on a loopback socket, with a handler of the standard library's kind.
+"""What is added to the server of `chalice local`, on a loopback socket, with a handler of the test's own.
 
-What heads it refuses is shown through the real API in tests/integration/test_bad_input.py; here is what
-needs another clock or another server.
+tests/integration/test_bad_input.py shows with the real API which heads are errors; here is what needs another
+clock or another server.
 """
 
 import contextlib
@@ -20,7 +20,8 @@ from pathlib import Path
 import pytest
 
 import app
-from chalicelib.api.local_server import MAX_CONTENT_BYTES, harden
+from chalicelib.api.local_server import harden
+from chalicelib.api.wsgi import MAX_CONTENT_BYTES
 
 HOST = "127.0.0.1"
 # Short for a test, and long enough for a busy machine to send one request after the other.
@@ -28,7 +29,7 @@ SILENCE_SECONDS = 1.0
 
 
 class _Server(ThreadingHTTPServer):
-    """Keeps what went wrong in its handlers instead of printing it."""
+    """Keeps the exceptions of its handlers instead of printing them."""
 
     daemon_threads = True
 
@@ -39,7 +40,7 @@ class _Server(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
         text = io.StringIO()
         with contextlib.redirect_stderr(text):
-            # The stubs know the types of addresses; nothing here looks at them.
+            # The stubs have narrower types for addresses; nothing here uses them.
             super().handle_error(request, client_address)  # type: ignore[arg-type]
         self.failures.append(text.getvalue())
 
@@ -63,11 +64,11 @@ def server() -> Iterator[_Server]:
             pass
 
     harden(Handler, silence_seconds=SILENCE_SECONDS)
-    with _Server(Handler) as made:
-        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02})
+    with _Server(Handler) as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        yield made
-        made.shutdown()
+        yield running
+        running.shutdown()
         thread.join()
 
 
@@ -89,8 +90,8 @@ def _head(length: int) -> bytes:
     return f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode()
 
 
-def test_a_body_is_read_as_before(server: _Server) -> None:
-    """A good request passes, and the connection is kept for the next one."""
+def test_a_body_is_read_and_the_connection_kept(server: _Server) -> None:
+    """Good requests are answered one after the other on the same connection."""
     connection = http.client.HTTPConnection(HOST, server.server_port, timeout=10)
     for length in (2, 0, 100_000):
         connection.request("POST", "/", b"x" * length)
@@ -100,10 +101,8 @@ def test_a_body_is_read_as_before(server: _Server) -> None:
     assert server.failures == []
 
 
-def test_a_body_that_does_not_come_holds_nobody_for_ever(
-    connect: Callable[[], socket.socket], server: _Server
-) -> None:
-    """A client that promises more than it sends is given up after the time of silence."""
+def test_a_body_that_does_not_come_is_given_up(connect: Callable[[], socket.socket], server: _Server) -> None:
+    """The connection of a client that promises more than it sends is closed after the time of silence."""
     connection = connect()
     started = time.monotonic()
     connection.sendall(_head(50) + b"{}")
@@ -112,10 +111,10 @@ def test_a_body_that_does_not_come_holds_nobody_for_ever(
     assert server.failures == []
 
 
-def test_a_body_that_is_refused_is_drained_so_that_its_sender_reads_why(
+def test_a_body_that_is_too_large_is_read_so_that_its_sender_sees_why(
     connect: Callable[[], socket.socket], server: _Server
 ) -> None:
-    """The client sends all of its too large body, and still finds the 413 instead of a reset."""
+    """The client sends all of it, and still gets the 413 instead of a reset."""
     connection = connect()
     connection.sendall(_head(MAX_CONTENT_BYTES + 1))
     block = b"x" * 65536
@@ -128,8 +127,8 @@ def test_a_body_that_is_refused_is_drained_so_that_its_sender_reads_why(
     assert server.failures == []
 
 
-def test_head_is_refused_without_a_body(connect: Callable[[], socket.socket]) -> None:
-    """What follows the head of an answer to HEAD would be taken for the next answer."""
+def test_head_is_answered_without_a_body(connect: Callable[[], socket.socket]) -> None:
+    """A client would read a body there as the next answer."""
     connection = connect()
     connection.sendall(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
     answer = _read_all(connection)

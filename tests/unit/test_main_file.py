@@ -5,18 +5,24 @@ import json
 import pytest
 
 from chalicelib.api import compile_request
-from chalicelib.catalog import load_catalog
+from chalicelib.catalog import CompilerEntry, Language, build_command, load_catalog
 from chalicelib.errors import InvalidRequest
-from chalicelib.models import Stage
-from tests.support.factories import make_environment
+from tests.support.factories import make_environment, make_request
+
+
+def _command(
+    language: Language, entry: CompilerEntry, standard: str, files: dict[str, str], main: str
+) -> tuple[str, ...]:
+    request = make_request(language=language.id, compiler=entry.id, standard=standard, files=files, main=main)
+    return build_command(load_catalog(), request, entry)
 
 
 def test_the_package_of_the_main_file_is_named() -> None:
     """`./...` skips some folders and files, so the package of the main file is given as well."""
     main = "testdata/a/main.go"
-    command = load_catalog().build_command(
-        "go", "go-1.24", "go1.22", Stage.COMPILE, (), {"go.mod": "", main: ""}, main
-    )
+    go = load_catalog().language("go")
+    assert go is not None
+    command = _command(go, go.compilers[-1], "go1.22", {"go.mod": "", main: ""}, main)
     assert command[-2:] == ("./...", "./testdata/a")
 
 
@@ -37,13 +43,10 @@ def test_the_package_of_the_main_file_is_named() -> None:
 )
 def test_a_main_file_that_its_compiler_would_skip_is_invalid(language: str, main: str) -> None:
     """Compilers that go by file names skip such a file and succeed, or reject it whatever its contents."""
-    catalog = load_catalog()
-    entry = catalog.language(language)
+    entry = load_catalog().language(language)
     assert entry is not None and not entry.can_be_main(main)
     with pytest.raises(InvalidRequest, match="is not the name of a"):
-        catalog.build_command(
-            language, entry.compilers[0], entry.standards[0].id, Stage.COMPILE, (), {main: ""}, main
-        )
+        _command(entry, entry.compilers[0], entry.standards[0].id, {main: ""}, main)
 
 
 def test_a_header_can_be_compiled_by_itself_in_c_and_cpp() -> None:

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.catalog import MAX_OPTION_CHARACTERS, MAX_OPTIONS, load_catalog
-from chalicelib.catalog.options import refuse_option
+from chalicelib.catalog.options import why_forbidden
 
 _FAMILIES = sorted(load_catalog().families)
-# Those that take the options of gcc and clang.
+# Those that have the options of gcc and clang.
 _GNU = ["clang", "gcc", "zig-cc"]
 
 
@@ -47,8 +47,8 @@ _ALLOWED_BY_ONE = {
     "zig": ["-OReleaseSafe", "-fno-strip", "-mcpu=baseline"],
 }
 
-# What the compilers of other families read, write, run or load with, or what changes their messages.
-_REFUSED_BY_ONE = {
+# Options of other families that read, write, run or load something, or change messages.
+_FORBIDDEN_BY_ONE = {
     "gfortran": """
         -J/tmp -I/etc -fintrinsic-modules-path=/x -Wl,-T,x -std=f95 -c -B/tmp -fdump-parse-tree
     """,
@@ -72,8 +72,8 @@ _REFUSED_BY_ONE = {
     """,
 }
 
-# What reads, writes, runs or loads; what would pretend a success; what would take the next argument.
-_REFUSED = _words("""
+# Options that read, write, run or load something; that would fake a success; that take the next argument.
+_FORBIDDEN = _words("""
     -o -ooutput -o/etc/passwd --output=x -save-temps -save-temps=obj -MD -MMD -MF -MFdeps -M -MJ -dA -dumpbase
     -fdump-tree-all -fdump-rtl-all=/tmp/x -aux-info -gsplit-dwarf -fstack-usage -fprofile-arcs
     -fprofile-generate=/x -fprofile-use=/etc/passwd -ftest-coverage --coverage -fopt-info-all=/tmp/x
@@ -95,7 +95,7 @@ _REFUSED = _words("""
     -Wno-x,-y -foo -fno-no-rtti -fno-such-feature @file main.cpp /etc/passwd file
 """)
 
-_REFUSED_TEXTS = [
+_FORBIDDEN_TEXTS = [
     "",
     " ",
     "-Wall -o x",
@@ -108,11 +108,14 @@ _REFUSED_TEXTS = [
 ]
 
 
+_FORBIDDEN_EVERYWHERE = ["@file", "-", "--", "-o"]
+
+
 @pytest.mark.parametrize("family", _GNU)
 @pytest.mark.parametrize("option", _ALLOWED)
 def test_options_that_only_change_the_judgement_are_allowed(family: str, option: str) -> None:
     """Warnings, optimisation, macros, language features and instruction sets pass."""
-    assert load_catalog().refuse_option(family, option) is None
+    assert load_catalog().why_forbidden(family, option) is None
 
 
 @pytest.mark.parametrize(
@@ -121,47 +124,51 @@ def test_options_that_only_change_the_judgement_are_allowed(family: str, option:
 )
 def test_options_that_one_family_has_are_allowed_there(family: str, option: str) -> None:
     """A family's own options pass for it."""
-    assert load_catalog().refuse_option(family, option) is None
+    assert load_catalog().why_forbidden(family, option) is None
 
 
 @pytest.mark.parametrize(
     ("family", "option"),
     [
-        *((family, option) for family in _GNU for option in _REFUSED),
-        *((family, option) for family, options in _REFUSED_BY_ONE.items() for option in _words(options)),
-        *((family, option) for family in _FAMILIES for option in (*_REFUSED_TEXTS, "@file", "-", "--", "-o")),
+        *((family, option) for family in _GNU for option in _FORBIDDEN),
+        *((family, option) for family, options in _FORBIDDEN_BY_ONE.items() for option in _words(options)),
+        *(
+            (family, option)
+            for family in _FAMILIES
+            for option in (*_FORBIDDEN_TEXTS, "@file", "-", "--", "-o")
+        ),
     ],
 )
-def test_options_that_do_anything_else_are_refused_with_a_sentence(family: str, option: str) -> None:
-    """What touches files, runs programs, ends early or is no option at all does not pass."""
-    refusal = load_catalog().refuse_option(family, option)
-    assert refusal is not None
-    assert re.fullmatch(r"[A-Z'\"].{20,}\.", refusal), refusal
+def test_options_that_do_anything_else_are_forbidden_with_a_sentence(family: str, option: str) -> None:
+    """What touches files, runs programs, ends early or is not an option does not pass."""
+    reason = load_catalog().why_forbidden(family, option)
+    assert reason is not None
+    assert re.fullmatch(r"[A-Z'\"].{20,}\.", reason), reason
 
 
-def test_a_refusal_says_what_to_use_instead() -> None:
-    """Where the service has another way, the sentence names it."""
+def test_the_reason_says_what_to_use_instead() -> None:
+    """If the service has another way, the sentence names it."""
     catalog = load_catalog()
     for family in _GNU:
-        assert "`standard`" in str(catalog.refuse_option(family, "-std=c++20"))
-        assert "`stage`" in str(catalog.refuse_option(family, "-c"))
-        assert "`architecture`" in str(catalog.refuse_option(family, "-m32"))
-        assert "`files`" in str(catalog.refuse_option(family, "main.cpp"))
+        assert "`standard`" in str(catalog.why_forbidden(family, "-std=c++20"))
+        assert "`stage`" in str(catalog.why_forbidden(family, "-c"))
+        assert "`architecture`" in str(catalog.why_forbidden(family, "-m32"))
+        assert "`files`" in str(catalog.why_forbidden(family, "main.cpp"))
 
 
 def test_several_options_in_one_are_told_apart() -> None:
-    """A command line pasted as a whole is refused for what it is; a macro's value may hold such words."""
+    """A whole command line in one option is detected; the value of a macro may contain such words."""
     catalog = load_catalog()
     for option in ("-O2 -Wall", "-Wall --x"):
-        assert "each as an element of its own" in str(catalog.refuse_option("gcc", option))
-    assert catalog.refuse_option("gcc", "-DX=1 -2") is None
+        assert "give each one as its own element" in str(catalog.why_forbidden("gcc", option))
+    assert catalog.why_forbidden("gcc", "-DX=1 -2") is None
 
 
 def test_an_option_has_a_longest_length() -> None:
     """The longest option passes and one character more does not."""
     longest = "-DX=" + "1" * (MAX_OPTION_CHARACTERS - 4)
-    assert load_catalog().refuse_option("gcc", longest) is None
-    assert load_catalog().refuse_option("gcc", longest + "1") is not None
+    assert load_catalog().why_forbidden("gcc", longest) is None
+    assert load_catalog().why_forbidden("gcc", longest + "1") is not None
     assert MAX_OPTIONS == 32
 
 
@@ -173,27 +180,27 @@ def test_no_allowed_option_names_a_path() -> None:
             if option.startswith("-D"):
                 continue
             for part in ("/etc/passwd", "=/etc/passwd", ",/etc/passwd", "@x", "=@x"):
-                assert catalog.refuse_option(family, option + part) is not None, option + part
+                assert catalog.why_forbidden(family, option + part) is not None, option + part
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None)  # a busy machine is not a failure
 @given(st.text(max_size=40), st.sampled_from(_FAMILIES))
 def test_any_text_gets_an_answer(text: str, family: str) -> None:
     """No text makes the check fail, and what passes starts with a dash and has no control character."""
     for option in (text, "-" + text):
-        if load_catalog().refuse_option(family, option) is None:
+        if load_catalog().why_forbidden(family, option) is None:
             assert option.startswith("-")
             assert not any(ord(character) < 32 for character in option)
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None)  # a busy machine is not a failure
 @given(
     st.from_regex(r"-(?:W|f|m|O|g|l|stdlib=)[A-Za-z0-9=,.+_/@:-]{0,30}", fullmatch=True),
     st.sampled_from(_GNU),
 )
 def test_what_passes_is_whole_and_names_no_file(option: str, family: str) -> None:
     """Options made from an attacker's alphabet pass only without a slash, an at sign or a linker's comma."""
-    if refuse_option(load_catalog().family(family), option) is None:
+    if why_forbidden(load_catalog().family(family), option) is None:
         assert "/" not in option
         assert "@" not in option
         assert not re.match(r"-(?:W[lap](?:,|$)|X|mllvm|fplugin|fdump|fprofile)", option)

@@ -1,4 +1,4 @@
-"""Compiler output as text: nothing lost, nothing that acts."""
+"""Compiler output as text: nothing is lost, and nothing acts on a terminal."""
 
 import json
 
@@ -27,8 +27,8 @@ from runner.sanitize import clean_text
         (b"", ""),
     ],
 )
-def test_text_is_kept_and_control_is_shown(data: bytes, text: str) -> None:
-    """Ordinary text passes unchanged; invalid bytes and anything that acts on a reader become escapes."""
+def test_text_is_kept_and_control_characters_become_visible(data: bytes, text: str) -> None:
+    """Ordinary text is unchanged; invalid bytes and control characters become escapes."""
     assert clean_text(data) == text
 
 
@@ -52,7 +52,7 @@ def test_a_cut_is_marked_and_cuts_no_character(data: bytes, text: str) -> None:
 
 @given(st.binary(max_size=300), st.booleans())
 def test_any_bytes_become_harmless_json(data: bytes, truncated: bool) -> None:
-    """Whatever a job prints survives JSON and holds no control character but newline and tab."""
+    """Whatever a job prints survives JSON, and has no control character but newline and tab."""
     text = clean_text(data, truncated=truncated)
     assert json.loads(json.dumps(text)) == text
     assert text.encode().decode() == text

@@ -1,4 +1,4 @@
-"""What a self-test depends on, as one list: its hash, the imports behind it, what the build copies."""
+"""Everything that a self-test depends on, in one list: its hash, the imports, what the build copies."""
 
 import ast
 import re
@@ -13,7 +13,7 @@ from tests.support.servers.tools import ROOT
 
 
 def test_the_hash_is_that_of_everything_a_test_depends_on(tmp_path: Path) -> None:
-    """A byte more in any of the files is another hash; Python's caches do not count."""
+    """One more byte in any of the files changes the hash; Python's caches do not count."""
     for file in sources():
         copy = tmp_path / file.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -32,8 +32,8 @@ def test_the_hash_is_that_of_everything_a_test_depends_on(tmp_path: Path) -> Non
 
 
 def _imported(path: Path) -> set[Path]:
-    """The files of ours that a module imports, anywhere in it, with the packages around them."""
-    found = set()
+    """The files of this repository that a module imports, anywhere in it, with their packages."""
+    imported = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module is not None:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
@@ -45,26 +45,23 @@ def _imported(path: Path) -> set[Path]:
             parts = name.split(".")
             for end in range(1, len(parts) + 1):
                 module = ROOT.joinpath(*parts[:end])
-                found |= {
-                    each for each in (module.with_suffix(".py"), module / "__init__.py") if each.is_file()
-                }
-    return found
+                candidates = (module.with_suffix(".py"), module / "__init__.py")
+                imported |= {file for file in candidates if file.is_file()}
+    return imported
 
 
 def test_the_sources_are_what_the_tests_import() -> None:
     """Their Python files are exactly what runner/toolchains/discover.py imports, directly or not."""
-    found, new = (
-        set[Path](),
-        {ROOT / "runner" / "toolchains" / "discover.py", ROOT / "runner" / "__init__.py"},
-    )
+    imported = set[Path]()
+    new = {ROOT / "runner" / "toolchains" / "discover.py", ROOT / "runner" / "__init__.py"}
     while new:
-        found |= new
-        new = {each for path in new for each in _imported(path)} - found
-    assert {path for path in sources() if path.suffix == ".py"} == found
+        imported |= new
+        new = {file for path in new for file in _imported(path)} - imported
+    assert {path for path in sources() if path.suffix == ".py"} == imported
 
 
 def test_the_sources_alone_can_be_imported(tmp_path: Path) -> None:
-    """The build has nothing else when it runs the tests."""
+    """The build has no other files when it runs the tests."""
     for name in SOURCES:
         copy = shutil.copy if (ROOT / name).is_file() else shutil.copytree
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -84,8 +81,8 @@ def test_the_sources_alone_can_be_imported(tmp_path: Path) -> None:
     assert Path(done.stdout.strip()) == tmp_path / "runner" / "toolchains" / "discover.py"
 
 
-def test_the_build_copies_just_these_for_the_tests() -> None:
-    """What the stage `self-tests` of the Dockerfile copies is `SOURCES`."""
+def test_the_build_copies_exactly_these_for_the_tests() -> None:
+    """The stage `self-tests` of the Dockerfile copies `SOURCES`."""
     text = (ROOT / "runner" / "Dockerfile").read_text().replace("\\\n", " ")
     [stage] = re.findall(r"^FROM \S+ AS self-tests$(.*?)^FROM ", text, re.MULTILINE | re.DOTALL)
     copied = [line.split()[1:] for line in stage.splitlines() if line.startswith("COPY ")]
@@ -95,7 +92,7 @@ def test_the_build_copies_just_these_for_the_tests() -> None:
 
 
 def _stages() -> list[str]:
-    """The Dockerfile's stages, after what stands before them; without comments."""
+    """The part before the Dockerfile's stages, then each stage; without comments."""
     lines = (ROOT / "runner" / "Dockerfile").read_text().splitlines()
     return re.split(
         r"^FROM ", "\n".join(line for line in lines if not line.startswith("#")), flags=re.MULTILINE
@@ -103,7 +100,7 @@ def _stages() -> list[str]:
 
 
 def test_a_build_argument_is_declared_where_it_is_used() -> None:
-    """One that stands before the stages is empty in each stage that does not name it."""
+    """An argument from before the stages is empty in each stage that does not name it."""
     before, *stages = _stages()
     shared = set(re.findall(r"^ARG (\w+)=", before, re.MULTILINE))
     assert shared
@@ -113,7 +110,7 @@ def test_a_build_argument_is_declared_where_it_is_used() -> None:
 
 
 def test_every_build_argument_is_documented() -> None:
-    """docs/deploy.md has those that choose what is in the image."""
+    """docs/deploy.md lists those that choose what is in the image."""
     arguments = {name for stage in _stages() for name in re.findall(r"^ARG (\w+)=.+$", stage, re.MULTILINE)}
     rows = table("docs/deploy.md", "build argument", "what it takes")
     assert {name.strip("` ") for row in rows for name in row[0].split(",")} == arguments

@@ -1,4 +1,4 @@
-"""The order in which a verdict is found, and messages as compilers were seen to print them."""
+"""The order of the rules for a verdict, and limit messages as real compilers printed them."""
 
 import re
 
@@ -9,7 +9,7 @@ from chalicelib.models import Reason, Verdict
 from runner.sandbox.base import LimitHit
 from runner.verdict import LimitPattern, classify, limit_patterns
 from tests.support.factories import make_run
-from tests.unit.limit_words.loader import ERRORS, SEEN
+from tests.unit.limit_words.loader import ERRORS, MESSAGES
 
 
 def _patterns(family: str) -> tuple[LimitPattern, ...]:
@@ -18,7 +18,7 @@ def _patterns(family: str) -> tuple[LimitPattern, ...]:
 
 def test_exit_status_zero_compiles() -> None:
     """A compiler that succeeded is believed, whatever it printed."""
-    assert classify(make_run(stderr=b"LLVM ERROR: out of memory\n"), patterns=_patterns("clang")) == (
+    assert classify(make_run(stderr=b"LLVM ERROR: out of memory\n"), limit_patterns=_patterns("clang")) == (
         Verdict.COMPILES,
         None,
     )
@@ -26,19 +26,21 @@ def test_exit_status_zero_compiles() -> None:
 
 def test_any_other_exit_status_is_a_rejection() -> None:
     """A failed compiler without a limit or a crash has rejected the program."""
-    assert classify(make_run(exit_code=1), patterns=_patterns("go")) == (Verdict.REJECTED, None)
-    assert classify(make_run(exit_code=7), patterns=()) == (Verdict.REJECTED, None)
+    assert classify(make_run(exit_code=1), limit_patterns=_patterns("go")) == (Verdict.REJECTED, None)
+    assert classify(make_run(exit_code=7), limit_patterns=()) == (Verdict.REJECTED, None)
 
 
 @pytest.mark.parametrize("family", ["gcc", "clang", "gfortran", "javac", "rustc", "tsc", "zig-cc"])
-@pytest.mark.parametrize("said", ["", "something that nobody has seen yet\n"])
-def test_a_compiler_that_fails_and_tells_no_error_of_its_own_broke_down(family: str, said: str) -> None:
-    """Where every rejection holds an error in a known shape, its absence says that there was none."""
-    assert _judge(family, said) == (Verdict.INCONCLUSIVE, Reason.COMPILER_CRASH)
+@pytest.mark.parametrize("output", ["", "something unknown\n"])
+def test_a_compiler_that_fails_without_an_error_about_the_source_has_crashed(
+    family: str, output: str
+) -> None:
+    """Rejections of these families always contain an error in a known format; without one it is a crash."""
+    assert _judge(family, output) == (Verdict.INCONCLUSIVE, Reason.COMPILER_CRASH)
 
 
 @pytest.mark.parametrize(
-    ("family", "said"),
+    ("family", "output"),
     [
         ("gcc", "cc1: error: bad value ‘nosuch’ for ‘-march=’ switch"),
         ("gcc", "g++-12: error: unrecognized command-line option ‘-fnosuch’"),
@@ -71,9 +73,9 @@ def test_a_compiler_that_fails_and_tells_no_error_of_its_own_broke_down(family: 
         ("gfortran", "gfortran-12: error: unrecognized command-line option ‘-fnosuch’"),
     ],
 )
-def test_an_error_without_a_place_in_the_source_is_a_rejection(family: str, said: str) -> None:
-    """Options, assembler text and the linker are refused without a line of the source."""
-    assert _judge(family, f"{said}\n") == (Verdict.REJECTED, None)
+def test_an_error_without_a_place_in_the_source_is_a_rejection(family: str, output: str) -> None:
+    """Errors in options, in assembler text and from the linker name no line of the source."""
+    assert _judge(family, f"{output}\n") == (Verdict.REJECTED, None)
 
 
 @pytest.mark.parametrize(
@@ -81,25 +83,25 @@ def test_an_error_without_a_place_in_the_source_is_a_rejection(family: str, said
     [(Reason.INFRASTRUCTURE, "Input/output error"), (Reason.MEMORY, "Cannot allocate memory")],
 )
 def test_no_error_is_trusted_behind_a_header_that_gcc_could_not_read(reason: Reason, words: str) -> None:
-    """gcc goes on after that, and misses what the header declares; the words of a pragma are none of this."""
+    """gcc goes on, and misses what the header declares. The same words in a pragma do not count."""
     after = "main.c:3:23: error: ‘B’ undeclared (first use in this function)\n"
-    said = f'main.c:2:10: error: b.h: {words}\n    2 | #include "b.h"\n      |          ^~~~~\n{after}'
-    assert _judge("gcc", said) == (Verdict.INCONCLUSIVE, reason)
-    assert _judge("gcc", said.replace("#include", "#pragma GCC error")) == (Verdict.REJECTED, None)
+    output = f'main.c:2:10: error: b.h: {words}\n    2 | #include "b.h"\n      |          ^~~~~\n{after}'
+    assert _judge("gcc", output) == (Verdict.INCONCLUSIVE, reason)
+    assert _judge("gcc", output.replace("#include", "#pragma GCC error")) == (Verdict.REJECTED, None)
 
 
 @pytest.mark.parametrize("limit_hit", list(LimitHit))
 @pytest.mark.parametrize("exit_code", [0, 1, None])
-def test_a_limit_goes_before_the_exit_status(limit_hit: LimitHit, exit_code: int | None) -> None:
-    """A limit that the sandbox saw decides alone, even over exit status 0, and keeps its name."""
+def test_a_limit_counts_more_than_the_exit_status(limit_hit: LimitHit, exit_code: int | None) -> None:
+    """A limit that the sandbox reports decides alone, even with exit status 0, and is the reason."""
     result = make_run(exit_code=exit_code, signal=9 if exit_code is None else None, limit_hit=limit_hit)
-    assert classify(result, patterns=()) == (Verdict.INCONCLUSIVE, Reason(limit_hit.value))
+    assert classify(result, limit_patterns=()) == (Verdict.INCONCLUSIVE, Reason(limit_hit.value))
 
 
-def test_cancelling_goes_before_everything() -> None:
-    """A cancelled run says so, whatever else happened on the way."""
+def test_cancelling_counts_more_than_everything_else() -> None:
+    """A cancelled run is reported as cancelled, whatever else happened."""
     result = make_run(exit_code=None, signal=9, cancelled=True)
-    assert classify(result, patterns=()) == (Verdict.INCONCLUSIVE, Reason.CANCELLED)
+    assert classify(result, limit_patterns=()) == (Verdict.INCONCLUSIVE, Reason.CANCELLED)
 
 
 @pytest.mark.parametrize(
@@ -114,43 +116,45 @@ def test_cancelling_goes_before_everything() -> None:
 def test_a_signal_is_a_crash_and_sigkill_is_the_kernels_memory(number: int, reason: Reason) -> None:
     """A compiler that a signal ended crashed; only the kernel, out of memory, sends it SIGKILL."""
     result = make_run(exit_code=None, signal=number)
-    assert classify(result, patterns=()) == (Verdict.INCONCLUSIVE, reason)
+    assert classify(result, limit_patterns=()) == (Verdict.INCONCLUSIVE, reason)
 
 
 def _error(family: str, text: str = "no") -> str:
     return ERRORS.get(family, "main.c:1:2: error: #error {}\n").format(text)
 
 
-def _judge(family: str, said: str) -> tuple[Verdict, Reason | None]:
-    refusal = load_catalog().family(family).refusal
+def _judge(family: str, output: str) -> tuple[Verdict, Reason | None]:
+    error_pattern = load_catalog().family(family).error_pattern
     return classify(
         make_run(exit_code=1),
-        patterns=_patterns(family),
-        refusal=re.compile(refusal) if refusal else None,
-        said=said,
+        limit_patterns=_patterns(family),
+        error_pattern=re.compile(error_pattern) if error_pattern else None,
+        output=output,
     )
 
 
-@pytest.mark.parametrize(("family", "reason", "said"), SEEN)
-def test_a_limit_in_the_compilers_own_words_counts(family: str, reason: Reason, said: str) -> None:
-    """What each compiler prints for a limit or crash, with an ordinary exit status, is that reason."""
-    assert _judge(family, f"{said}\n") == (Verdict.INCONCLUSIVE, reason)
+@pytest.mark.parametrize(("family", "reason", "output"), MESSAGES)
+def test_a_limit_in_the_compilers_own_words_counts(family: str, reason: Reason, output: str) -> None:
+    """Each message of a compiler about a limit or crash, with an ordinary exit status, gives that reason."""
+    assert _judge(family, f"{output}\n") == (Verdict.INCONCLUSIVE, reason)
 
 
-@pytest.mark.parametrize(("family", "reason", "said"), SEEN)
-def test_the_same_words_beside_an_error_in_the_source_do_not(family: str, reason: Reason, said: str) -> None:
-    """A compiler that located an error has rejected the program, whatever else is printed."""
-    for text in (f"{_error(family)}{said}\n", f"{said}\n{_error(family)}"):
-        if family == "rustc" and "panicked at" in said and text.endswith(f"{said}\n"):
+@pytest.mark.parametrize(("family", "reason", "output"), MESSAGES)
+def test_the_same_words_beside_an_error_in_the_source_do_not(
+    family: str, reason: Reason, output: str
+) -> None:
+    """A compiler that reports an error about the source has rejected it, whatever else it prints."""
+    for text in (f"{_error(family)}{output}\n", f"{output}\n{_error(family)}"):
+        if family == "rustc" and "panicked at" in output and text.endswith(f"{output}\n"):
             continue  # a panic after an error: it would have gone on to find more of them, or none
         assert _judge(family, text) == (Verdict.REJECTED, None)
 
 
 @pytest.mark.parametrize("package", ["slices", "crypto/sha3", "nosuch/fmt", "internal/nosuch"])
 def test_a_package_that_a_version_of_go_does_not_have_is_an_error_in_the_source(package: str) -> None:
-    """It is told in the words that also come of too few open files, but of what may well be missing."""
-    said = f"main.go:3:8: package {package} is not in GOROOT (/usr/lib/go-1.19/src/{package})\n"
-    assert _judge("go", said) == (Verdict.REJECTED, None)
+    """The message is the one for too many open files, but this package may really be missing."""
+    output = f"main.go:3:8: package {package} is not in GOROOT (/usr/lib/go-1.19/src/{package})\n"
+    assert _judge("go", output) == (Verdict.REJECTED, None)
 
 
 @pytest.mark.parametrize(
@@ -168,17 +172,17 @@ def test_a_package_that_a_version_of_go_does_not_have_is_an_error_in_the_source(
 def test_a_limit_in_the_name_of_a_symbol_does_not_count(
     words: str, family: str, end: str, place: str
 ) -> None:
-    """Assembler labels hold any line; the linker prints the name of one that is not defined as it is."""
+    """An assembler label may contain any line, and the linker prints an undefined one unchanged."""
     function = "/usr/bin/ld: /tmp/main-305590.o: in function `main':"
     for name in (f"x\n/usr/bin/ld: {words}", f"x\n/usr/bin/ld: {words}\ny"):
-        said = f"{function}\n{place} undefined reference to `{name}'\n{end}\n"
-        assert _judge(family, said) == (Verdict.REJECTED, None)
+        output = f"{function}\n{place} undefined reference to `{name}'\n{end}\n"
+        assert _judge(family, output) == (Verdict.REJECTED, None)
 
 
-@pytest.mark.parametrize(("family", "reason", "said"), SEEN)
-def test_the_same_words_inside_a_message_do_not_count(family: str, reason: Reason, said: str) -> None:
-    """A message that quotes a limit on its own line is that message."""
-    first = said.strip("#\n ").partition("\n")[0]
+@pytest.mark.parametrize(("family", "reason", "output"), MESSAGES)
+def test_the_same_words_inside_a_message_do_not_count(family: str, reason: Reason, output: str) -> None:
+    """A message about the source that quotes the words of a limit is an ordinary error."""
+    first = output.strip("#\n ").partition("\n")[0]
     texts = [_error(family, first)]
     if family not in ERRORS:
         texts.append(f"{first}:1:2: error: #error x\n")
@@ -188,12 +192,12 @@ def test_the_same_words_inside_a_message_do_not_count(family: str, reason: Reaso
 
 @pytest.mark.parametrize("family", sorted(load_catalog().families))
 def test_an_error_alone_is_a_rejection(family: str) -> None:
-    """For every family: the compiler's ordinary error is found by its own pattern, and no limit is."""
+    """For every family: its error pattern matches its ordinary error, and no limit message does."""
     assert _judge(family, _error(family)) == (Verdict.REJECTED, None)
 
 
 def test_forged_lines_of_each_language_do_not_count() -> None:
-    """Texts of the source that compilers print with their line breaks, as they were seen to."""
+    """Texts of a source that real compilers printed with their line breaks."""
     for family, text in (
         # rustc does not indent the lines of a label.
         (
@@ -204,7 +208,7 @@ def test_forged_lines_of_each_language_do_not_count() -> None:
         ),
         ("rustc", _error("rustc", "internal compiler error: x")),
         ("rustc", _error("rustc", "x: No space left on device (os error 28)")),
-        # go prints a raw literal as it stands in the source.
+        # go prints a raw literal unchanged.
         (
             "go",
             "# command-line-arguments\n./main.go:2:27: cannot use `\ninternal compiler error: x\n"
@@ -222,14 +226,14 @@ def test_forged_lines_of_each_language_do_not_count() -> None:
 
 
 def test_the_signal_says_more_than_that_it_crashed() -> None:
-    """A compiler whose breakdowns are all called crashes is still out of memory when the kernel kills it."""
+    """If every failure of a compiler counts as a crash, SIGKILL from the kernel still means memory."""
     for number, reason in ((9, Reason.MEMORY), (11, Reason.COMPILER_CRASH)):
         ended = make_run(exit_code=None, signal=number)
-        assert classify(ended, patterns=_patterns("javac")) == (Verdict.INCONCLUSIVE, reason)
+        assert classify(ended, limit_patterns=_patterns("javac")) == (Verdict.INCONCLUSIVE, reason)
 
 
 def test_long_hostile_lines_are_matched_quickly() -> None:
-    """No pattern backtracks its way into minutes on a line made for that."""
+    """No pattern needs minutes of backtracking, even for a line made for that."""
     for line in (
         "a:1" * 80_000,
         ":1" * 120_000,

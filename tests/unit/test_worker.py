@@ -1,4 +1,4 @@
-"""The runner's loop over the store in memory, with a compiler that the test steers."""
+"""The runner's loop with the store in memory, and with a compiler that the test controls."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from chalicelib.errors import StoreUnavailable
-from chalicelib.models import CompileRequest, Reason, Result, Status
+from chalicelib.models import Reason, Result, Status
 from chalicelib.storage.memory import MemoryStore
 from chalicelib.storage.protocol import Claim
 from runner.worker import Runner
@@ -17,7 +17,7 @@ from tests.support.servers import wait_until
 
 
 class SteeredCompiler:
-    """Says "compiles" when `go` is set, or as soon as it is cancelled."""
+    """In place of `JobExecutor.compile_claim`: returns when `go` is set, or as soon as it is cancelled."""
 
     def __init__(self) -> None:
         self.go = threading.Event()
@@ -27,16 +27,9 @@ class SteeredCompiler:
         self.most_running = 0
         self._lock = threading.Lock()
 
-    def compile(
-        self,
-        job_id: str,
-        request: CompileRequest,
-        *,
-        attempts: int = 1,
-        cancel: threading.Event | None = None,
-    ) -> Result:
-        """As `runner.compiler.Compiler.compile`."""
-        assert cancel is not None
+    def __call__(self, claim: Claim, cancel: threading.Event) -> Result:
+        """The result "compiles"."""
+        job_id = claim.job.id
         with self._lock:
             self.started.append(job_id)
             self.running += 1
@@ -47,37 +40,30 @@ class SteeredCompiler:
             self.running -= 1
             if cancel.is_set():
                 self.cancelled.append(job_id)
-        return make_result(job_id, attempts=attempts)
+        return make_result(job_id, attempts=claim.attempts)
 
 
 class BrokenCompiler(SteeredCompiler):
-    """Raises, which a compiler must not do."""
+    """Raises, which it must not do."""
 
-    def compile(
-        self,
-        job_id: str,
-        request: CompileRequest,
-        *,
-        attempts: int = 1,
-        cancel: threading.Event | None = None,
-    ) -> Result:
+    def __call__(self, claim: Claim, cancel: threading.Event) -> Result:
         """Always fails."""
         raise RuntimeError("a defect")
 
 
 class FlakyStore(MemoryStore):
-    """A store in memory that is away while `away` is set."""
+    """A store in memory that cannot be reached while `away` is set."""
 
     away = False
 
     def claim(self, runner: str, block_seconds: float) -> Claim | None:
-        """Away, or as ever."""
+        """Raises while `away` is set."""
         if self.away:
             raise StoreUnavailable("away")
         return super().claim(runner, block_seconds)
 
     def complete(self, claim: Claim, result: Result) -> bool:
-        """Away, or as ever."""
+        """Raises while `away` is set."""
         if self.away:
             raise StoreUnavailable("away")
         return super().complete(claim, result)
@@ -89,7 +75,7 @@ class StuckStore(MemoryStore):
     stuck = False
 
     def claim(self, runner: str, block_seconds: float) -> Claim | None:
-        """Hangs, or as ever."""
+        """Hangs while `stuck` is set."""
         while self.stuck:
             time.sleep(0.01)
         return super().claim(runner, block_seconds)
@@ -102,9 +88,9 @@ def running(
     *,
     workers: int = 2,
     lease: float = 15,
-    leave_sign: Callable[[float], None] | None = None,
+    touch_alive: Callable[[float], None] | None = None,
 ) -> Iterator[Runner]:
-    """A runner at work; stopped at the end."""
+    """A running runner; it is stopped at the end."""
     runner = Runner(
         store,
         compiler,
@@ -112,7 +98,7 @@ def running(
         [make_environment()],
         lease_seconds=lease,
         stop_grace_seconds=8,
-        leave_sign=leave_sign,
+        touch_alive=touch_alive,
     )
     thread = threading.Thread(target=runner.run)
     thread.start()
@@ -131,14 +117,14 @@ def eventually(condition: Callable[[], bool], what: str) -> None:
 
 
 def status_of(store: MemoryStore, job_id: str) -> Status:
-    """The present status."""
+    """The current status."""
     job = store.get(job_id)
     assert job is not None
     return job.status
 
 
-def test_it_registers_itself_and_withdraws() -> None:
-    """A runner is known while it runs, with what it offers, and gone when it stopped."""
+def test_it_registers_and_unregisters() -> None:
+    """A runner is registered with what it offers while it runs, and not after it has stopped."""
     store = MemoryStore(make_settings())
     with running(store, SteeredCompiler()):
         eventually(lambda: len(store.runners()) == 1, "the registration")
@@ -147,7 +133,7 @@ def test_it_registers_itself_and_withdraws() -> None:
 
 
 def test_it_never_claims_more_than_it_has_workers_for() -> None:
-    """With two workers the third job waits in the queue, where another runner could take it."""
+    """With two workers the third job waits in the queue, where another runner could claim it."""
     store, compiler = MemoryStore(make_settings()), SteeredCompiler()
     jobs = [make_job() for _ in range(5)]
     for job in jobs:
@@ -163,20 +149,20 @@ def test_it_never_claims_more_than_it_has_workers_for() -> None:
 
 
 def test_a_cancelled_job_is_ended_within_a_second() -> None:
-    """The compiler is told to stop, and its word does not count."""
+    """Its compiler is ended, and the result that it returns does not count."""
     store, compiler, job = MemoryStore(make_settings()), SteeredCompiler(), make_job()
     store.submit(job)
     with running(store, compiler):
         eventually(lambda: compiler.running == 1, "the job at work")
         store.cancel(job.id)
-        began = time.monotonic()
+        cancelled_at = time.monotonic()
         eventually(lambda: compiler.cancelled == [job.id], "the compiler's end")
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - cancelled_at < 1.0
     assert status_of(store, job.id) is Status.CANCELLED
 
 
-def test_a_stop_lets_a_running_job_finish() -> None:
-    """A job that ends within the grace is completed, not handed back."""
+def test_a_stop_lets_a_running_job_complete() -> None:
+    """A job that ends within the grace period is completed, not released."""
     store, compiler, job = MemoryStore(make_settings()), SteeredCompiler(), make_job()
     store.submit(job)
     with running(store, compiler) as runner:
@@ -187,12 +173,12 @@ def test_a_stop_lets_a_running_job_finish() -> None:
         time.sleep(0.1)
         compiler.go.set()
         eventually(lambda: status_of(store, job.id) is Status.COMPLETED, "the job's end")
-    # At most one claim may have been on its way when the stop came.
+    # One more claim may have been under way when the stop came.
     assert len(compiler.started) <= 2
 
 
-def test_a_stop_hands_back_what_does_not_finish() -> None:
-    """After the grace the compiler is ended and the job is queued again, its attempt not counted."""
+def test_a_stop_releases_a_job_that_does_not_complete() -> None:
+    """After the grace period its compiler is ended and it is queued again; the attempt does not count."""
     store, compiler, job = MemoryStore(make_settings()), SteeredCompiler(), make_job()
     store.submit(job)
     runner = Runner(store, compiler, make_runner(), [], lease_seconds=15, stop_grace_seconds=0.3)
@@ -208,8 +194,8 @@ def test_a_stop_hands_back_what_does_not_finish() -> None:
     assert (again.job.id, again.attempts) == (job.id, 1)
 
 
-def test_a_result_survives_the_absence_of_the_store() -> None:
-    """A finished result is kept and offered again until the store takes it."""
+def test_a_result_survives_while_the_store_cannot_be_reached() -> None:
+    """The result is kept, and sent again until the store accepts it."""
     store, compiler, job = FlakyStore(make_settings()), SteeredCompiler(), make_job()
     store.submit(job)
     with running(store, compiler):
@@ -223,8 +209,8 @@ def test_a_result_survives_the_absence_of_the_store() -> None:
         eventually(lambda: status_of(store, job.id) is Status.COMPLETED, "the job's end")
 
 
-def test_a_defect_in_the_compiler_ends_in_error_and_spares_the_runner() -> None:
-    """An exception does not kill the worker; the job ends as inconclusive."""
+def test_an_exception_ends_the_job_but_not_the_runner() -> None:
+    """A defect in the executor makes the result inconclusive, and the worker goes on."""
     store, job = MemoryStore(make_settings()), make_job()
     store.submit(job)
     with running(store, BrokenCompiler()):
@@ -234,26 +220,26 @@ def test_a_defect_in_the_compiler_ends_in_error_and_spares_the_runner() -> None:
     assert result.reason is Reason.INFRASTRUCTURE
 
 
-def test_a_sign_tells_when_the_claiming_loop_went_round() -> None:
-    """It is young while the runner waits for a store that is away, and grows old when a claim hangs."""
-    away, signs = FlakyStore(make_settings()), list[float]()
-    with running(away, SteeredCompiler(), leave_sign=signs.append):
+def test_the_age_of_the_last_round_is_reported() -> None:
+    """It stays low while the runner waits for a store that is away, and grows when a claim hangs."""
+    away, ages = FlakyStore(make_settings()), list[float]()
+    with running(away, SteeredCompiler(), touch_alive=ages.append):
         away.away = True
-        eventually(lambda: len(signs) >= 5, "signs without a store")
-    # A claim waits for a second, and a pause takes one at most; a busy machine has its own.
-    assert max(signs) < 20
-    stuck, signs = StuckStore(make_settings()), []
-    with running(stuck, SteeredCompiler(), leave_sign=signs.append) as runner:
+        eventually(lambda: len(ages) >= 5, "reports without a store")
+    # A claim waits for a second and a pause takes at most another one; the rest is for a busy machine.
+    assert max(ages) < 20
+    stuck, ages = StuckStore(make_settings()), []
+    with running(stuck, SteeredCompiler(), touch_alive=ages.append) as runner:
         stuck.stuck = True
-        eventually(lambda: max(signs, default=0) > 2.5, "an old sign")
-        signs.clear()
+        eventually(lambda: max(ages, default=0) > 2.5, "a high age")
+        ages.clear()
         runner.stop()
-        eventually(lambda: signs[-3:] == [0.0] * 3, "signs of a runner that stops")
+        eventually(lambda: ages[-3:] == [0.0] * 3, "reports of a runner that stops")
         stuck.stuck = False
 
 
 def test_a_long_job_keeps_its_lease() -> None:
-    """A job that takes several leases is renewed, and not given to another."""
+    """A job that takes several lease times is renewed, and no other runner gets it."""
     store, compiler, job = MemoryStore(make_settings(lease_seconds=0.4)), SteeredCompiler(), make_job()
     store.submit(job)
     with running(store, compiler, lease=0.4):
@@ -265,7 +251,7 @@ def test_a_long_job_keeps_its_lease() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_jobs_of_one_worker_end_in_order(workers: int) -> None:
+def test_one_worker_runs_jobs_in_order(workers: int) -> None:
     """With one worker the jobs end in the order of their submission; with three all of them end."""
     store, compiler = MemoryStore(make_settings()), SteeredCompiler()
     compiler.go.set()

@@ -1,4 +1,4 @@
-"""A job's directory: names refused, contents exact, gone whatever it has become."""
+"""A job's directory: names are checked, contents are exact, and it is removed whatever is in it."""
 
 import os
 import subprocess
@@ -40,7 +40,7 @@ from runner.workspace import INSIDE, Workspace, check_name, remove_stale_workspa
         "\udcff",
     ],
 )
-def test_a_name_that_leaves_or_misleads_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_name_that_leaves_or_misleads_is_invalid(name: str, tmp_path: Path) -> None:
     """Such a name is a ValueError, and no directory is left behind."""
     with pytest.raises(ValueError):
         check_name(name)
@@ -52,7 +52,7 @@ def test_a_name_that_leaves_or_misleads_is_refused(name: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     "name", ["main.c", "include/a.hpp", "größe.c", "a b.c", "a-b@c", "..a", "a..", "..."]
 )
-def test_an_ordinary_name_is_taken(name: str, tmp_path: Path) -> None:
+def test_an_ordinary_name_is_valid(name: str, tmp_path: Path) -> None:
     """Unusual but harmless names work."""
     with Workspace.create({name: "x"}, tmp_path) as workspace:
         assert (workspace.path / name).read_text() == "x"
@@ -70,7 +70,7 @@ def test_the_files_are_there_and_private(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("files", [{"a": "", "a/b": ""}, {"a/b/c": "", "a": ""}, {"x.c": "\ud800"}])
-def test_what_cannot_be_written_leaves_nothing(files: dict[str, str], tmp_path: Path) -> None:
+def test_files_that_cannot_be_written_leave_nothing(files: dict[str, str], tmp_path: Path) -> None:
     """A file that is also a directory, or text without an encoding, is a ValueError."""
     with pytest.raises(ValueError):
         Workspace.create(files, tmp_path)
@@ -78,7 +78,7 @@ def test_what_cannot_be_written_leaves_nothing(files: dict[str, str], tmp_path: 
 
 
 def test_links_are_removed_and_never_followed(tmp_path: Path) -> None:
-    """What a link points at survives, to files, to directories and from below."""
+    """The target of a link survives, for links to files, to directories and from below."""
     outside = tmp_path / "outside"
     outside.mkdir(mode=0o700)
     (outside / "kept").write_text("x")
@@ -93,7 +93,7 @@ def test_links_are_removed_and_never_followed(tmp_path: Path) -> None:
 
 
 def test_closed_directories_are_removed(tmp_path: Path) -> None:
-    """Directories without any permission, nested, do not stop the removal."""
+    """Nested directories without any permission do not stop the removal."""
     with Workspace.create({"a/b/c/d": ""}, tmp_path) as workspace:
         for name in ("a/b/c", "a/b", "a", ""):
             (workspace.path / name).chmod(0)
@@ -101,7 +101,7 @@ def test_closed_directories_are_removed(tmp_path: Path) -> None:
 
 
 def test_trees_deeper_than_any_path_are_removed(tmp_path: Path) -> None:
-    """Three thousand nested directories, each with a file, are gone in the end."""
+    """Three thousand nested directories, each with a file, are removed."""
     with Workspace.create({}, tmp_path) as workspace:
         current = os.open(workspace.path, os.O_RDONLY)
         for _ in range(3000):
@@ -115,7 +115,7 @@ def test_trees_deeper_than_any_path_are_removed(tmp_path: Path) -> None:
 
 
 def test_files_of_another_user_are_removed(tmp_path: Path) -> None:
-    """What a job's own user id left goes as well where the runner is root; elsewhere there is none."""
+    """If the runner is root, files of a job's own user id are removed as well; otherwise jobs have none."""
     with Workspace.create({"a/b": ""}, tmp_path) as workspace:
         if os.geteuid() == 0:
             for path in (workspace.path / "a/b", workspace.path / "a"):
@@ -125,7 +125,7 @@ def test_files_of_another_user_are_removed(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_took_the_workspaces_name_survives(tmp_path: Path) -> None:
-    """Removal empties the workspace itself, not what was put in its place."""
+    """Removal empties the workspace itself, not a directory that was put in its place."""
     with Workspace.create({"a": ""}, tmp_path) as workspace:
         moved = tmp_path / "moved"
         workspace.path.rename(moved)
@@ -134,8 +134,8 @@ def test_a_directory_that_took_the_workspaces_name_survives(tmp_path: Path) -> N
     assert (workspace.path / "other").exists() and list(moved.iterdir()) == []
 
 
-def test_leftovers_of_a_dead_runner_go_and_a_live_ones_stay(tmp_path: Path) -> None:
-    """Start-up cleaning tells a killed runner's workspace from one that is in use, in any process."""
+def test_workspaces_of_a_dead_runner_are_removed_and_those_of_a_live_one_stay(tmp_path: Path) -> None:
+    """The cleaning at the start detects a killed runner's workspace among those in use, in any process."""
     code = (
         "import sys; from pathlib import Path; from runner.workspace import Workspace\n"
         "w = Workspace.create({'d/a.c': 'x'}, Path(sys.argv[1])); print(w.path, flush=True); input()"

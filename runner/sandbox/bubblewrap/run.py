@@ -1,14 +1,13 @@
 """One started bwrap: finding the process inside, watching what it uses, and ending it for good.
 
 Everything is held by descriptors (the process by a pidfd, its file systems by O_PATH), because a
-process id or a path could mean something else by the time it is used. The job's own text and
+process id or a path could mean something else by the time it is used. What the job writes and its
 files are never read.
 """
 
 import contextlib
 import json
 import os
-import select
 import signal
 import subprocess
 import time
@@ -18,15 +17,14 @@ from dataclasses import replace
 from runner.sandbox import procfs
 from runner.sandbox.base import Limits, SandboxError
 from runner.sandbox.cpu_fairness import Weight
+from runner.sandbox.host_paths import TMP
 from runner.sandbox.limits import file_count_limit
 from runner.sandbox.procfs import Usage
-from runner.sandbox.supervisor import KILL_SECONDS
+from runner.sandbox.start_barrier import readable
+from runner.sandbox.supervisor import KILL_SECONDS, close_pipes, first_line, send_kill
 
 # bwrap needs 10 ms to start its child; a host that takes this long cannot compile either.
 START_SECONDS = 10.0
-
-# The private directory for temporary files, as the job sees it.
-TMP = "/tmp"  # noqa: S108 (inside the sandbox, where nobody else is)
 
 
 class BubblewrapRun:
@@ -67,9 +65,9 @@ class BubblewrapRun:
     def _find_init(self) -> None:
         """Wait until bwrap names its child, and take hold of it.
 
-        The number alone could be somebody else's by the time it is used; the descriptor cannot, once the
-        process behind it is seen to be in the namespace that bwrap has made. Its parent would not tell: a
-        bwrap that has died has left its child to somebody else.
+        The pid alone could belong to another process by the time it is used. The descriptor cannot, once the
+        process behind it is seen to be in the namespace that bwrap has made. To look at its parent would not
+        help: when bwrap has died, its child has another parent.
         """
         report = self._wait_for_child()
         pid = report["child-pid"]
@@ -92,32 +90,33 @@ class BubblewrapRun:
         ended = os.pidfd_open(self.process.pid)
         try:
             while "child-pid" not in (report := self._report()):
-                ready = _readable(self._status, deadline - time.monotonic(), ended)
-                # A child that outlives bwrap keeps the report open, so its end alone does not tell.
-                if not ready or not _readable(self._status, 0) or not self._read_status():
-                    detail = _first_line(self.process) if ready else f"no start within {START_SECONDS:.0f} s"
+                ready = readable((self._status, ended), deadline - time.monotonic())
+                # A child that outlives bwrap keeps the report open, so bwrap's own end is waited for, too.
+                if not ready or not readable((self._status,), 0) or not self._read_status():
+                    detail = _message(self.process) if ready else f"no start within {START_SECONDS:.0f} s"
                     raise SandboxError(f"bubblewrap failed: {detail}")
             return report
         finally:
             os.close(ended)
 
     def usage(self) -> Usage:
-        """Sample the job, and hold it to its weight.
+        """Sample the job, and slow it down where it takes more than its share.
 
-        Process 1 is the sandbox's and does not count as one of its tasks.
+        Process 1 is the sandbox's own and does not count as one of the job's tasks.
         """
         if self._init < 0:
             return Usage(0.0, 0, 0, 0)
         # Also counts process 1, and one more to tell "at the limit" from "over it".
-        usage = procfs.sample(self._init_pid, tasks_at_most=self._limits.processes + 2)
-        nice = self._weight.nice_for(usage.runnable)
+        usage = procfs.tree_usage(self._init_pid, tasks_at_most=self._limits.processes + 2)
+        nice = self._weight.update(usage.runnable)
         if nice > usage.nice:
             self._slow_down(nice)
         return replace(usage, tasks=max(0, usage.tasks - 1))
 
     def _slow_down_group(self, nice: int) -> None:
-        """The job is one process group, which it cannot leave (seccomp); its leader is held."""
-        if not _readable(self._init, 0):
+        """Raise the niceness of the job's process group, led by process 1; none can leave it (seccomp)."""
+        # While process 1 has not ended, its number cannot belong to another group.
+        if not readable((self._init,), 0):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.setpriority(os.PRIO_PGRP, self._init_pid, nice)
 
@@ -125,18 +124,18 @@ class BubblewrapRun:
         """Whether /work or /tmp has no block left, or holds too many files."""
         self._watch_file_systems()
         for descriptor in self._file_systems:
-            found = os.fstatvfs(descriptor)
-            files = found.f_files - found.f_ffree
-            if found.f_bfree == 0 or files > file_count_limit(self._limits):
+            status = os.fstatvfs(descriptor)
+            files = status.f_files - status.f_ffree
+            if status.f_bfree == 0 or files > file_count_limit(self._limits):
                 return True
         return False
 
     def _watch_file_systems(self) -> None:
         """Take hold of the job's file systems as soon as they are mounted.
 
-        Before that the same path leads to the host's directories, so what is found must have the
-        size that was asked for. A job can neither mount nor unmount, and O_PATH with O_NOFOLLOW
-        reads nothing that it wrote.
+        Before that the same path leads to the host's directories, so the file system must have the size
+        that bwrap was told. A job can neither mount nor unmount, and O_PATH with O_NOFOLLOW reads
+        nothing that it wrote.
         """
         if self._init < 0:
             return
@@ -146,9 +145,9 @@ class BubblewrapRun:
                     f"/proc/{self._init_pid}/root{directory}",
                     os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC,
                 )
-                found = os.fstatvfs(descriptor)
-                pages = -(-self._limits.disk_bytes // found.f_frsize)
-                if found.f_blocks != pages or os.stat(descriptor).st_dev == os.stat(directory).st_dev:
+                status = os.fstatvfs(descriptor)
+                pages = -(-self._limits.disk_bytes // status.f_frsize)
+                if status.f_blocks != pages or os.stat(descriptor).st_dev == os.stat(directory).st_dev:
                     os.close(descriptor)
                     continue
                 self._file_systems.append(descriptor)
@@ -158,9 +157,7 @@ class BubblewrapRun:
     def kill(self) -> None:
         """Kill process 1, and with it the whole namespace; bwrap then reports and ends."""
         if self._init < 0:
-            # Not Popen.kill, which first takes the exit status if there is one; the supervisor wants that.
-            if self.process.returncode is None:
-                os.kill(self.process.pid, signal.SIGKILL)
+            send_kill(self.process)
             return
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._init, signal.SIGKILL)
@@ -189,8 +186,10 @@ class BubblewrapRun:
         """Kill what is alive, wait for it, and close everything."""
         try:
             self.kill()
-            if self._init >= 0 and not _readable(self._init, KILL_SECONDS):
-                raise SandboxError(f"the sandbox's process 1 survived SIGKILL for {KILL_SECONDS:.0f} seconds")
+            if self._init >= 0 and not readable((self._init,), KILL_SECONDS):
+                raise SandboxError(
+                    f"process 1 of the sandbox survived SIGKILL for {KILL_SECONDS:.0f} seconds"
+                )
             if self.process.returncode is None:
                 self.process.kill()
                 self.process.wait(KILL_SECONDS)
@@ -199,23 +198,13 @@ class BubblewrapRun:
                 os.close(descriptor)
             self._file_systems.clear()
             self._init = -1
-            for pipe in (self.process.stdout, self.process.stderr):
-                if pipe is not None:
-                    pipe.close()
+            close_pipes(self.process)
 
 
-def _readable(descriptor: int, seconds: float, *others: int) -> bool:
-    """Wait until one has something to read, or its end; poll(2), as select(2) stops at 1024."""
-    poll = select.poll()
-    for each in (descriptor, *others):
-        poll.register(each, select.POLLIN)
-    return bool(poll.poll(max(0.0, seconds) * 1000))
-
-
-def _first_line(process: "subprocess.Popen[bytes]") -> str:
-    """What a bwrap that has given up says about it; it ends within moments of closing its status."""
+def _message(process: "subprocess.Popen[bytes]") -> str:
+    """Why bwrap has given up, in its own words; it ends within moments of closing its status."""
     try:
         _, text = process.communicate(timeout=1)
     except subprocess.TimeoutExpired:
         return "no message"
-    return text.decode(errors="replace").strip().partition("\n")[0] or f"exit status {process.returncode}"
+    return first_line(text) or f"exit status {process.returncode}"

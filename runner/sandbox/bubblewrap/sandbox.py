@@ -1,18 +1,18 @@
 """The bubblewrap sandbox: fresh namespaces, a root of its own, nothing of the host but /usr.
 
 A run is the chain `bwrap … -- timeout … prlimit … -- sh … argv`, as an unprivileged user even when the
-runner is root; bwrap puts the system call filter on it last of all. Inside:
+runner is root; the last thing that bwrap does is to install the system call filter. Inside:
 
 - /usr is read-only (with /bin, /lib and the like as the host has them); there is no /proc, no
   /etc but the alternatives that compilers are reached through, no home, no network;
 - /work and /tmp are file systems in memory with a size of their own. The job's files are copied
   into /work through descriptors, so nothing that a job writes ever reaches the host;
-- `timeout` is process 1: it gives the compiler ordinary signals and its end is the end of the
-  whole process tree, since the kernel kills a PID namespace with its first process.
+- `timeout` is process 1, since the kernel does not end a process 1 by ordinary signals, as compilers expect.
+  When it ends the whole process tree ends, since the kernel kills a PID namespace with its first process.
 
-What happened is read from bwrap's status descriptor and from the kernel, never from stderr, and
-`bwrap` failing to set up is a SandboxError. To let compilers see one more host directory, add it
-to places.py, and ask what else is in it.
+How the run ended is read from bwrap's status descriptor and from the kernel, never from stderr, and
+a `bwrap` that cannot set up the sandbox is a SandboxError. host_paths.py says what compilers can read
+of the host.
 """
 
 import contextlib
@@ -25,20 +25,31 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from runner.sandbox import procfs
-from runner.sandbox.base import Limits, SandboxError, SandboxResult, SandboxUnavailable
-from runner.sandbox.bubblewrap.run import START_SECONDS, TMP, BubblewrapRun
-from runner.sandbox.host_paths import PATH, USR_DIRECTORIES, compilers_folder, compilers_mounts, read_only
+from runner.sandbox.base import Command, Limits, SandboxError, SandboxResult, SandboxUnavailable
+from runner.sandbox.bubblewrap.run import START_SECONDS, BubblewrapRun
+from runner.sandbox.host_paths import (
+    PATH,
+    TMP,
+    USR_DIRECTORIES,
+    base_env,
+    check_program,
+    compilers_folder,
+    compilers_mounts,
+    find_compiler,
+    read_only,
+)
 from runner.sandbox.limits import default_limits, prlimit_command
-from runner.sandbox.outcome import check_program, first_line, result_of
 from runner.sandbox.seccomp.filter import SeccompFilter, find_filter
-from runner.sandbox.start_barrier import SCRIPT, Gate
-from runner.sandbox.supervisor import Ended, supervise
-from runner.sandbox.uid_pool import slot_cleanup
+from runner.sandbox.staging import entries, open_to_read, permissions
+from runner.sandbox.start_barrier import SCRIPT, StartBarrier
+from runner.sandbox.supervisor import check_started, exit_or_signal, first_line, supervise
+from runner.sandbox.uid_pool import uid_cleanup
 from runner.sandbox.uid_pool.killer import Killer
 from runner.workspace import Workspace
 
@@ -46,14 +57,11 @@ from runner.workspace import Workspace
 # nothing needs them, and including an endless file is an attack.
 _DEVICES = ("/dev/null", "/dev/urandom")
 
-# The same for every job, so that nothing inside tells hosts and slots apart.
+# The same for every job, so that nothing inside tells on which host, or as which user, it runs.
 _INSIDE_UID = 1000
 _HOST_NAME = "sandbox"
 
-# bwrap turns a deadly signal N into this plus N, like a shell.
-_SIGNAL_BASE = 128
-
-# `timeout` inside would only act after the runner failed to.
+# The `timeout` inside ends the run this much later than the runner should have ended it.
 _INNER_BACKSTOP_SECONDS = 60
 
 _MISSING_USERNS = (
@@ -100,55 +108,56 @@ class Bubblewrap:
             weaknesses.append("jobs can create user namespaces: bubblewrap is older than 0.8")
         if not procfs.supported():
             weaknesses.append(
-                "CPU time, memory and processes are limited for each process and not in sum: "
-                "the kernel does not list children in /proc (CONFIG_PROC_CHILDREN)"
+                "CPU time, memory and processes are limited for each process, not for a job as a whole: "
+                "this kernel does not list children in /proc (CONFIG_PROC_CHILDREN)"
             )
         try:
             if os.geteuid() == 0:
                 self._killer.start()
-                slot_cleanup.sweep(self._killer)
+                uid_cleanup.sweep(self._killer)
             with Workspace.create({}) as workspace:
                 # Long enough for one sample, which finds out whether the disk can be watched.
-                result, watched = self._run(["sleep", "0.1"], workspace, default_limits(), {}, None)
+                result, watched = self._run(Command(["sleep", "0.1"]), workspace, default_limits(), None)
         except SandboxError as error:
             raise SandboxUnavailable(_MISSING_USERNS.format(detail=error)) from error
         if result.exit_code != 0:
             detail = f"the probe ended with status {result.exit_code}, signal {result.signal}"
             raise SandboxUnavailable(_MISSING_USERNS.format(detail=detail))
         if not watched:
-            weaknesses.append("the number of files that a job makes is not limited: /proc/PID/root is closed")
+            weaknesses.append(
+                "the number of files that a job makes is not limited: /proc/PID/root cannot be read here"
+            )
         self._weaknesses = tuple(weaknesses)
 
     def run(
         self,
-        argv: Sequence[str],
+        command: Command,
         workspace: Workspace,
         limits: Limits,
         *,
-        environment: Mapping[str, str] | None = None,
         cancel: threading.Event | None = None,
     ) -> SandboxResult:
-        """Run `argv` as the protocol says."""
-        return self._run(argv, workspace, limits, environment or {}, cancel)[0]
+        """Run `command` as the protocol says."""
+        return self._run(command, workspace, limits, cancel)[0]
+
+    def find_compiler(self, name: str) -> str | None:
+        """The host's path of a compiler: jobs see the compilers of the host."""
+        return find_compiler(name)
 
     def _run(
-        self,
-        argv: Sequence[str],
-        workspace: Workspace,
-        limits: Limits,
-        environment: Mapping[str, str],
-        cancel: threading.Event | None,
+        self, command: Command, workspace: Workspace, limits: Limits, cancel: threading.Event | None
     ) -> tuple[SandboxResult, bool]:
         """Run, and also say whether the disk could be watched."""
-        check_program(argv, workspace)
+        check_program(command, workspace)
+        program = command.argv[0]
         with contextlib.ExitStack() as stack:
-            uid = stack.enter_context(slot_cleanup.clean_lease(self._killer)) if os.geteuid() == 0 else None
+            uid = stack.enter_context(uid_cleanup.clean_lease(self._killer)) if os.geteuid() == 0 else None
             copy_arguments, descriptors = _copy_in(workspace.path, workspace.inside, stack)
             status_read, status_write = os.pipe2(os.O_CLOEXEC)
             stack.callback(os.close, status_read)
             filter_arguments, filter_descriptors = self._filter(stack)
-            command = [
-                *self._bwrap_arguments(limits, status_write, environment, workspace.inside, copy_arguments),
+            chain = [
+                *self._bwrap_arguments(limits, status_write, command.env, workspace.inside, copy_arguments),
                 *filter_arguments,
                 "--",
                 "timeout",
@@ -156,15 +165,15 @@ class Bubblewrap:
                 "--signal=KILL",
                 str(limits.wall_seconds + _INNER_BACKSTOP_SECONDS),
                 *prlimit_command(limits, extra_processes=1),
-                *("/bin/sh", "-c", SCRIPT, "sh", *argv),
+                *("/bin/sh", "-c", SCRIPT, "sh", *command.argv),
             ]
-            gate = stack.enter_context(Gate())
+            barrier = stack.enter_context(StartBarrier())
             started = time.monotonic()
             own_peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             try:
                 process = subprocess.Popen(
-                    command,
-                    stdin=gate.inside,
+                    chain,
+                    stdin=barrier.inside,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     env={},
@@ -181,21 +190,21 @@ class Bubblewrap:
                 raise SandboxError(f"cannot start {self._executable}: {error}") from error
             finally:
                 os.close(status_write)
-                gate.started()
+                barrier.chain_started()
             slow_down = None if uid is None else partial(self._killer.slow_down, uid)
             with BubblewrapRun(process, status_read, limits, workspace.inside, slow_down) as run:
                 try:
-                    gate.open(process.pid, START_SECONDS)
+                    barrier.open(process.pid, START_SECONDS)
                 except TimeoutError:
-                    raise SandboxError(f"no start of {argv[0]} within {START_SECONDS:.0f} s") from None
-                ended = supervise(run, limits, started=started, cancel=cancel, own_peak_kib=own_peak_kib)
-            return _result(ended, run.exit_code(), argv), run.watched
+                    raise SandboxError(f"{program} did not start within {START_SECONDS:.0f} s") from None
+                result = supervise(run, limits, started=started, cancel=cancel, own_peak_kib=own_peak_kib)
+            return _result_of_program(result, run.exit_code(), program), run.watched
 
     def _bwrap_arguments(
         self,
         limits: Limits,
         status_descriptor: int,
-        environment: Mapping[str, str],
+        env: Mapping[str, str],
         inside: str,
         copy_arguments: Sequence[str],
     ) -> list[str]:
@@ -223,62 +232,45 @@ class Bubblewrap:
         arguments += copy_arguments
         # The root itself is a file system in memory, without a size.
         arguments += ["--remount-ro", "/", "--chdir", inside]
-        variables = {"PATH": PATH, "HOME": inside, "TMPDIR": TMP, "LANG": "C.UTF-8", **environment}
-        for variable, value in variables.items():
+        for variable, value in {**base_env(inside, TMP), **env}.items():
             arguments += ["--setenv", variable, value]
         return arguments
 
     def _filter(self, stack: contextlib.ExitStack) -> tuple[list[str], list[int]]:
         """The arguments that make bwrap install the seccomp filter, and the descriptor it reads from."""
-        found, _ = self._find_filter()
-        if found is None:
+        seccomp, _ = self._find_filter()
+        if seccomp is None:
             return [], []
         file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 -- the caller's stack closes it
         stack.enter_context(file)
-        file.write(found.program)
+        file.write(seccomp.program)
         file.seek(0)
         return ["--seccomp", str(file.fileno())], [file.fileno()]
 
 
-def _result(ended: Ended, status: int | None, argv: Sequence[str]) -> SandboxResult:
-    """Read bwrap's status: the program's own, 128 + N for signal N, or None when it never had one."""
+def _result_of_program(result: SandboxResult, status: int | None, program: str) -> SandboxResult:
+    """Put the program's end in the place of bwrap's own; `status` is what bwrap reported of it, or None."""
     if status is None:
-        if ended.limit_hit is None and not ended.cancelled:
-            said = first_line(ended.stderr) or "no message"
-            raise SandboxError(f"bubblewrap failed before it could run {argv[0]}: {said}")
-        return result_of(ended, None, signal.SIGKILL, argv)
-    if _SIGNAL_BASE < status < _SIGNAL_BASE + signal.NSIG:
-        return result_of(ended, None, status - _SIGNAL_BASE, argv)
-    return result_of(ended, status, None, argv)
+        if result.limit_hit is None and not result.cancelled:
+            message = first_line(result.stderr) or "no message"
+            raise SandboxError(f"bubblewrap failed before it could run {program}: {message}")
+        return replace(result, exit_code=None, signal=signal.SIGKILL)
+    exit_code, signal_number = exit_or_signal(status)
+    return check_started(replace(result, exit_code=exit_code, signal=signal_number), program)
 
 
 def _copy_in(root: Path, inside: str, stack: contextlib.ExitStack) -> tuple[list[str], list[int]]:
-    """The bwrap arguments that copy the workspace, and the descriptors that they read from.
-
-    The host's copy was written by this process alone; anything but files and directories is
-    refused all the same.
-    """
+    """The bwrap arguments that copy the workspace, and the descriptors that they read from."""
     arguments: list[str] = []
     descriptors: list[int] = []
-    for directory, name in _walk(root):
-        path = directory / name
+    for path, status in entries(root):
         target = f"{inside}/{path.relative_to(root)}"
-        mode = os.lstat(path).st_mode
-        if stat.S_ISDIR(mode):
-            arguments += ["--perms", "0755", "--dir", target]
-        elif stat.S_ISREG(mode):
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        arguments += ["--perms", f"{permissions(status):04o}"]
+        if stat.S_ISDIR(status.st_mode):
+            arguments += ["--dir", target]
+        else:
+            descriptor = open_to_read(path)
             stack.callback(os.close, descriptor)
             descriptors.append(descriptor)
-            permissions = "0755" if mode & stat.S_IXUSR else "0644"
-            arguments += ["--perms", permissions, "--file", str(descriptor), target]
-        else:
-            raise SandboxError(f"the workspace holds something that is no file: {name!r}")
+            arguments += ["--file", str(descriptor), target]
     return arguments, descriptors
-
-
-def _walk(root: Path) -> Iterator[tuple[Path, str]]:
-    """Directory and name of every entry, each directory before what is in it."""
-    for directory, directories, files in os.walk(root):
-        for name in (*directories, *files):
-            yield Path(directory), name

@@ -1,7 +1,7 @@
 """The container engine, through its SDK: a connection that leaves nothing open, and removing containers.
 
-Every container of a runner carries a label that names its process, so that those of a dead runner can
-be told from a living one's. It knows nothing of jobs.
+Every container carries a label that names the process of its runner, so that containers of a dead runner can
+be recognised. This module knows nothing of jobs.
 """
 
 import contextlib
@@ -15,19 +15,20 @@ import docker
 import requests
 from docker.errors import APIError, ImageNotFound, NotFound
 
+from runner.sandbox import procfs
 from runner.sandbox.base import SandboxError
 
 LABEL = "will-it-compile.runner"
 
-# Requests that take longer than this, in seconds, mean that the engine is stuck.
+# An engine that takes longer than this, in seconds, to answer a request is stuck.
 REQUEST_SECONDS = 30
 
 
 @contextlib.contextmanager
 def connect(url: str | None, version: str | None = None) -> "Iterator[docker.APIClient]":
-    """A connection of one's own: threads share none, and none is left open.
+    """A connection for one thread, closed when the context ends.
 
-    `url` is the environment's where it is None, and `version` the newest that both sides know.
+    `url` is by default that of DOCKER_HOST, and `version` the newest that both sides know.
     Raises OSError or one of the library's errors when the engine does not answer.
     """
     url = url or os.environ.get("DOCKER_HOST")
@@ -45,22 +46,22 @@ def check_reachable(url: str | None) -> None:
     url = url or docker.constants.DEFAULT_UNIX_SOCKET
     scheme, _, path = url.partition("://")
     if scheme.endswith("unix"):
-        with socket.socket(socket.AF_UNIX) as tried:
-            tried.connect(path)
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(path)
 
 
 @contextlib.contextmanager
 def close_responses(client: "docker.APIClient") -> Iterator[None]:
-    """Close every answer of the engine in the end: the library keeps the connection of some open."""
-    answers: list[requests.Response] = []
-    client.hooks["response"].append(lambda answer, *_, **__: answers.append(answer))
+    """Close every response of the engine in the end: the library keeps the connection of some open."""
+    responses: list[requests.Response] = []
+    client.hooks["response"].append(lambda response, *_, **__: responses.append(response))
     try:
         yield
     finally:
-        for answer in answers:
-            # The library closes others itself, and in an order that its own closing does not expect.
+        for response in responses:
+            # The library has closed some itself, and fails when these are closed once more.
             with contextlib.suppress(OSError, ValueError):
-                answer.close()
+                response.close()
 
 
 def has_image(client: "docker.APIClient", image: str) -> bool:
@@ -73,7 +74,7 @@ def has_image(client: "docker.APIClient", image: str) -> bool:
 
 
 def remove(client: "docker.APIClient", name: str) -> None:
-    """Kill and remove a container, which may not exist or be about to go. Raises SandboxError."""
+    """Kill and remove a container; it may be gone, or be removed at the same time. Raises SandboxError."""
     deadline = time.monotonic() + REQUEST_SECONDS
     while True:
         try:
@@ -81,7 +82,7 @@ def remove(client: "docker.APIClient", name: str) -> None:
         except NotFound:
             return
         except APIError as error:
-            # 409: somebody, or an earlier request of ours, is removing it right now.
+            # 409: another client, or an earlier request of ours, is removing it right now.
             if time.monotonic() > deadline:
                 raise SandboxError(f"a container could not be removed: {one_line(error)}") from error
             time.sleep(0.05)
@@ -90,7 +91,7 @@ def remove(client: "docker.APIClient", name: str) -> None:
 
 
 def remove_leftovers(client: "docker.APIClient") -> int:
-    """Remove the containers of runners on this host that are dead; returns how many."""
+    """Remove the containers of dead runners of this host; returns how many."""
     removed = 0
     for container in client.containers(all=True, filters={"label": LABEL}):
         owner = container["Labels"].get(LABEL, "")
@@ -102,7 +103,7 @@ def remove_leftovers(client: "docker.APIClient") -> int:
 
 
 def _host() -> str:
-    """What tells this host's processes from another's: the boot, and the PID namespace."""
+    """What distinguishes this host's process ids from another's: the boot, and the PID namespace."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return f"{boot}-{os.stat('/proc/self/ns/pid').st_ino}"
 
@@ -110,14 +111,13 @@ def _host() -> str:
 def _process(pid: str) -> str:
     """A process id with its start time, so that a later process of that number is another one; "" if gone."""
     try:
-        stat = Path(f"/proc/{int(pid)}/stat").read_text()
+        return f"{pid}-{procfs.start_ticks(int(pid))}"
     except (OSError, ValueError):
         return ""
-    return f"{pid}-{stat[stat.rindex(')') + 2 :].split()[19]}"
 
 
 def this_runner() -> str:
-    """What the label of this runner's containers says."""
+    """The label of this runner's containers."""
     return f"{_host()}/{_process(str(os.getpid()))}"
 
 

@@ -1,11 +1,12 @@
 """One job inside a started container: its output, what it uses, and its end.
 
-The counterpart of supervisor.py for a program that is no child of ours: everything is asked of the
-engine, over one connection that carries both output streams and one for questions. It decides nothing
-from what the program wrote. CPU time and memory are those of the container's control group, sampled.
+The counterpart of supervisor.py for a program that is not our child: the engine is asked everything, over
+one connection that carries both output streams and one for questions. Nothing is decided from what the
+program wrote. CPU time and memory are those of the container's control group, sampled.
 """
 
 import contextlib
+import signal
 import socket
 import struct
 import threading
@@ -16,19 +17,17 @@ from typing import Any
 import docker
 from docker.errors import APIError, NotFound
 
-from runner.sandbox.base import LimitHit, Limits, SandboxError
-from runner.sandbox.supervisor import Ended
-
-# The private directory for temporary files, as the job sees it.
-TMP = "/tmp"  # noqa: S108 (inside the container, where nobody else is)
+from runner.sandbox.base import LimitHit, Limits, SandboxError, SandboxResult
+from runner.sandbox.host_paths import TMP
+from runner.sandbox.supervisor import exit_or_signal, first_line
 
 # The container's own program: a shell and its `sleep`.
 BASE_TASKS = 2
 
-# How often the engine is asked, at best and on a busy host. About usage takes it some 5 ms; about the disk,
-# which starts a program, and about the processes some 60 ms each. Asking must not become the load itself, so
-# the pause after it is `_PAUSE` times what it took, within these bounds in seconds. What the kernel limits
-# (memory, processes of the container, CPU time of a process) does not wait for an answer.
+# The pauses between two questions to the engine, in seconds: at best, and on a busy host. The answer about
+# usage takes 5 ms, that about the disk (which starts a program) or the processes some 60 ms. So that asking
+# does not become the load itself, a pause is `_PAUSE` times what the answer took, within these bounds. What
+# the kernel limits (memory, processes of the container, CPU time of a process) does not wait for an answer.
 _SAMPLE_SECONDS = (0.05, 0.25)
 _LOOK_INSIDE_SECONDS = (0.3, 3.0)
 _PAUSE = 10
@@ -46,13 +45,12 @@ _INSIDE = (
     "cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control 2>/dev/null"
 )
 
-_SIGNAL_BASE = 128
 _HEADER = struct.Struct(">BxxxL")  # stream number, length: one frame of the engine's output
 _STDOUT, _STDERR = 1, 2
 
 
 class DockerRun:
-    """A program in the container `name`. Use as a context manager: the connection is its own."""
+    """A program in the container `name`. Use as a context manager: it opens a connection of its own."""
 
     def __init__(
         self,
@@ -64,7 +62,7 @@ class DockerRun:
         stdin: bytes,
         word: bytes,
     ) -> None:
-        """`stdin` is what the command reads first, `word` what it prints before the program begins."""
+        """`stdin` is what the command reads first, `word` what it prints before the program starts."""
         self._client = client
         self._name = name
         self._limits = limits
@@ -89,8 +87,11 @@ class DockerRun:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def supervise(self, cancel: threading.Event | None) -> Ended:
-        """Watch until the program has ended, or end it with its container."""
+    def supervise(self, program: str, cancel: threading.Event | None) -> SandboxResult:
+        """Watch until the program has ended, or end it with its container.
+
+        `program` is its name for an error message. Raises SandboxError when it never started.
+        """
         limit_hit: LimitHit | None = None
         cancelled = False
         sample_at = self._started + _SAMPLE_SECONDS[0]
@@ -108,7 +109,7 @@ class DockerRun:
                 limit_hit = self._sample()
                 if limit_hit is None and now >= inside_at:
                     if self._ended():
-                        # Whoever still holds its output: the end of the program is the end of the run.
+                        # That is the end of the run, even if a child of the program holds its output.
                         self._drain()
                         break
                     limit_hit = self._look_inside()
@@ -122,8 +123,10 @@ class DockerRun:
             limit_hit = limit_hit or LimitHit.OUTPUT
         if limit_hit is None and not cancelled:
             limit_hit = self._limit_at_the_end()
-        return Ended(
-            wait_status=0,
+        exit_code, signal_number = self._exit(program)
+        return SandboxResult(
+            exit_code=exit_code,
+            signal=signal_number,
             stdout=bytes(self._kept[_STDOUT]),
             stderr=bytes(self._kept[_STDERR]),
             stdout_truncated=self._truncated[_STDOUT],
@@ -135,17 +138,15 @@ class DockerRun:
             cancelled=cancelled,
         )
 
-    def status(self, argv: Sequence[str]) -> tuple[int | None, int | None]:
-        """Exit code or signal, after `supervise`. Raises SandboxError when the program never began."""
+    def _exit(self, program: str) -> tuple[int | None, int | None]:
+        """Exit code and signal, of which one is None. Raises SandboxError when the program never started."""
         if self._killed:
-            return None, 9
+            return None, signal.SIGKILL
         status = self._exit_status()
         if self._word:
-            said = self._kept[_STDERR].decode(errors="replace").strip().partition("\n")[0]
-            raise SandboxError(f"the sandbox could not start {argv[0]} (status {status}): {said}")
-        if _SIGNAL_BASE < status < _SIGNAL_BASE + 65:
-            return None, status - _SIGNAL_BASE
-        return status, None
+            message = first_line(bytes(self._kept[_STDERR]))
+            raise SandboxError(f"the sandbox could not start {program} (status {status}): {message}")
+        return exit_or_signal(status)
 
     def _exchange(self) -> bool:
         """Send what is left of the input and take what there is of the output. False at its end."""
@@ -173,7 +174,7 @@ class DockerRun:
         if stream == _STDOUT and self._word:
             length = len(self._word)
             if not self._word.startswith(data[:length]):
-                raise SandboxError("something spoke before the program did")
+                raise SandboxError("something in the container printed before the program was started")
             self._word, data = self._word[len(data) :], data[length:]
         kept = self._kept[stream]
         room = self._limits.output_bytes - len(kept)
@@ -181,12 +182,12 @@ class DockerRun:
         self._truncated[stream] = self._truncated[stream] or len(data) > room
 
     def _sample(self) -> LimitHit | None:
-        """Ask what the container uses; the limit that it is over, if any."""
+        """Ask what the container uses; returns the limit that it is over, if any."""
         limits = self._limits
         usage = self._stats()
         memory = usage.get("memory_stats", {})
         details: dict[str, int] = memory.get("stats", {})
-        # Control groups of version 2 say anon and shmem; those of version 1 count both in other words.
+        # Control groups of version 2 say anon and shmem; version 1 has one number for both, total_rss.
         resident = details.get("anon", details.get("total_rss", 0)) + details.get("shmem", 0)
         self._peak_bytes = max(self._peak_bytes, resident)
         cpu = usage.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage", 0) / 1e9
@@ -203,18 +204,18 @@ class DockerRun:
     def _ended(self) -> bool:
         """Whether the program itself has ended, whatever became of what it started."""
         if self._word:
-            return False  # it has not begun, which takes seconds on a busy host
+            return False  # it has not started, which takes seconds on a busy host
         try:
             pid = str(self._client.exec_inspect(self._exec)["Pid"])
             listed = self._client.top(self._name, "-eo pid,stat")["Processes"]
         except (APIError, KeyError):
             return False
         if pid == "0":
-            return False  # the engine has not noted yet that it has begun
-        return not any(found == pid and not state.startswith("Z") for found, state in listed)
+            return False  # the engine has not noted yet that it has started
+        return not any(number == pid and not state.startswith("Z") for number, state in listed)
 
     def _drain(self) -> None:
-        """Take what has been written, then end whoever could still write."""
+        """Take what has been written, then end everything that could still write."""
         before = -1
         while before != (before := sum(len(kept) for kept in self._kept.values()) + len(self._unread)):
             self._exchange()
@@ -222,34 +223,34 @@ class DockerRun:
 
     def _stats(self) -> dict[str, Any]:
         try:
-            found: dict[str, Any] = self._client.stats(self._name, stream=False, one_shot=True)
+            usage: dict[str, Any] = self._client.stats(self._name, stream=False, one_shot=True)
         except (APIError, NotFound):
             return {}
-        return found
+        return usage
 
     def _look_inside(self) -> LimitHit | None:
         """Whether /work or /tmp is full, or the kernel has ended a process for its memory.
 
-        Asked as root in the container. The engine's own word on memory comes too late and not for
-        a program that it did not start the container with.
+        Asked as root in the container. The engine itself reports on memory too late, and only for the
+        program that the container was started with.
         """
         try:
-            asked = self._client.exec_create(
+            question = self._client.exec_create(
                 self._name,
                 ["/bin/sh", "-c", _INSIDE, "sh", "/work", TMP],
                 user="0:0",
                 stderr=False,
                 tty=True,  # answers without frames
             )["Id"]
-            with _start(self._client, asked, tty=True) as answer:
+            with _start(self._client, question, tty=True) as answer:
                 answer.settimeout(_REPORT_SECONDS)
                 printed = b"".join(iter(lambda: answer.recv(4096), b"")).decode()
         except (APIError, OSError, UnicodeDecodeError):
-            return None  # it ended meanwhile, or a fork bomb leaves no room: another limit says so
-        found = [line.split() for line in printed.splitlines()]
-        if any(words[0] == "oom_kill" and words[1] != "0" for words in found if len(words) == 2):
+            return None  # it ended meanwhile, or a fork bomb leaves no room: another limit will tell
+        lines = [line.split() for line in printed.splitlines()]
+        if any(words[0] == "oom_kill" and words[1] != "0" for words in lines if len(words) == 2):
             return LimitHit.MEMORY
-        if any(words[0] == "free" and "0" in words[1:] for words in found if len(words) == 3):
+        if any(words[0] == "free" and "0" in words[1:] for words in lines if len(words) == 3):
             return LimitHit.DISK
         return None
 
@@ -270,7 +271,7 @@ class DockerRun:
 
     def _kill_container(self) -> None:
         self._killed_container = True
-        # Output that nobody takes would hold up the engine, for ten seconds and more.
+        # Output that nobody reads would hold up the engine, for ten seconds and more.
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(APIError):
@@ -279,31 +280,31 @@ class DockerRun:
     def _exit_status(self) -> int:
         deadline = time.monotonic() + _REPORT_SECONDS
         while time.monotonic() < deadline:
-            found = self._client.exec_inspect(self._exec)
-            if found["ExitCode"] is not None and not found["Running"]:
-                return int(found["ExitCode"])
+            state = self._client.exec_inspect(self._exec)
+            if state["ExitCode"] is not None and not state["Running"]:
+                return int(state["ExitCode"])
             time.sleep(0.005)
-        raise SandboxError(f"the engine did not say how the program ended, for {_REPORT_SECONDS:.0f} s")
+        raise SandboxError(f"the engine did not say within {_REPORT_SECONDS:.0f} s how the program ended")
 
 
 def _after(asked_at: float, bounds: tuple[float, float]) -> float:
     """When to ask again, after a question that was asked at `asked_at`."""
     now = time.monotonic()
-    least, most = bounds
-    return now + min(most, max(least, _PAUSE * (now - asked_at)))
+    shortest, longest = bounds
+    return now + min(longest, max(shortest, _PAUSE * (now - asked_at)))
 
 
 @contextlib.contextmanager
 def _start(client: "docker.APIClient", program: str, *, tty: bool = False) -> Iterator[socket.socket]:
-    """Start a program that was made known to the engine; the socket carries its input and output."""
+    """Start a program that `exec_create` has prepared; the socket carries its input and output."""
     stream = client.exec_start(program, socket=True, tty=tty)
-    found: socket.socket = getattr(stream, "_sock", stream)
+    connection: socket.socket = getattr(stream, "_sock", stream)
     try:
-        yield found
+        yield connection
     finally:
-        # The response lets go of the connection that the stream came from, and must be closed before it.
+        # The response holds the connection that the stream came from, and must be closed before it.
         response = getattr(stream, "_response", None)
         if response is not None:
             response.close()
         stream.close()
-        found.close()
+        connection.close()

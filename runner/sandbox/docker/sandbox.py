@@ -1,17 +1,17 @@
 """The docker sandbox: one container per job, for hosts that have an engine and images with compilers.
 
-The container's own program is a shell that sleeps, as root without capabilities; it waits for orphans, and
-ends the container even if the runner dies. The job is a second program in it (exec), under a user id of its
-own, so it can neither signal the first one nor see another job. Inside:
+The container's own program is a shell that sleeps, as root without capabilities; it reaps orphans, and its
+end ends the container even if the runner has died. The job is a second program in the container (exec), under
+a user id of its own, so it can neither signal the first one nor see another job. Inside:
 
-- no network, a read-only root, no capability and none to be gained, the seccomp profile of our own table;
+- no network, a read-only root, no capability and no way to gain one, and our own seccomp table as a profile;
 - /work and /tmp are file systems in memory with a size of their own; the job's files come as a tar archive
   through the program's standard input, so no path of the host is involved;
 - memory and processes are limited by the control group, and by `prlimit` as in the other sandboxes;
 - what the engine adds (/sys, /run, devices that never end, …) is masked. The image's own files can be read.
 
 Where the engine has gVisor (`runsc`), the container runs in it. Every container carries a label with the
-runner's process, so that those of a dead runner can be found and removed. docker_run.py watches one job.
+runner's process, so that containers of a dead runner can be removed. run.py watches one job.
 """
 
 import contextlib
@@ -29,33 +29,34 @@ import docker
 import requests
 from docker.errors import DockerException
 
-from runner.sandbox.base import Limits, SandboxError, SandboxResult, SandboxUnavailable
+from runner.sandbox.base import Command, Limits, SandboxError, SandboxResult, SandboxUnavailable
 from runner.sandbox.docker import engine
-from runner.sandbox.docker.run import BASE_TASKS, TMP, DockerRun
-from runner.sandbox.host_paths import PATH
+from runner.sandbox.docker.run import BASE_TASKS, DockerRun
+from runner.sandbox.host_paths import TMP, base_env, check_arguments
 from runner.sandbox.limits import MIB, default_limits, file_count_limit, prlimit_command
-from runner.sandbox.outcome import check_arguments, result_of
 from runner.sandbox.seccomp.filter import docker_profile
 from runner.sandbox.staging import entries, permissions
+from runner.sandbox.start_barrier import GAVE_UP
+from runner.sandbox.supervisor import check_started
 from runner.sandbox.uid_pool import pool
 from runner.workspace import INSIDE, Workspace
 
-# What `docker build -f runner/Dockerfile -t … .` is to be called, for this sandbox to find it by itself.
+# The image that this sandbox looks for: the tag for `docker build -f runner/Dockerfile -t … .`
 IMAGE = "will-it-compile-runner"
 
-# One compiler keeps one core busy and its linker a second one for moments.
+# One compiler keeps one core busy, and its linker for moments a second one.
 _CPUS = 2
 
 # The engine starts a program in a container with a dozen threads of its own, for some milliseconds.
 _SPARE_TASKS = 16
 
-# For them and for the container's own program, besides what the job may use.
+# For these threads and for the container's own program, on top of what the job may use.
 _SPARE_BYTES = 32 * MIB
 
-# The container ends itself this long after its job must have ended, in case that nobody is left to do so.
+# The container ends itself this long after its job must have ended, in case the runner has died.
 _BACKSTOP_SECONDS = 60
 
-# Not the engine's own init, which makes a process group: the system call filter refuses that.
+# Not the engine's own init, which makes a process group: the system call filter forbids that.
 _HOLD = ("/bin/sh", "-c", 'sleep "$1" & wait', "sh")
 
 # What an engine puts into every container and no compiler needs; the first block is its own default.
@@ -68,17 +69,18 @@ _MASKED = (
     "/dev/mqueue", "/dev/zero", "/dev/full", "/dev/tty", "/dev/console",
     "/etc/passwd", "/etc/shadow", "/etc/group", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf",
 )  # fmt: skip
-# /sys/fs/cgroup stays: docker_run.py asks there whether memory ran out.
+# /sys/fs/cgroup is not among them: run.py asks there whether memory ran out.
 _READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys")
 
-# Unpacks the job's files (the first N bytes of standard input), then limits itself. The second shell prints
-# the word that nobody else can know, which says that everything before has worked, and becomes the program.
-_UNPACK = 'head -c "$1" | tar -x -f - -C "$2" && shift 2 && exec "$@"; exit 125'
+# Unpacks the job's files (the first N bytes of standard input) and becomes the rest of the chain, which sets
+# the limits. The last shell prints a word that nobody else can know, which says that everything before has
+# worked, and becomes the program.
+_UNPACK = f'head -c "$1" | tar -x -f - -C "$2" && shift 2 && exec "$@"; exit {GAVE_UP}'
 _START = 'word=$1; shift; exec </dev/null; printf %s "$word"; exec "$@"'
 
-# Asked from inside, because engines and runtimes differ in what they do with a profile.
+# The question is asked inside, because engines and runtimes differ in what they do with a profile.
 _IS_FILTERED = ("grep", "-q", "^Seccomp:[[:space:]]*2$", "/proc/self/status")
-_UNFILTERED = "system calls are not filtered: there is no seccomp profile, or the engine did not apply it"
+_UNFILTERED = "system calls are not filtered: seccomp has no profile here, or the engine did not apply it"
 
 _NO_ENGINE = "no container engine answers ({detail}): install docker.io, and let this user use it"
 _NO_IMAGE = "the image {image} is missing: docker build -f runner/Dockerfile -t {image} ."
@@ -98,10 +100,10 @@ class Docker:
         base_url: str | None = None,
         find_profile: Callable[[], dict[str, Any] | None] = docker_profile,
     ) -> None:
-        """`image` holds the compilers; `base_url` is the engine's, by default that of the environment.
+        """`image` holds the compilers; `base_url` is the engine's, by default that of DOCKER_HOST.
 
         `official` are images that hold one compiler each; those that the engine has are used as well.
-        `find_profile` gives the seccomp profile, None for none. Nothing is run before `probe` or `run`.
+        `find_profile` returns the seccomp profile, or None. Nothing is run before `probe` or `run`.
         """
         self.image = image
         self._base_url = base_url
@@ -119,11 +121,11 @@ class Docker:
 
     @property
     def images(self) -> tuple[str, ...]:
-        """The images that are there, the one with all compilers first; known after `probe`."""
+        """The images that the engine has, the one with all compilers first; known after `probe`."""
         return self._images
 
     def within(self, image: str) -> "Docker":
-        """The same sandbox for programs of another image, as `probe` has found it to be."""
+        """The same sandbox for programs of another image, with what `probe` has found out."""
         other = Docker(image, base_url=self._base_url, find_profile=self._find_profile)
         other._images, other._runtime, other._version = (image,), self._runtime, self._version
         other._weaknesses = self._weaknesses
@@ -132,14 +134,14 @@ class Docker:
     def probe(self) -> None:
         """Remove what dead runners left, then try a real container. Raises SandboxUnavailable.
 
-        Images are never pulled: that takes minutes, and is for who runs the service to decide.
+        Images are never pulled: that takes minutes, and is the operator's decision.
         """
         try:
             with engine.connect(self._base_url, self._version) as client:
                 self._version = client.api_version
                 info = client.info()
-                named = dict.fromkeys((self.image, *self._official))  # which may be one of these
-                self._images = tuple(image for image in named if engine.has_image(client, image))
+                names = dict.fromkeys((self.image, *self._official))  # `image` may be an official one
+                self._images = tuple(image for image in names if engine.has_image(client, image))
                 engine.remove_leftovers(client)
         except (DockerException, requests.RequestException, OSError) as error:
             raise SandboxUnavailable(_NO_ENGINE.format(detail=engine.one_line(error))) from error
@@ -151,7 +153,7 @@ class Docker:
         self._runtime = runtime_of(info)
         try:
             with Workspace.create({}) as workspace:
-                result = self.within(self._images[0]).run(_IS_FILTERED, workspace, default_limits())
+                result = self.within(self._images[0]).run(Command(_IS_FILTERED), workspace, default_limits())
         except SandboxError as error:
             raise SandboxUnavailable(f"the container engine cannot run a job: {error}") from error
         if result.exit_code not in (0, 1):
@@ -160,22 +162,22 @@ class Docker:
 
     def run(
         self,
-        argv: Sequence[str],
+        command: Command,
         workspace: Workspace,
         limits: Limits,
         *,
-        environment: Mapping[str, str] | None = None,
         cancel: threading.Event | None = None,
     ) -> SandboxResult:
-        """Run `argv` as the protocol says."""
-        check_arguments(argv)
-        # A program of the workspace can be looked for before a container is made.
+        """Run `command` as the protocol says."""
+        check_arguments(command)
+        program = command.argv[0]
+        # Whether a program of the workspace exists can be seen before a container is made.
         if (
-            "/" in argv[0]
-            and not argv[0].startswith("/")
-            and not os.access(workspace.path / argv[0], os.X_OK)
+            "/" in program
+            and not program.startswith("/")
+            and not os.access(workspace.path / program, os.X_OK)
         ):
-            raise SandboxError(f"the sandbox has no program {argv[0]}")
+            raise SandboxError(f"the sandbox has no program {program}")
         try:
             with (
                 pool.lease() as uid,
@@ -184,13 +186,15 @@ class Docker:
             ):
                 archive = _archive(workspace.path, uid)
                 word = secrets.token_hex(16)
-                command = _command(argv, limits, environment or {}, len(archive), word)
-                with DockerRun(client, name, uid, limits, command, archive, word.encode()) as run:
-                    ended = run.supervise(cancel)
-                exit_code, signal_number = run.status(argv)
-                return result_of(ended, exit_code, signal_number, argv)
+                chain = _chain(command, limits, len(archive), word)
+                with DockerRun(client, name, uid, limits, chain, archive, word.encode()) as run:
+                    return check_started(run.supervise(program, cancel), program)
         except (DockerException, requests.RequestException, OSError) as error:
             raise SandboxError(f"the container engine failed: {engine.one_line(error)}") from error
+
+    def find_compiler(self, name: str) -> str | None:
+        """The name itself: the compilers are in the image, where this process cannot look."""
+        return name
 
     @contextlib.contextmanager
     def _container(self, client: "docker.APIClient", uid: int, limits: Limits) -> Iterator[str]:
@@ -219,12 +223,12 @@ class Docker:
             "Image": self.image,
             "Entrypoint": [*_HOLD, str(int(limits.wall_seconds) + _BACKSTOP_SECONDS)],
             "Cmd": [],
-            # The image's own check is about a runner, and would run beside the job.
+            # The image's own check is about a runner, and would run in the job's container.
             "Healthcheck": {"Test": ["NONE"]},
             "User": "0:0",
             "WorkingDir": "/",
             "Hostname": "sandbox",
-            # With NetworkMode alone the engine still connects it, to nothing: a third of what a start takes.
+            # With NetworkMode alone the engine still connects the container to nothing: a third of its start.
             "NetworkDisabled": True,
             "Labels": {engine.LABEL: engine.this_runner()},
             "HostConfig": {
@@ -240,7 +244,7 @@ class Docker:
                 "Memory": memory_bytes,
                 "MemorySwap": memory_bytes,
                 "PidsLimit": limits.processes + BASE_TASKS + _SPARE_TASKS,
-                # One core stays free: for the neighbour, and for the engine, which starts it.
+                # One core stays free for other jobs, and for the engine, which starts them.
                 "NanoCpus": min(_CPUS, max(1, (os.cpu_count() or 1) - 1)) * 10**9,
                 "MaskedPaths": list(_MASKED),
                 "ReadonlyPaths": list(_READ_ONLY),
@@ -251,17 +255,17 @@ class Docker:
 
 
 def runtime_of(info: Mapping[str, Any]) -> str | None:
-    """gVisor's runtime where the engine, by its own information (GET /info), has it; None is its default."""
+    """gVisor's runtime when the engine's information (GET /info) lists it; None is the engine's default."""
     return "runsc" if "runsc" in (info.get("Runtimes") or {}) else None
 
 
 def _archive(root: Path, uid: int) -> bytes:
     """The workspace as a tar archive that belongs to the job's user."""
-    written = io.BytesIO()
-    with tarfile.open(fileobj=written, mode="w", format=tarfile.GNU_FORMAT) as tar:
-        for path, found in entries(root):
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        for path, status in entries(root):
             member = tarfile.TarInfo(str(path.relative_to(root)))
-            member.mode, member.uid, member.gid = permissions(found), uid, uid
+            member.mode, member.uid, member.gid = permissions(status), uid, uid
             if path.is_dir():
                 member.type = tarfile.DIRTYPE
                 tar.addfile(member)
@@ -269,19 +273,17 @@ def _archive(root: Path, uid: int) -> bytes:
                 data = path.read_bytes()
                 member.size = len(data)
                 tar.addfile(member, io.BytesIO(data))
-    return written.getvalue()
+    return archive.getvalue()
 
 
-def _command(
-    argv: Sequence[str], limits: Limits, environment: Mapping[str, str], archive_bytes: int, word: str
-) -> list[str]:
+def _chain(command: Command, limits: Limits, archive_bytes: int, word: str) -> list[str]:
     """The chain of small tools that unpacks, limits and starts the program."""
-    variables = {"PATH": PATH, "HOME": INSIDE, "TMPDIR": TMP, "LANG": "C.UTF-8", **environment}
+    variables = {**base_env(INSIDE, TMP), **command.env}
     return [
         *("env", "-i", *(f"{name}={value}" for name, value in variables.items())),
         *("/bin/sh", "-c", _UNPACK, "sh", str(archive_bytes), INSIDE),
-        # When memory runs out, the job has to go, and not what holds its container.
+        # When memory runs out, the kernel must end the job, not the program that holds its container.
         *("choom", "-n", "1000", "--"),
         *prlimit_command(limits),
-        *("/bin/sh", "-c", _START, "sh", word, *argv),
+        *("/bin/sh", "-c", _START, "sh", word, *command.argv),
     ]

@@ -1,10 +1,10 @@
 """The seccomp policy: the table in seccomp.toml, and its two exports.
 
-`build_filter` gives the BPF program that bubblewrap and setpriv hand to the kernel, `docker_profile` the same
+`build_filter` gives the BPF program that bubblewrap and setpriv pass to the kernel, `docker_profile` the same
 rules for a container engine. Both come from the same `Rule`s, so a sandbox cannot have a policy of its own.
 
-Without libseccomp there is no BPF program. A sandbox then works without it and says so in its
-weaknesses; a filter that exists but that the kernel refuses ends the run instead.
+Without libseccomp a BPF program cannot be made. A sandbox then works without one and says so in its
+weaknesses. A filter that exists but that the kernel does not accept ends the run instead.
 """
 
 import errno
@@ -47,7 +47,7 @@ class Condition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One system call that fails with `error` (an errno); with a condition, only when that holds."""
+    """One system call that fails with `error` (an errno); with a condition, only when the condition holds."""
 
     syscall: str
     error: int
@@ -76,7 +76,7 @@ def _conditions(when: Mapping[str, Any]) -> Sequence[Condition]:
     argument = when["argument"]
     match {key: value for key, value in when.items() if key != "argument"}:
         case {"not": [*values], **rest} if not rest:
-            # Several of these would refuse everything: whatever equals one differs from the next.
+            # Several of these would deny everything: a value that equals one of them differs from the others.
             if len(values) != 1:
                 raise ValueError("`not` takes one value")
             return [Condition(argument, NOT_EQUAL, values[0])]
@@ -97,7 +97,7 @@ class SeccompFilter:
 
     @property
     def weaknesses(self) -> tuple[str, ...]:
-        """One sentence when the filter does not hold the whole table."""
+        """One sentence when the filter lacks rules of the table."""
         if not self.unknown:
             return ()
         names = ", ".join(self.unknown)
@@ -107,32 +107,32 @@ class SeccompFilter:
 def build_filter(library: str = LIBRARY) -> SeccompFilter:
     """The policy for this machine's architecture. Raises SeccompError when it cannot be made."""
     unknown: dict[str, None] = {}
-    with Filter(library) as made:
+    with Filter(library) as bpf:
         for rule in load_rules():
-            if not made.refuse(rule.syscall, rule.error, rule.condition):
+            if not bpf.deny(rule.syscall, rule.error, rule.condition):
                 unknown[rule.syscall] = None
-        return SeccompFilter(made.export(), tuple(unknown))
+        return SeccompFilter(bpf.export(), tuple(unknown))
 
 
 @cache
 def find_filter(library: str = LIBRARY) -> tuple[SeccompFilter | None, tuple[str, ...]]:
-    """The filter and its weaknesses; where it cannot be made, None and the sentence that says so."""
+    """The filter and its weaknesses; where it cannot be made, None and a sentence that says why."""
     try:
-        found = build_filter(library)
+        seccomp = build_filter(library)
     except SeccompError as error:
         return None, (MISSING.format(reason=error),)
-    return found, found.weaknesses
+    return seccomp, seccomp.weaknesses
 
 
 def docker_profile(machine: str | None = None) -> dict[str, Any]:
     """The same policy as a profile of a container engine, to be given as JSON.
 
-    `machine` as `platform.machine()` names it; that one is the default. Raises ValueError for
-    another than x86_64 and aarch64. Calls of other architectures end the process, as above.
+    `machine` is an architecture as `platform.machine()` names it, by default this machine's. Raises
+    ValueError unless it is x86_64 or aarch64. System calls of other architectures end the process.
     """
     machine = machine or platform.machine()
     if machine not in _DOCKER_ARCHITECTURES:
-        raise ValueError(f"there is no seccomp profile for {machine}")
+        raise ValueError(f"seccomp has no profile for the architecture {machine}")
     return {
         "defaultAction": "SCMP_ACT_ALLOW",
         "architectures": [_DOCKER_ARCHITECTURES[machine]],

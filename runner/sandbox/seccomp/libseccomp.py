@@ -1,8 +1,7 @@
 """The few calls of libseccomp that turn rules into a BPF program, through ctypes.
 
-The library itself rather than its Python binding: that one is built for the distribution's own Python
-and cannot be installed into a virtual environment, while `libseccomp.so.2` is on every Debian and
-Ubuntu (apt needs it).
+Not through the library's Python binding, which is built for the distribution's own Python and cannot be
+installed into a virtual environment. `libseccomp.so.2` is on every Debian and Ubuntu (apt needs it).
 
 It knows nothing of our policy. Constants and structures are those of <seccomp.h>, the library's ABI.
 """
@@ -29,7 +28,7 @@ _UNKNOWN = -1
 
 
 class SeccompError(Exception):
-    """There is no filter: the library is missing, or refused a rule. The message says which."""
+    """No filter can be made: the library is missing, or did not accept a rule. The message says which."""
 
 
 class _Comparison(ctypes.Structure):
@@ -42,7 +41,7 @@ class _Comparison(ctypes.Structure):
 
 
 class Filter:
-    """A filter for this machine's own architecture that allows everything until rules refuse something.
+    """A filter for this machine's own architecture that allows everything until rules deny something.
 
     Calls of any other architecture end the process. A context manager: the memory is the library's.
     """
@@ -73,7 +72,7 @@ class Filter:
             self._library.seccomp_release(ctypes.c_void_p(self._context))
             self._context = None
 
-    def refuse(self, syscall: str, error: int, comparison: tuple[int, int, int, int] | None = None) -> bool:
+    def deny(self, syscall: str, error: int, comparison: tuple[int, int, int, int] | None = None) -> bool:
         """Let `syscall` fail with the error number `error`; with `comparison`, only when it holds.
 
         `comparison` is (argument from 0, operator, first, second) as libseccomp reads them. False

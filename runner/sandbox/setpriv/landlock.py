@@ -1,7 +1,7 @@
 """Landlock as util-linux's setpriv sets it up: which rights this kernel has, and the rules for a job.
 
-The rights are named one by one from the ABI that the kernel reports: setpriv's short form means all rights
-that it knows itself, which an older kernel refuses, and a right that is not named is one that nobody watches.
+The rights are named one by one, from the ABI that the kernel reports. setpriv's short form stands for all
+rights that setpriv knows, which an older kernel does not accept. A right that is not named is not checked.
 """
 
 import ctypes
@@ -26,13 +26,13 @@ READ = ("execute", "read-file", "read-dir")
 
 
 def kernel_abi() -> int:
-    """The version of Landlock that this kernel offers to this process; 0 when there is none."""
+    """The version of Landlock that this kernel offers to this process; 0 when it has no Landlock."""
     answer: int = ctypes.CDLL(None).syscall(_SYS_LANDLOCK_CREATE_RULESET, None, 0, _VERSION)
     return max(0, answer)
 
 
 def rights(abi: int) -> tuple[str, ...]:
-    """The names of the rights on files that `abi` can refuse."""
+    """The names of the rights on files that `abi` can deny."""
     return tuple(name for version, names in _RIGHTS.items() if version <= abi for name in names)
 
 
@@ -45,13 +45,12 @@ def arguments(
     """
     known = rights(abi)
     work = [right for right in known if right not in _NEVER]
-    found = [f"--landlock-access=fs:{','.join(known)}"]
-    found += [_rule(READ, path) for path in readable]
-    found += [_rule(work, path) for path in writable]
-    found += [
-        _rule(("read-file", "write-file") if write else ("read-file",), path) for path, write in devices
+    return [
+        f"--landlock-access=fs:{','.join(known)}",
+        *(_rule(READ, path) for path in readable),
+        *(_rule(work, path) for path in writable),
+        *(_rule(("read-file", "write-file") if write else ("read-file",), path) for path, write in devices),
     ]
-    return found
 
 
 def _rule(names: Iterable[str], path: str) -> str:

@@ -1,4 +1,4 @@
-"""One started setpriv chain: what its slot uses, and ending everything that the slot's user id runs.
+"""One started setpriv chain: what its user id uses, and ending everything that runs under that id.
 
 The user id is the job: processes are found by it and killed by it, whatever they did to their parents and
 sessions. Nothing that the job wrote is opened; its directories are measured through descriptors.
@@ -6,7 +6,6 @@ sessions. Nothing that the job wrote is opened; its directories are measured thr
 
 import os
 import resource
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -15,17 +14,17 @@ from runner.sandbox.base import Limits, SandboxError
 from runner.sandbox.cpu_fairness import Weight
 from runner.sandbox.limits import file_count_limit
 from runner.sandbox.procfs import Usage
-from runner.sandbox.supervisor import KILL_SECONDS
-from runner.sandbox.uid_pool import pool, slot_cleanup
+from runner.sandbox.supervisor import KILL_SECONDS, close_pipes, send_kill
+from runner.sandbox.uid_pool import pool, uid_cleanup
 from runner.sandbox.uid_pool.killer import Killer
-from runner.sandbox.uid_pool.uid_usage import UserUsage
+from runner.sandbox.uid_pool.uid_usage import UidUsage
 
-# Measuring directories may take this part of the time, so many files are measured less often.
+# Measuring directories may take this part of the time: the more files there are, the less often it is done.
 _MEASURING_PART = 0.1
 
 
 class SetprivRun:
-    """One started chain. Leaving the context leaves no process of the slot, or the slot in quarantine."""
+    """One started chain. Leaving the context ends every process of the user id, or quarantines the id."""
 
     def __init__(
         self,
@@ -41,7 +40,7 @@ class SetprivRun:
         self._uid = uid
         self._limits = limits
         self._killer = killer
-        self._usage = UserUsage(uid, process.pid)
+        self._usage = UidUsage(uid, process.pid)
         self._weight = Weight()
         self._paths = directories
         self._directories: list[int] = []
@@ -61,9 +60,9 @@ class SetprivRun:
         self._close()
 
     def usage(self) -> Usage:
-        """Sample the slot, and hold it to its weight."""
+        """Sample the job, and slow it down where it takes more than its share."""
         usage = self._usage.sample()
-        nice = self._weight.nice_for(usage.runnable)
+        nice = self._weight.update(usage.runnable)
         if nice > usage.nice:
             self._killer.slow_down(self._uid, nice)
         return usage
@@ -71,15 +70,15 @@ class SetprivRun:
     def disk_full(self) -> bool:
         """Whether a directory of the job holds too many bytes or files, or its file system is full.
 
-        The job's directories share a file system with others. While all of it holds less than one
-        job may, there is nothing to be counted.
+        The job's directories share a file system with those of other jobs. While all of it holds less
+        than one job may, counting would be a waste.
         """
         for directory in self._directories:
-            found = os.fstatvfs(directory)
-            if (found.f_blocks and not found.f_bfree) or (found.f_files and not found.f_ffree):
+            status = os.fstatvfs(directory)
+            if (status.f_blocks and not status.f_bfree) or (status.f_files and not status.f_ffree):
                 return True
-            used_bytes = (found.f_blocks - found.f_bfree) * found.f_frsize
-            used_files = found.f_files - found.f_ffree
+            used_bytes = (status.f_blocks - status.f_bfree) * status.f_frsize
+            used_files = status.f_files - status.f_ffree
             if used_bytes < self._limits.disk_bytes and used_files <= file_count_limit(self._limits):
                 continue
             started = time.monotonic()
@@ -91,29 +90,27 @@ class SetprivRun:
         return False
 
     def _over(self, directory: int) -> bool:
-        """Whether what lies below the descriptor `directory` is over the disk limit."""
+        """Whether what is below the descriptor `directory` is over the disk limit."""
         files = used_bytes = 0
         try:
             for _, directories, names, descriptor in os.fwalk(".", dir_fd=directory, follow_symlinks=False):
                 files += len(directories) + len(names)
                 for name in names:
                     try:
-                        found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                        status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
                     except FileNotFoundError:
                         continue
-                    used_bytes += found.st_blocks * 512
+                    used_bytes += status.st_blocks * 512
                 if used_bytes >= self._limits.disk_bytes or files > file_count_limit(self._limits):
                     return True
         except (OSError, RecursionError):
-            # A tree too deep to be walked is too large by any measure; one that changed is looked at again.
+            # A tree that is too deep to be walked is too large anyway; one that changed is measured again.
             return files > file_count_limit(self._limits) // 2
         return False
 
     def kill(self) -> None:
-        """Kill the chain, which is root's at first, and everything of the slot."""
-        if self.process.returncode is None:
-            # Not Popen.kill, which first takes the exit status if there is one; the supervisor wants that.
-            os.kill(self.process.pid, signal.SIGKILL)
+        """Kill the chain, which runs as root at first, and everything of the user id."""
+        send_kill(self.process)
         self._killer.kill_all_of(self._uid)
 
     def _close(self) -> None:
@@ -123,14 +120,12 @@ class SetprivRun:
                 self.process.kill()
                 self.process.wait(KILL_SECONDS)
             self._usage.child = 0
-            slot_cleanup.clear(self._uid, self._killer, self._usage)
+            uid_cleanup.clear(self._uid, self._killer, self._usage)
         except (SandboxError, subprocess.TimeoutExpired) as error:
             pool.quarantine(self._uid)
-            raise SandboxError(f"the slot {self._uid} is not used again: {error}") from error
+            raise SandboxError(f"the user id {self._uid} will not be used again: {error}") from error
         finally:
             for directory in self._directories:
                 os.close(directory)
             self._directories.clear()
-            for pipe in (self.process.stdout, self.process.stderr):
-                if pipe is not None:
-                    pipe.close()
+            close_pipes(self.process)

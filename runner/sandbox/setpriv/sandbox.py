@@ -2,16 +2,17 @@
 
 A run is the chain `choom … prlimit … chroot … setpriv … env -i … sh … argv`, of util-linux 2.41 or newer:
 
-- every job has a user id to itself (slots.py) and no capability, can gain none, and is filtered (seccomp);
-- its root is /jail, which the runner's image makes of the compilers and /work alone; Landlock besides, where
-  the kernel has it. Without such a directory the root is the host's, and Landlock alone decides: then it must
-  be there;
-- its workspace and its TMPDIR are fresh directories below /work that its user id alone can enter;
+- every job has a user id to itself (uid_pool) and no capability, can gain none, and its system calls are
+  filtered (seccomp);
+- its root is /jail, which the runner's image makes of the compilers and /work alone, and Landlock also
+  confines it where the kernel has it. Without such a directory the root is the host's: then Landlock is
+  required, as it is all that confines the job's view of files;
+- its workspace and its TMPDIR are fresh directories below /work that only its user id can enter;
 - the last step before the program says that everything above has worked, and waits to be let through
-  (gate.py). Until then whatever happens is a failure of the sandbox, whichever tool it came from.
+  (start_barrier.py). Whatever fails until then is a failure of the sandbox, whichever tool it came from.
 
-Afterwards setpriv_run.py ends everything that has the slot's user id; a slot that does not come clean is
-never used again. What it does not have is a size for each workspace: the limit is polled, and the size of
+Afterwards run.py ends everything that has the job's user id; an id that cannot be cleared is never used
+again. A workspace has no file system of its own: the disk limit is polled, and the size of
 the tmpfs is the backstop.
 """
 
@@ -22,21 +23,28 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from runner.sandbox.base import Limits, SandboxError, SandboxResult, SandboxUnavailable
-from runner.sandbox.host_paths import COMPILERS, PATH, USR_DIRECTORIES, read_only
+from runner.sandbox.base import Command, Limits, SandboxError, SandboxResult, SandboxUnavailable
+from runner.sandbox.host_paths import (
+    COMPILERS,
+    TMP,
+    USR_DIRECTORIES,
+    base_env,
+    check_program,
+    find_compiler,
+    read_only,
+)
 from runner.sandbox.limits import default_limits, prlimit_command
-from runner.sandbox.outcome import check_program, first_line, result_of
 from runner.sandbox.seccomp.filter import SeccompFilter, find_filter
 from runner.sandbox.setpriv import landlock
 from runner.sandbox.setpriv.run import SetprivRun
 from runner.sandbox.staging import copy_tree
-from runner.sandbox.start_barrier import SCRIPT, Gate
-from runner.sandbox.supervisor import Ended, supervise
-from runner.sandbox.uid_pool import slot_cleanup, uid_usage
+from runner.sandbox.start_barrier import GAVE_UP, SCRIPT, StartBarrier
+from runner.sandbox.supervisor import check_started, first_line, supervise
+from runner.sandbox.uid_pool import uid_cleanup, uid_usage
 from runner.sandbox.uid_pool.killer import Killer
 from runner.workspace import INSIDE, Workspace
 
@@ -47,24 +55,25 @@ _WORK = "work"
 
 _DEVICES = (("/dev/null", True), ("/dev/urandom", False))
 
-# Where a distribution may have put the tools: chroot and setpriv are an administrator's.
+# Where a distribution may have put the tools: chroot and setpriv are for administrators.
 _TOOLS_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _TOOLS = {"choom": "util-linux", "prlimit": "util-linux", "setpriv": "util-linux", "chroot": "coreutils"}
 
 # On a host that runs out of memory, the kernel should end jobs before anything else: the highest score.
 _OUT_OF_MEMORY_SCORE = 1000
 
-# The process limit comes last of all: a user who is over it when a process becomes that user cannot start the
-# next program of the chain, and nobody would know why. It is -p in dash and -u in bash.
-_START = f'ulimit -p "$1" 2>/dev/null || ulimit -u "$1" || exit 125; shift; {SCRIPT}'
+# The process limit is set last of all. When the user id is over it, the next program of the chain cannot
+# start, and no tool would say why. The option is -p in dash and -u in bash.
+_START = f'ulimit -p "$1" 2>/dev/null || ulimit -u "$1" || exit {GAVE_UP}; shift; {SCRIPT}'
 
 # The chain takes 10 ms; a host that takes this long cannot compile either.
 _START_SECONDS = 10.0
 
 _NO_LANDLOCK = (
-    "Landlock does not confine jobs besides the change of root: this kernel does not offer it to the runner"
+    "Landlock does not confine jobs: this kernel does not offer it to the runner, "
+    "so only the change of root keeps files of the host away"
 )
-_TROUBLE = (
+_CANNOT_RUN = (
     "setpriv cannot make a sandbox on this host ({detail}): it needs root, util-linux 2.41 or newer, and a "
     "writable {work} (mount a tmpfs there; the runner's image brings the rest)"
 )
@@ -86,8 +95,8 @@ class Setpriv:
     ) -> None:
         """`jail` is the root of jobs; by default /jail where there is one, else the host's own root.
 
-        `work` is the directory for workspaces, by default /work in the jail; `abi` the Landlock ABI
-        to be used, 0 for none, by default the kernel's. Nothing is run before `probe` or `run`.
+        `work` is the directory for workspaces, by default /work in the jail. `abi` is the Landlock ABI
+        to use, 0 for no Landlock, by default the kernel's. Nothing is run before `probe` or `run`.
         """
         if jail is None:
             jail = JAIL if JAIL.is_dir() else Path("/")
@@ -106,8 +115,12 @@ class Setpriv:
 
     @property
     def root(self) -> str:
-        """The directory of the host that jobs have as their root; empty when it is the host's own."""
+        """The directory of the host that is the root of jobs; empty when it is the host's own root."""
         return str(self._jail) if self._chroot else ""
+
+    def find_compiler(self, name: str) -> str | None:
+        """The host's path of a compiler: jobs see those below their own root."""
+        return find_compiler(name, self.root)
 
     def probe(self) -> None:
         """Run `true` in a real sandbox. Raises SandboxUnavailable."""
@@ -128,52 +141,51 @@ class Setpriv:
             weaknesses.append(_NO_LANDLOCK)
         try:
             if self._chroot:
-                # A tmpfs is writable by everybody by default: what one job left would meet the next.
+                # A tmpfs is writable by everybody by default, so a job could leave files for the next one.
                 self._work.chmod(0o711)
             uid_usage.become_subreaper()
             self._killer.start()
-            slot_cleanup.sweep(self._killer)
+            uid_cleanup.sweep(self._killer)
             with Workspace.create({}, self._work) as workspace:
-                result = self.run(["true"], workspace, default_limits())
+                result = self.run(Command(["true"]), workspace, default_limits())
         except (SandboxError, OSError) as error:
-            raise SandboxUnavailable(_TROUBLE.format(detail=error, work=self._work)) from error
+            raise SandboxUnavailable(_CANNOT_RUN.format(detail=error, work=self._work)) from error
         if result.exit_code != 0:
             detail = f"the probe ended with status {result.exit_code}, signal {result.signal}"
-            raise SandboxUnavailable(_TROUBLE.format(detail=detail, work=self._work))
+            raise SandboxUnavailable(_CANNOT_RUN.format(detail=detail, work=self._work))
         self._weaknesses = tuple(weaknesses)
 
     def run(
         self,
-        argv: Sequence[str],
+        command: Command,
         workspace: Workspace,
         limits: Limits,
         *,
-        environment: Mapping[str, str] | None = None,
         cancel: threading.Event | None = None,
     ) -> SandboxResult:
-        """Run `argv` as the protocol says."""
-        check_program(argv, workspace, self.root)
+        """Run `command` as the protocol says."""
+        check_program(command, workspace, self.root)
+        program = command.argv[0]
         with contextlib.ExitStack() as stack:
-            uid = stack.enter_context(slot_cleanup.clean_lease(self._killer))
-            places = [stack.enter_context(Workspace.create({}, self._work)) for _ in range(2)]
-            home, temporary = (place.path for place in places)
+            uid = stack.enter_context(uid_cleanup.clean_lease(self._killer))
+            home, temporary = (stack.enter_context(Workspace.create({}, self._work)).path for _ in range(2))
             for path in (home, temporary):
                 os.chown(path, uid, uid)
             copy_tree(workspace.path, home, uid)
-            gate = stack.enter_context(Gate())
-            command = [
+            barrier = stack.enter_context(StartBarrier())
+            chain = [
                 *("choom", "-n", str(_OUT_OF_MEMORY_SCORE), "--"),
                 *prlimit_command(limits, extra_processes=None),
                 *self._chroot_command(),
                 *self._setpriv_command(uid, home, temporary, stack),
-                *self._env_command(home, temporary, environment or {}),
-                *("/bin/sh", "-c", _START, "sh", str(limits.processes), *argv),
+                *self._env_command(home, temporary, command.env),
+                *("/bin/sh", "-c", _START, "sh", str(limits.processes), *command.argv),
             ]
             started = time.monotonic()
             try:
                 process = subprocess.Popen(
-                    command,
-                    stdin=gate.inside,
+                    chain,
+                    stdin=barrier.inside,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     env={"PATH": _TOOLS_PATH},
@@ -182,22 +194,22 @@ class Setpriv:
                     start_new_session=True,
                 )
             except (OSError, ValueError, subprocess.SubprocessError) as error:
-                raise SandboxError(f"cannot start {command[0]}: {error}") from error
+                raise SandboxError(f"cannot start {chain[0]}: {error}") from error
             finally:
-                gate.started()
+                barrier.chain_started()
             with SetprivRun(process, uid, limits, (home, temporary), self._killer) as run:
                 try:
-                    gate.open(process.pid, _START_SECONDS)
+                    barrier.open(process.pid, _START_SECONDS)
                 except TimeoutError:
-                    raise SandboxError(f"no start of {argv[0]} within {_START_SECONDS:.0f} s") from None
-                ended = supervise(run, limits, started=started, cancel=cancel, own_peak_kib=run.own_peak_kib)
-            killed = ended.limit_hit is not None or ended.cancelled
-            if not gate.opened and not killed:
-                said = first_line(ended.stderr) or f"status {os.waitstatus_to_exitcode(ended.wait_status)}"
-                raise SandboxError(f"the sandbox could not start {argv[0]}: {said}")
-            status = os.waitstatus_to_exitcode(ended.wait_status)
-            ended = self._with_common_names(ended, home, temporary)
-            return result_of(ended, status if status >= 0 else None, -status if status < 0 else None, argv)
+                    raise SandboxError(f"{program} did not start within {_START_SECONDS:.0f} s") from None
+                result = supervise(run, limits, started=started, cancel=cancel, own_peak_kib=run.own_peak_kib)
+            killed = result.limit_hit is not None or result.cancelled
+            if not barrier.opened and not killed:
+                end = f"signal {result.signal}" if result.signal else f"status {result.exit_code}"
+                raise SandboxError(
+                    f"the sandbox could not start {program}: {first_line(result.stderr) or end}"
+                )
+            return check_started(self._with_common_names(result, home, temporary), program)
 
     def _chroot_command(self) -> list[str]:
         return ["chroot", str(self._jail)] if self._chroot else []
@@ -209,41 +221,40 @@ class Setpriv:
         command = ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups"]
         command += ["--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all", "--no-new-privs"]
         command += ["--pdeathsig", "KILL"]
-        found, _ = self._find_filter()
-        if found is not None:
+        seccomp, _ = self._find_filter()
+        if seccomp is not None:
             file = tempfile.NamedTemporaryFile(dir=self._work, buffering=0)  # noqa: SIM115 -- see the next line
             stack.enter_context(file)
-            file.write(found.program)
+            file.write(seccomp.program)
             command += ["--seccomp-filter", self._inside(Path(file.name))]
         if self._abi is None:
             self._abi = landlock.kernel_abi()
         if self._abi:
             root = self._jail
-            places = (*read_only(self.root), *USR_DIRECTORIES, COMPILERS)
+            directories = (*read_only(self.root), *USR_DIRECTORIES, COMPILERS)
             command += landlock.arguments(
                 self._abi,
-                readable=[path for path in places if (root / path.lstrip("/")).is_dir()],
+                readable=[path for path in directories if (root / path.lstrip("/")).is_dir()],
                 writable=[self._inside(home), self._inside(temporary)],
                 devices=_DEVICES,
             )
         return [*command, "--"]
 
-    def _env_command(self, home: Path, temporary: Path, environment: Mapping[str, str]) -> list[str]:
+    def _env_command(self, home: Path, temporary: Path, env: Mapping[str, str]) -> list[str]:
         inside = self._inside(home)
-        variables = {"PATH": PATH, "HOME": inside, "TMPDIR": self._inside(temporary), "LANG": "C.UTF-8"}
-        assignments = [f"{name}={value}" for name, value in {**variables, **environment}.items()]
-        return ["env", "-i", "-C", inside, *assignments]
+        variables = {**base_env(inside, self._inside(temporary)), **env}
+        return ["env", "-i", "-C", inside, *(f"{name}={value}" for name, value in variables.items())]
 
-    def _with_common_names(self, ended: Ended, home: Path, temporary: Path) -> Ended:
-        """What was written, with the directories' names as in the sandboxes that can choose them.
+    def _with_common_names(self, result: SandboxResult, home: Path, temporary: Path) -> SandboxResult:
+        """The result with /work and /tmp in its output, where the program printed this run's directories.
 
-        A linker prints them. The names of this run say nothing, and equal jobs have equal output.
+        A linker prints them. Their names differ in each run, and equal jobs should have equal output.
         """
-        stdout, stderr = ended.stdout, ended.stderr
-        for path, name in ((home, INSIDE), (temporary, "/tmp")):  # noqa: S108 -- a name, and no file
+        stdout, stderr = result.stdout, result.stderr
+        for path, name in ((home, INSIDE), (temporary, TMP)):
             own = self._inside(path).encode()
             stdout, stderr = stdout.replace(own, name.encode()), stderr.replace(own, name.encode())
-        return replace(ended, stdout=stdout, stderr=stderr)
+        return replace(result, stdout=stdout, stderr=stderr)
 
     def _inside(self, path: Path) -> str:
         """A path of the host as the job names it."""

@@ -1,1 +1,1 @@
-"""User ids that jobs run as where there are no namespaces, and their clean-up."""
+"""The user ids that jobs run as when the runner is root, and ending what runs under one of them."""

@@ -1,13 +1,13 @@
 """Kills or slows down every process of one user, from a process that this user cannot signal.
 
-`kill(-1)` reaches all processes of a user in one step of the kernel: none of them can fork its way
-past it, as a loop over /proc can be passed. The sender needs that user's id, but a sender with it as
-its real or saved id could be stopped or killed first. So the effective id alone is the user's, and the
-others belong to nobody. These ids would not survive an exec, so a helper forks and sends the signal
-itself; it is a small Python of its own, since forking is only safe in a process with one thread.
+`kill(-1)` reaches all processes of a user in one step of the kernel. A loop over /proc would not: a process
+can fork faster than the loop kills. The sender needs that user's id, but with it as its real or saved id it
+could be stopped or killed first. So only its effective id is the user's, and the others belong to nobody.
+These ids would not survive an exec, so a helper forks and sends the signal itself; the helper is a small
+Python program of its own, since forking is only safe in a process with one thread.
 
-It must never run as root at the moment of the signal: that would reach everybody. The scheduling priority
-goes the same way, since only their own user may change it where the runner has no such capability.
+It must never run as root at the moment of the signal: that would reach every process. Niceness is changed in
+the same way, since where the runner lacks that capability only the user may change it.
 """
 
 import os
@@ -17,11 +17,12 @@ import threading
 import weakref
 
 from runner.sandbox.base import SandboxError
-from runner.sandbox.uid_pool.pool import SLOTS
+from runner.sandbox.uid_pool.pool import POOL_SIZE
 
 _KILL = -1
 
-# The helper's own program: two user ids and a niceness per line in, -1 for the signal; one line out for each.
+# The helper's own program. Each line of its input holds two user ids and a niceness (-1: send the signal
+# instead); it answers each with a line that holds an exit status.
 _PROGRAM = """
 import os, signal, sys
 for line in sys.stdin:
@@ -60,31 +61,31 @@ class Killer:
             self._started()
 
     def kill_all_of(self, uid: int) -> None:
-        """SIGKILL for every process of the slot `uid`, which may be none. Raises SandboxError."""
+        """Send SIGKILL to every process of the user `uid`, if there are any. Raises SandboxError."""
         self._ask(uid, _KILL)
 
     def slow_down(self, uid: int, nice: int) -> None:
-        """Raise the niceness of every process of the slot `uid` to `nice`, 0 to 19. Raises SandboxError.
+        """Raise the niceness of every process of the user `uid` to `nice`, 0 to 19. Raises SandboxError.
 
-        None may have a higher one already: to lower it is not allowed.
+        No process of that user may have a higher one already: lowering it is not allowed.
         """
         self._ask(uid, nice)
 
     def _ask(self, uid: int, nice: int) -> None:
         if uid <= 0:
-            raise ValueError("a slot's user id is never root's")
+            raise ValueError("a job's user id is never root's")
         with self._lock:
             helper = self._started()
             assert helper.stdin is not None and helper.stdout is not None
             try:
-                # The upper half of a range belongs to no slot, so that helpers do not kill each other.
-                helper.stdin.write(b"%d %d %d\n" % (uid, uid + SLOTS, nice))
+                # The upper half of a range belongs to no job, so that helpers do not kill each other.
+                helper.stdin.write(b"%d %d %d\n" % (uid, uid + POOL_SIZE, nice))
                 helper.stdin.flush()
                 answer = helper.stdout.readline()
             except OSError as error:
-                raise SandboxError(f"the helper that kills jobs has died: {error}") from error
+                raise SandboxError(f"the helper process that kills jobs has died: {error}") from error
             if answer != b"0\n":
-                raise SandboxError("the helper could not reach a job: the runner must be root")
+                raise SandboxError("the helper process could not signal a job: the runner must be root")
 
     def _started(self) -> "subprocess.Popen[bytes]":
         if self._helper is None or self._helper.poll() is not None:

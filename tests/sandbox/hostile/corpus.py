@@ -1,4 +1,4 @@
-"""The hostile corpus: what an attacker would send, as tables, and what the runner must make of it.
+"""The hostile corpus: what an attacker would send, as tables, and what the runner must answer.
 
 A table is a file `cases/*.toml` with one theme and any number of cases:
 
@@ -14,17 +14,17 @@ A table is a file `cases/*.toml` with one theme and any number of cases:
     limits = { cpu_seconds = 1 }       # changes `LIMITS`
     verdict = "rejected"
     reasons = ["memory"]               # of an inconclusive verdict; several where they race
-    says = "No such file"              # optional: stands in stderr
-    never = ["root:"]                  # optional: stands nowhere in the answer
+    says = "No such file"              # optional: text that must be in stderr
+    never = ["root:"]                  # optional: text that must be nowhere in the answer
     unless = [{ compilers = ["clang-*"], sandboxes = ["docker"], verdict = … }]
     [cases.files]                      # name → text; {canary} and {home} are paths of secret files
-    [cases.made]                       # name → pieces [text, times], for what is too long to write
+    [cases.repeated]                   # name → pieces [text, times], for a file that is too long to write
 
-At the top of a table `language` and `limits` may stand for all of its cases. Those besides C and C++ are
-compiled by whichever compiler of the language is there.
+At the top of a table, `language` and `limits` apply to all of its cases. Cases in languages other than C and
+C++ are compiled by the newest compiler of the language that is there.
 
-To add a case, add an entry: no code. Sources that no JSON request can carry (bytes that are no
-UTF-8) say `encoding = "latin-1"`; they go around the request, straight to the sandbox.
+To add a case, add an entry; that needs no code. A source that is not UTF-8, so that no JSON request can carry
+it, says `encoding = "latin-1"` and goes straight to the sandbox.
 """
 
 import fnmatch
@@ -44,7 +44,7 @@ from runner.toolchains.model import native_target
 
 FOLDER = Path(__file__).parent
 
-# What a case is given to unless it says otherwise: one compiler of each family.
+# The compilers of a case that names none: one of each family.
 COMPILERS = ("gcc", "clang")
 
 # Small enough that a bomb goes off within seconds; large enough that an honest program is far from
@@ -58,7 +58,7 @@ LIMITS = replace(
 
 
 class _Outcome(BaseModel):
-    """What must come out, and for which of the compilers and sandboxes."""
+    """The verdict that is expected, and for which compilers and sandboxes."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -96,22 +96,24 @@ class Case(BaseModel):
     limits: dict[str, float] = {}
     encoding: Literal["utf-8", "latin-1"] = "utf-8"
     files: dict[str, str] = {}
-    made: dict[str, list[tuple[str, int]]] = {}
+    repeated: dict[str, list[tuple[str, int]]] = {}
 
     def outcome(self, compiler: str, sandbox: str) -> _Outcome:
-        """What must come out for that compiler in that sandbox."""
+        """The outcome that is expected with that compiler in that sandbox."""
         for exception in self.unless:
             if exception.covers(compiler, sandbox):
                 return exception
         return _Outcome(verdict=self.verdict, reasons=self.reasons, says=self.says)
 
     def sources(self, paths: Mapping[str, str]) -> dict[str, str]:
-        """The files by name; `paths` says what to put in for {canary} and {home}."""
-        made = {name: "".join(text * times for text, times in parts) for name, parts in self.made.items()}
-        found = {**self.files, **made}
+        """The files by name; `paths` has the paths for {canary} and {home}."""
+        repeated = {
+            name: "".join(text * times for text, times in parts) for name, parts in self.repeated.items()
+        }
+        files = {**self.files, **repeated}
         for word, path in paths.items():
-            found = {name: text.replace(f"{{{word}}}", path) for name, text in found.items()}
-        return found
+            files = {name: text.replace(f"{{{word}}}", path) for name, text in files.items()}
+        return files
 
     def limits_of(self) -> Limits:
         """`LIMITS` with the case's own."""
@@ -123,7 +125,7 @@ class Case(BaseModel):
 
     def request(self, compiler: str, default_standard: str, paths: Mapping[str, str]) -> CompileRequest:
         """As the API would store it, had it let it pass."""
-        architecture, system = native_target().split("-")
+        architecture, system = native_target()
         return CompileRequest(
             files=self.sources(paths),
             main=self.main or _main_of(self.language),
@@ -138,9 +140,9 @@ class Case(BaseModel):
 
 
 def _main_of(language: str) -> str:
-    found = load_catalog().language(language)
-    assert found is not None, language
-    return found.default_main
+    entry = load_catalog().language(language)
+    assert entry is not None, language
+    return entry.default_main
 
 
 def load_corpus(*, others: bool = False) -> list[Case]:

@@ -1,9 +1,8 @@
 """What jobs can leave behind on the host: processes, files, shared memory, semaphores, messages.
 
-`Leftovers.look()` before a job and after it; what is new is the job's, or comes from something that
-runs on this host at the same time. Other runners do, while tests run, so only what can be told from
-theirs counts: descendants of this process, and processes that lost their parent and have the user id of a
-slot that nobody holds. Runners let go of a slot only when nothing of its job is left.
+Call `Leftovers.look()` before a job and after it. What is new is the job's, or another runner's that works on
+this host at the same time. So only what cannot be another runner's counts: descendants of this process, and
+orphans under a job's user id that nobody has leased. Runners end a lease only when its job has left nothing.
 """
 
 import os
@@ -12,7 +11,7 @@ import tempfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from runner.sandbox.uid_pool.pool import FIRST_UID, SLOTS, quarantined
+from runner.sandbox.uid_pool.pool import FIRST_UID, POOL_SIZE, quarantined
 from runner.workspace import PREFIX
 
 # Where every user of a host may write, and so where a job could leave a file if a sandbox let it.
@@ -35,27 +34,27 @@ class Leftovers:
         return cls(_processes(), _files(), _ipc())
 
     def since(self, before: "Leftovers") -> list[str]:
-        """What is here and was not there before; empty when nothing was left."""
+        """What is here now and was not before; empty when nothing was left."""
         return sorted(
             line for field in fields(self) for line in getattr(self, field.name) - getattr(before, field.name)
         )
 
 
-def _is_slot(uid: int) -> bool:
-    return FIRST_UID <= uid < FIRST_UID + SLOTS
+def _is_job_uid(uid: int) -> bool:
+    return FIRST_UID <= uid < FIRST_UID + POOL_SIZE
 
 
-def _held() -> set[int]:
-    """The slots that some runner of this network namespace holds, but not those that we could not clear."""
+def _leased() -> set[int]:
+    """The user ids that runners of this network namespace have leased, without those in quarantine."""
     sockets = Path("/proc/net/unix").read_text()
-    found = {int(uid) for uid in re.findall(r"@will-it-compile/slot/(\d+)$", sockets, re.MULTILINE)}
-    return found - set(quarantined())
+    uids = {int(uid) for uid in re.findall(r"@will-it-compile/slot/(\d+)$", sockets, re.MULTILINE)}
+    return uids - set(quarantined())
 
 
 def _processes() -> frozenset[str]:
-    """Our descendants, and orphans of free slots; zombies count as well."""
+    """Our descendants, and orphans under user ids that nobody has leased; zombies count as well."""
     parents, owners, names = {}, {}, {}
-    held = _held()
+    leased = _leased()
     for entry in os.scandir("/proc"):
         if not entry.name.isdigit():
             continue
@@ -68,25 +67,25 @@ def _processes() -> frozenset[str]:
         parents[int(entry.name)] = int(rest[1])
         # Not its state, which changes while it is looked at twice.
         names[int(entry.name)] = f"{name.decode(errors='replace')}, since {int(rest[19])}"
-    # Before and after the look: a job that was being ended meanwhile is its runner's affair.
-    held |= _held()
-    found = set()
+    # Before and after the look: a job that its runner was ending meanwhile does not count.
+    leased |= _leased()
+    processes = set()
     for pid in parents:
         above = pid
-        # Up to the first that is no job: the one that started it, or the host's process 1 for an orphan.
-        while above in parents and (above == pid or _is_slot(owners[above])):
+        # Up to the first that is not a job's: the runner that started it, or process 1 for an orphan.
+        while above in parents and (above == pid or _is_job_uid(owners[above])):
             above = parents[above]
-        orphan = above in (0, 1) and _is_slot(owners[pid]) and owners[pid] not in held
+        orphan = above in (0, 1) and _is_job_uid(owners[pid]) and owners[pid] not in leased
         ours = above == os.getpid() or orphan
         if ours:
-            found.add(f"process {pid} of user {owners[pid]}: {names[pid]}")
-    return frozenset(found)
+            processes.add(f"process {pid} of user {owners[pid]}: {names[pid]}")
+    return frozenset(processes)
 
 
 def _files() -> frozenset[str]:
-    """Our own workspaces, and files of a slot wherever everybody may write."""
+    """Our own workspaces, and files of a job's user id wherever everybody may write."""
     own = f"{PREFIX}{os.getpid()}-"
-    found = {str(path) for path in Path(tempfile.gettempdir()).glob(f"{own}*")}
+    files = {str(path) for path in Path(tempfile.gettempdir()).glob(f"{own}*")}
     for directory in _WRITABLE:
         try:
             entries = list(os.scandir(directory))
@@ -97,19 +96,19 @@ def _files() -> frozenset[str]:
                 owner = entry.stat(follow_symlinks=False).st_uid
             except FileNotFoundError:
                 continue
-            if _is_slot(owner) or entry.name.startswith("left-"):
-                found.add(f"file {entry.path} of user {owner}")
-    return frozenset(found)
+            if _is_job_uid(owner) or entry.name.startswith("left-"):
+                files.add(f"file {entry.path} of user {owner}")
+    return frozenset(files)
 
 
 def _ipc() -> frozenset[str]:
-    """System V objects of a slot, or of this user when jobs run as this user."""
-    found = set()
+    """System V objects of a job's user id, or of this user when jobs run as this user."""
+    objects = set()
     for kind in _IPC:
         lines = Path(f"/proc/sysvipc/{kind}").read_text().splitlines()
         head = lines[0].split()
         for line in lines[1:]:
             row = dict(zip(head, line.split(), strict=False))
-            if _is_slot(int(row["uid"])) or (os.geteuid() != 0 and int(row["uid"]) == os.geteuid()):
-                found.add(f"{kind} {row['key']} {row[f'{kind}id']}")
-    return frozenset(found)
+            if _is_job_uid(int(row["uid"])) or (os.geteuid() != 0 and int(row["uid"]) == os.geteuid()):
+                objects.add(f"{kind} {row['key']} {row[f'{kind}id']}")
+    return frozenset(objects)

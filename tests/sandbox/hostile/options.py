@@ -1,4 +1,4 @@
-"""Dangerous compiler options, as the table options.toml, whose head explains its fields."""
+"""Dangerous compiler options: the table options.toml, whose head explains the fields."""
 
 import tomllib
 

@@ -1,4 +1,4 @@
-"""What no job may see, hidden where a job would look for it, and whether some of it came out."""
+"""Secrets that no job may see, hidden where a job would look for them, and the search for them in output."""
 
 import base64
 import os
@@ -32,7 +32,7 @@ def hide(folder: Path) -> Iterator[Secrets]:
     os.environ["WIC_CANARY"] = word[::-1]
     try:
         for path in (canary, home):
-            # The word is in the file's name, which the job is told, so the content is another: its reverse.
+            # The job is told the file's name, which holds the word. So the content is another: its reverse.
             path.write_text(f"{word[::-1]}\n" * 3)
             path.chmod(0o644)
         let_everybody_in(folder)

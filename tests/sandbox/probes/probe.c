@@ -1,5 +1,5 @@
 /* What a hostile program would try, one word each. The sandbox runs this in place of a compiler.
-   Prints what it got; exit status 0 means that it got what it wanted, 1 that it was refused. */
+   Prints what it got; exit status 0 means that it got what it wanted, 1 that it was denied. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -22,7 +22,7 @@
 
 extern char **environ;
 
-static int refused(const char *what) {
+static int denied(const char *what) {
     printf("%s: %s\n", what, strerror(errno));
     return 1;
 }
@@ -31,7 +31,7 @@ static int connect_tcp(const char *host, const char *port) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(port))};
     inet_pton(AF_INET, host, &address.sin_addr);
     int s = socket(AF_INET, SOCK_STREAM, 0);
-    if (s < 0 || connect(s, (struct sockaddr *)&address, sizeof address)) return refused("tcp");
+    if (s < 0 || connect(s, (struct sockaddr *)&address, sizeof address)) return denied("tcp");
     return 0;
 }
 
@@ -42,7 +42,7 @@ static int connect_unix(const char *name) {
     socklen_t length = offsetof(struct sockaddr_un, sun_path) + strlen(name);
     if (name[0] == '@') address.sun_path[0] = 0;
     int s = socket(AF_UNIX, SOCK_STREAM, 0);
-    if (s < 0 || connect(s, (struct sockaddr *)&address, length)) return refused("unix");
+    if (s < 0 || connect(s, (struct sockaddr *)&address, length)) return denied("unix");
     return 0;
 }
 
@@ -58,14 +58,14 @@ static int read_path(const char *path) {
     }
     int f = open(path, O_RDONLY);
     ssize_t got = f < 0 ? -1 : read(f, buffer, sizeof buffer);
-    if (got < 0) return refused(path);
+    if (got < 0) return denied(path);
     if (got == 0) printf("%s: empty\n", path);
     return got == 0;
 }
 
 static int write_path(const char *path) {
     int f = open(path, O_WRONLY | O_CREAT, 0600);
-    if (f < 0 || write(f, "x", 1) != 1) return refused(path);
+    if (f < 0 || write(f, "x", 1) != 1) return denied(path);
     return 0;
 }
 
@@ -106,7 +106,7 @@ static void fill(const char *path, long megabytes) {
     int f = open(path, O_WRONLY | O_CREAT, 0600);
     memset(block, 1, sizeof block);
     for (long n = 0; n < megabytes; n++)
-        if (write(f, block, sizeof block) <= 0) { refused(path); fflush(stdout); sleep(5); exit(1); }
+        if (write(f, block, sizeof block) <= 0) { denied(path); fflush(stdout); sleep(5); exit(1); }
 }
 
 /* $HOME/x and $TMPDIR/x, since sandboxes differ in where the workspace and the private directory are. */
@@ -138,7 +138,7 @@ int main(int argc, char **argv) {
         for (int n = 0; n < 1024; n++) if (fcntl(n, F_GETFD) >= 0) printf("%d ", n);
         return 0;
     }
-    if (!strcmp(word, "userns")) return unshare(CLONE_NEWUSER) ? refused("unshare") : 0;
+    if (!strcmp(word, "userns")) return unshare(CLONE_NEWUSER) ? denied("unshare") : 0;
     if (!strcmp(word, "limits")) {
         struct rlimit l;
         getrlimit(RLIMIT_CORE, &l); printf("core %ld\n", (long)l.rlim_max);

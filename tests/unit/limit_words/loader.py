@@ -1,11 +1,11 @@
-"""What compilers were seen to print for a limit, a crash and an error: a table for each family of compilers.
+"""Messages that real compilers printed about a limit, a crash or an error: one table for each family.
 
-    error = "main.c:1:2: error: {}"     # optional: an error about the source, with a text of the source's own
-    [[seen]]
-    reason = "memory"                   # the reason that these words must be given
-    said = "cc1: out of memory"         # as a real compiler printed them
+    error = "main.c:1:2: error: {}"     # optional: an error about the source, {} is a text of the source
+    [[printed]]
+    reason = "memory"                   # the reason that this text must give
+    text = "cc1: out of memory"         # as a real compiler printed it
 
-A table is named as its family. To add words, add an entry: no code.
+A table has the name of its family. To add a message, add an entry: no code.
 """
 
 import tomllib
@@ -16,18 +16,18 @@ from pydantic import BaseModel, ConfigDict
 from chalicelib.models import Reason
 
 
-class _Words(BaseModel):
+class _Message(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: Reason
-    said: str
+    text: str
 
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     error: str | None = None
-    seen: tuple[_Words, ...]
+    printed: tuple[_Message, ...]
 
 
 _TABLES = {
@@ -35,8 +35,10 @@ _TABLES = {
     for path in sorted(Path(__file__).parent.glob("*.toml"))
 }
 
-# Family, reason and words of everything that was seen.
-SEEN = [(family, words.reason, words.said) for family, table in _TABLES.items() for words in table.seen]
+# Family, reason and text of all messages.
+MESSAGES = [
+    (family, message.reason, message.text) for family, table in _TABLES.items() for message in table.printed
+]
 
-# An error about the source as compilers print it, by family; {} stands for a text of the source's own.
+# An error about the source as compilers print it, by family; {} is a text of the source.
 ERRORS = {family: table.error for family, table in _TABLES.items() if table.error is not None}
