@@ -1,8 +1,11 @@
 """`python -m infra deploy|plan|status|destroy --stage prod`.
 
-Exit codes: 0 done (for `status`: everything is there), 1 a step failed (for `status`: something is not
-there), 2 a command line or a settings file that cannot be meant, 130 interrupted. A failure is three lines:
-which step, why, and what to do.
+Exit codes: 0 done (for `status`: everything is there), 1 a step failed (for `status`: something is missing),
+2 an invalid command line or settings file, 130 interrupted. A failure is two lines: which step failed and
+why, and what to do.
+
+Ctrl-C (SIGINT) and SIGTERM interrupt the command. A shell starts a background job with SIGINT ignored, so
+that Ctrl-C ends only what runs in the foreground. This command keeps to that; SIGTERM interrupts it too.
 """
 
 import argparse
@@ -12,14 +15,14 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from infra.context import Outside
+from infra.context import DeployContext
 from infra.deploy import deploy, plan
 from infra.destroy import destroy
-from infra.errors import Interrupted, Problem, WrongUse
-from infra.stage import read_stage
+from infra.errors import DeployError, Interrupted, UsageError
+from infra.stage import ROOT, read_stage
 from infra.status import status
 
-EXIT_FAILED, EXIT_USE, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
 def parser() -> argparse.ArgumentParser:
@@ -28,21 +31,23 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m infra", description="The service on AWS: see docs/deploy.md.", allow_abbrev=False
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, words in (
-        ("deploy", "make it, or bring it up to date"),
+    for name, description in (
+        ("deploy", "make the stage, or bring it up to date"),
         ("plan", "show what deploy would change; changes nothing"),
-        ("status", "what there is"),
+        ("status", "show what there is"),
         ("destroy", "remove everything"),
     ):
-        command = commands.add_parser(name, help=words, description=words, allow_abbrev=False)
+        command = commands.add_parser(name, help=description, description=description, allow_abbrev=False)
         command.add_argument("--stage", required=True, help="name of the deployment, such as prod")
-        command.add_argument("--region", help="AWS region (otherwise that of the AWS configuration)")
+        command.add_argument("--region", help="AWS region (default: that of the AWS configuration)")
         command.add_argument(
-            "--settings", type=Path, help="values of the templates' parameters (infra/stages/STAGE.toml)"
+            "--settings",
+            type=Path,
+            help="file with parameters of the templates (default: infra/stages/STAGE.toml)",
         )
         if name == "deploy":
             command.add_argument(
-                "--image", help="an image of the local engine, or of the stage's ECR repository"
+                "--image", help="an image of the local engine, or one in the stage's ECR repository"
             )
         if name == "destroy":
             command.add_argument("--keep-snapshot", action="store_true", help="keep a last snapshot of Redis")
@@ -50,53 +55,55 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(arguments: Sequence[str], outside: Callable[[str | None], Outside], root: Path | None = None) -> int:
-    """Runs a command; returns the exit code. `root` is the project that is deployed (this one)."""
+def main(
+    arguments: Sequence[str], make_context: Callable[[str | None], DeployContext], root: Path = ROOT
+) -> int:
+    """Runs a command on the project in `root`; `make_context` gets the option `--region`. The exit code."""
     options = parser().parse_args(arguments)
     try:
         stage = read_stage(options.stage, options.settings)
-        world = outside(options.region)
-        elsewhere = {"root": root} if root else {}
+        context = make_context(options.region)
         if options.command == "deploy":
-            world.say(f"done: {deploy(world, stage, given_image=options.image, **elsewhere)}")
+            context.say(f"done: {deploy(context, stage, chosen_image=options.image, root=root)}")
         elif options.command == "plan":
-            world.say(f"{plan(world, stage, **elsewhere)} changes; nothing was changed")
+            context.say(f"{plan(context, stage, root=root)} changes; nothing was changed")
         elif options.command == "status":
-            return 0 if status(world, stage) else EXIT_FAILED
+            return 0 if status(context, stage) else EXIT_FAILED
         else:
             if not options.yes:
                 _confirm(stage.name)
-            destroy(world, stage, keep_snapshot=options.keep_snapshot, **elsewhere)
-    except Problem as problem:
-        _complain(problem)
-        return _exit_code(problem)
+            destroy(context, stage, keep_snapshot=options.keep_snapshot, root=root)
+    except DeployError as error:
+        _print_error(error)
+        return _exit_code(error)
     except KeyboardInterrupt:  # between two steps, or at the question
-        _complain(Interrupted())
+        _print_error(Interrupted())
         return EXIT_INTERRUPTED
     return 0
 
 
-def _exit_code(problem: Problem) -> int:
-    if isinstance(problem, Interrupted):
+def _exit_code(error: DeployError) -> int:
+    if isinstance(error, Interrupted):
         return EXIT_INTERRUPTED
-    return EXIT_USE if isinstance(problem, WrongUse) else EXIT_FAILED
+    return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
 
 
 def _confirm(name: str) -> None:
     try:
-        answer = input(f"Remove everything of {name}? Type its name: ")
+        answer = input(f"Remove everything of the stage {name}? Type its name: ")
     except EOFError:  # nobody is there to answer
         answer = ""
     if answer.strip() != name:
-        raise WrongUse("not confirmed", "type the stage's name, or add --yes")
+        raise UsageError("not confirmed", "type the name of the stage, or add --yes")
 
 
-def _complain(problem: Problem) -> None:
-    where = f"step {problem.step}" if problem.step else "not started"
-    print(f"{where}: {problem.why}.\nwhat to do: {problem.remedy}.", file=sys.stderr)  # noqa: T201 -- own output
+def _print_error(error: DeployError) -> None:
+    where = f"step {error.step}" if error.step else "not started"
+    print(f"{where}: {error.message}.\nwhat to do: {error.hint}.", file=sys.stderr)  # noqa: T201 -- own output
 
 
 if __name__ == "__main__":
-    # What ends a job of a CI is Ctrl-C too: the folder that chalice works in has the password, and must go.
+    # SIGTERM, by which a CI cancels a job, is handled as Ctrl-C is: the folder that chalice works in holds
+    # the password, and must be deleted.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.exit(main(sys.argv[1:], lambda region: Outside(environ=os.environ, region=region)))
+    sys.exit(main(sys.argv[1:], lambda region: DeployContext(env=os.environ, region=region)))

@@ -1,12 +1,11 @@
-"""The functions and the API, which are chalice's: what it is told, running it, and what it has made.
+"""Deploys the functions and the API with chalice, and keeps a record of what chalice made.
 
-chalice runs on a copy of what it packs, in a folder that only we can read. Only that copy's settings hold the
-password of Redis: `.chalice/config.json` gets everything else, so that it can be committed. What chalice has
-made is noted in an SSM parameter, so that any machine can go on; with the fingerprint of what it was made
-from, so that the same again is not made twice.
+chalice runs on a copy of the program, in a folder that only this user can read. Only the configuration in
+that copy holds the password of Redis; `.chalice/config.json` gets everything else, so it can be committed.
+The deployment record is kept in an SSM parameter, so that any machine can continue, with a fingerprint of
+what was deployed, so that the same is not deployed twice.
 """
 
-import hashlib
 import importlib.metadata
 import json
 import re
@@ -23,63 +22,72 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from infra import chalice_resources
-from infra.context import Outside
-from infra.errors import AGAIN, Problem, remedy_for
+from infra.content_hash import content_hash, files_of
+from infra.context import DeployContext
+from infra.errors import AGAIN, FIX_AND_REPEAT, DeployError, hint_for
 from infra.stage import Stage
 
 # What the zip is made from.
 PACKED = ("app.py", "chalicelib", "requirements.txt")
 CONFIG = Path(".chalice") / "config.json"
-# Lambda takes new functions on these; 3.11 is past its end there, and chalice knows none that is newer.
+RECORDS = Path(".chalice") / "deployed"
+# Lambda accepts new functions on these; it no longer accepts 3.11, and chalice knows no newer one.
 PYTHONS = ((3, 12), (3, 13))
-# Jobs that may wait, where nobody says otherwise. Scaling asks for a runner per 16 jobs, so the 100 of a
-# single host would end it at seven; the worst of the model's days has 3,000 waiting.
+# Jobs that may wait, unless the stage sets its own QUEUE_SIZE. Scaling asks for one runner per 32 jobs
+# (TargetBacklogPerTask), so the default of 100 would stop it at four runners; on the worst day of the
+# capacity model (docs/capacity.md) 3,000 jobs wait.
 QUEUE_SIZE = "5000"
-# Packing needs wheels from an index, uploading is some MB; chalice itself has no time-out.
+# Packing fetches wheels and uploads some MB; chalice itself has no time limit.
 LONGEST_RUN_SECONDS = 900
 
 
 @dataclass(frozen=True)
-class Deployed:
-    """What chalice has made: its own record, and the fingerprint of what it was made from."""
+class Deployment:
+    """What chalice deployed: its own record, and the fingerprint of what it deployed (empty: it failed)."""
 
     record: dict[str, Any]
     fingerprint: str
 
     @property
     def url(self) -> str:
-        """Where the API answers, without a slash at the end."""
-        [url] = [item["rest_api_url"] for item in self.record["resources"] if "rest_api_url" in item]
-        return str(url).rstrip("/")
+        """The URL of the API, without a slash at the end."""
+        [url] = self._values("rest_api_url")
+        return url.rstrip("/")
 
     def functions(self) -> list[str]:
         """The ARNs of its functions."""
-        return [item["lambda_arn"] for item in self.record["resources"] if "lambda_arn" in item]
+        return self._values("lambda_arn")
 
     def rules(self) -> list[str]:
         """The names of its schedules."""
-        return [item["rule_name"] for item in self.record["resources"] if "rule_name" in item]
+        return self._values("rule_name")
 
     def api(self) -> str:
         """The id of its REST API."""
-        [identifier] = [item["rest_api_id"] for item in self.record["resources"] if "rest_api_id" in item]
-        return str(identifier)
+        [identifier] = self._values("rest_api_id")
+        return identifier
+
+    def _values(self, key: str) -> list[str]:
+        return [str(resource[key]) for resource in self.record["resources"] if key in resource]
 
 
-def section(stage: Stage, outputs: Mapping[str, str]) -> dict[str, Any]:
-    """The stage's section of `.chalice/config.json`, from the outputs of all stacks; no secret is in it."""
+# -- the stage's section of .chalice/config.json
+
+
+def config_section(stage: Stage, stack_values: Mapping[str, str]) -> dict[str, Any]:
+    """The stage's section of `.chalice/config.json`, from the outputs of all stacks; it holds no secret."""
     return {
         "api_gateway_stage": stage.name,
         "manage_iam_role": False,
-        "iam_role_arn": outputs["FunctionRoleArn"],
-        "subnet_ids": outputs["SubnetIds"].split(","),
-        "security_group_ids": [outputs["FunctionGroupId"]],
+        "iam_role_arn": stack_values["FunctionRoleArn"],
+        "subnet_ids": stack_values["SubnetIds"].split(","),
+        "security_group_ids": [stack_values["FunctionGroupId"]],
         "environment_variables": {
             "ENVIRONMENT": stage.name,
             "REDIS_ENABLED": "true",
-            "REDIS_ADDR": outputs["RedisAddress"],
-            "REDIS_MODE": outputs["RedisMode"],
-            "REDIS_USERNAME": outputs["RedisUsername"],
+            "REDIS_ADDR": stack_values["RedisAddress"],
+            "REDIS_MODE": stack_values["RedisMode"],
+            "REDIS_USERNAME": stack_values["RedisUsername"],
             "REDIS_TLS": "true",
             "QUEUE_SIZE": QUEUE_SIZE,
         },
@@ -87,93 +95,92 @@ def section(stage: Stage, outputs: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _read_config(root: Path) -> dict[str, Any]:
+    fix_file = f"fix the file, then {AGAIN}"
     try:
-        found = json.loads((root / CONFIG).read_text())
+        config = json.loads((root / CONFIG).read_text())
     except (OSError, ValueError) as error:
-        raise Problem(f"{CONFIG} cannot be read: {error}", f"mend the file, then {AGAIN}") from error
-    if not isinstance(found, dict):
-        raise Problem(f"{CONFIG} is no JSON object", f"mend the file, then {AGAIN}")
-    return found
+        raise DeployError(f"{CONFIG} cannot be read: {error}", fix_file) from error
+    if not isinstance(config, dict):
+        raise DeployError(f"{CONFIG} does not hold a JSON object", fix_file)
+    return config
 
 
-def write_section(root: Path, stage: Stage, wanted: Mapping[str, Any]) -> bool:
-    """Puts the section into `.chalice/config.json`, and leaves the others alone; whether it changed."""
+def write_config_section(root: Path, stage: Stage, section: Mapping[str, Any]) -> bool:
+    """Writes the section into `.chalice/config.json`; returns whether that changed anything.
+
+    What users have added stays: other sections, other keys and variables of this one, and its QUEUE_SIZE.
+    """
     path, config = root / CONFIG, _read_config(root)
     stages = config.setdefault("stages", {})
-    kept = stages.get(stage.name, {})
-    # What somebody set besides, stays; of the variables too, and the length of the queue is theirs to choose.
-    chosen = kept.get("environment_variables", {})
-    variables = {**chosen, **wanted["environment_variables"]}
-    variables["QUEUE_SIZE"] = chosen.get("QUEUE_SIZE", variables["QUEUE_SIZE"])
-    merged = {**kept, **wanted, "environment_variables": variables}
-    if merged == kept:
+    current = stages.get(stage.name, {})
+    current_env = current.get("environment_variables", {})
+    env = {**current_env, **section["environment_variables"]}
+    env["QUEUE_SIZE"] = current_env.get("QUEUE_SIZE", env["QUEUE_SIZE"])
+    merged = {**current, **section, "environment_variables": env}
+    if merged == current:
         return False
     stages[stage.name] = merged
     path.write_text(json.dumps(config, indent=2) + "\n")
     return True
 
 
-def remove_section(root: Path, stage: Stage) -> None:
-    """Takes out of `.chalice/config.json` what `write_section` put in."""
+def remove_config_section(root: Path, stage: Stage) -> None:
+    """Removes from `.chalice/config.json` what `write_config_section` wrote."""
     path, config = root / CONFIG, _read_config(root)
-    kept = config.get("stages", {}).get(stage.name, {})
+    section = config.get("stages", {}).get(stage.name, {})
     before = json.dumps(config)
     for key in ("manage_iam_role", "iam_role_arn", "subnet_ids", "security_group_ids"):
-        kept.pop(key, None)
+        section.pop(key, None)
+    env = section.get("environment_variables", {})
     for name in ("REDIS_ADDR", "REDIS_MODE", "REDIS_USERNAME", "REDIS_TLS"):
-        kept.get("environment_variables", {}).pop(name, None)
-    if kept.get("environment_variables", {}).get("QUEUE_SIZE") == QUEUE_SIZE:
-        del kept["environment_variables"]["QUEUE_SIZE"]
+        env.pop(name, None)
+    if env.get("QUEUE_SIZE") == QUEUE_SIZE:
+        del env["QUEUE_SIZE"]
     if json.dumps(config) != before:
         path.write_text(json.dumps(config, indent=2) + "\n")
 
 
-def fingerprint(root: Path, stage: Stage, known: Mapping[str, str]) -> str:
-    """A hash of everything that a deployment is made from; `known` has the stacks' outputs."""
+# -- what is deployed, and what was
+
+
+def fingerprint_of(root: Path, stage: Stage, stack_values: Mapping[str, str]) -> str:
+    """A hash of what a deployment depends on: program, configuration, stacks, Python and chalice."""
     config = _read_config(root)
     config["stages"] = config.get("stages", {}).get(stage.name, {})
-    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
-    given = " ".join(known.get(name, "") for name in ("SecretVersion", "CallsPerSecond", "CallsAtOnce"))
-    digest.update(f"{given} {sys.version_info[:2]} {importlib.metadata.version('chalice')}".encode())
-    for path in sorted(_packed(root)):
-        digest.update(f"{path.relative_to(root)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()[:32]
+    names = ("SecretVersion", "CallsPerSecond", "CallsAtOnce")
+    also = [json.dumps(config, sort_keys=True), *(stack_values.get(name, "") for name in names)]
+    also += [str(sys.version_info[:2]), importlib.metadata.version("chalice")]
+    return content_hash(root, _packed_files(root), also=" ".join(also))[:32]
 
 
-def _packed(root: Path) -> Iterator[Path]:
-    for name in PACKED:
-        path = root / name
-        if path.is_file():
-            yield path
-        else:
-            yield from (
-                each for each in path.rglob("*") if each.is_file() and "__pycache__" not in each.parts
-            )
-    # A policy for who may call, say; the settings are read apart.
-    yield from (each for each in (root / CONFIG).parent.glob("*.json") if each.name != CONFIG.name)
+def _packed_files(root: Path) -> Iterator[Path]:
+    yield from files_of(root, PACKED)
+    # Other files that chalice reads, such as a policy for the API; the configuration itself is not copied
+    # as is.
+    yield from (path for path in (root / CONFIG).parent.glob("*.json") if path.name != CONFIG.name)
 
 
-def recorded(outside: Outside, stage: Stage) -> Deployed | None:
-    """What was deployed last, by whatever machine; None when nothing was."""
+def last_deployment(context: DeployContext, stage: Stage) -> Deployment | None:
+    """What was deployed last, from whatever machine; None if nothing was."""
     try:
-        found = outside.client("ssm").get_parameter(Name=stage.record)
+        parameter = context.client("ssm").get_parameter(Name=stage.deployment_record)["Parameter"]
     except ClientError as error:
         if error.response["Error"]["Code"] == "ParameterNotFound":
             return None
         raise
-    value = json.loads(found["Parameter"]["Value"])
-    return Deployed(value["record"], value["fingerprint"])
+    value = json.loads(parameter["Value"])
+    return Deployment(value["record"], value["fingerprint"])
 
 
-def is_there(outside: Outside, deployed: Deployed) -> bool:
+def exists(context: DeployContext, deployment: Deployment) -> bool:
     """Whether all of it still exists, and its schedule is switched on."""
     try:
-        for arn in deployed.functions():
-            outside.client("lambda").get_function(FunctionName=arn)
-        for name in deployed.rules():
-            if outside.client("events").describe_rule(Name=name)["State"] != "ENABLED":
+        for arn in deployment.functions():
+            context.client("lambda").get_function(FunctionName=arn)
+        for name in deployment.rules():
+            if context.client("events").describe_rule(Name=name)["State"] != "ENABLED":
                 return False
-        outside.client("apigateway").get_rest_api(restApiId=deployed.api())
+        context.client("apigateway").get_rest_api(restApiId=deployment.api())
     except ClientError as error:
         if error.response["Error"]["Code"] in ("ResourceNotFoundException", "NotFoundException"):
             return False
@@ -181,42 +188,52 @@ def is_there(outside: Outside, deployed: Deployed) -> bool:
     return True
 
 
+# -- deploying and deleting
+
+
 def check_python(version: tuple[int, int]) -> None:
-    """`Problem` unless Lambda takes functions of the Python that runs chalice."""
+    """`DeployError` unless Lambda accepts functions on the Python that runs chalice."""
     if version not in PYTHONS:
-        raise Problem(
-            f"this is Python {version[0]}.{version[1]}, and the function gets the version "
-            "that deploys it; Lambda takes new functions on 3.12 and 3.13",
+        raise DeployError(
+            f"this is Python {version[0]}.{version[1]}; the function runs on the version that deploys it, "
+            "and Lambda accepts new functions on 3.12 and 3.13",
             "make an environment with one of them: PYTHON=python3.13 bin/setup run",
         )
 
 
 def deploy(
-    outside: Outside, stage: Stage, root: Path, password: str, known: Mapping[str, str], mark: str
-) -> Deployed:
-    """Runs `chalice deploy`, limits how often the API may be called, and notes what was made."""
-    noted = recorded(outside, stage)
-    earlier = noted.record if noted else chalice_resources.record_of(outside, stage)
-    with _copy(root, stage, password, earlier) as folder:
+    context: DeployContext,
+    stage: Stage,
+    root: Path,
+    password: str,
+    stack_values: Mapping[str, str],
+    fingerprint: str,
+) -> Deployment:
+    """Runs `chalice deploy`, limits how often the API may be called, and saves the deployment record."""
+    last = last_deployment(context, stage)
+    earlier = last.record if last else chalice_resources.deployment_record(context, stage)
+    with working_copy(root, stage, password, earlier) as folder:
         try:
-            _chalice(outside, folder, "deploy", "--stage", stage.name)
+            _run_chalice(context, folder, "deploy", "--stage", stage.name)
         finally:
-            # Noted also when it failed half way: the next run goes on from there.
-            record = _record_in(folder, stage)
+            # Saved also after a failure, so that the next run continues from there.
+            record = _read_record(folder, stage)
             if record is not None:
-                _note(outside, stage, Deployed(record, ""))
+                _save(context, stage, Deployment(record, fingerprint=""))
     if record is None:
-        raise Problem("chalice has left no record of what it deployed")
-    deployed = Deployed(record, mark)
-    _limit_calls(outside, stage, deployed, known)
-    _note(outside, stage, deployed)
-    return deployed
+        raise DeployError("chalice left no record of its deployment")
+    deployment = Deployment(record, fingerprint)
+    _limit_calls(context, stage, deployment, stack_values)
+    _save(context, stage, deployment)
+    return deployment
 
 
-def _limit_calls(outside: Outside, stage: Stage, deployed: Deployed, known: Mapping[str, str]) -> None:
-    limits = (("rateLimit", known["CallsPerSecond"]), ("burstLimit", known["CallsAtOnce"]))
-    outside.client("apigateway").update_stage(
-        restApiId=deployed.api(),
+def _limit_calls(
+    context: DeployContext, stage: Stage, deployment: Deployment, stack_values: Mapping[str, str]
+) -> None:
+    limits = (("rateLimit", stack_values["CallsPerSecond"]), ("burstLimit", stack_values["CallsAtOnce"]))
+    context.client("apigateway").update_stage(
+        restApiId=deployment.api(),
         stageName=stage.name,
         patchOperations=[
             {"op": "replace", "path": f"/*/*/throttling/{name}", "value": value} for name, value in limits
@@ -224,82 +241,85 @@ def _limit_calls(outside: Outside, stage: Stage, deployed: Deployed, known: Mapp
     )
 
 
-def delete(outside: Outside, stage: Stage) -> list[str]:
-    """Removes all that chalice made, noted or not, and the note; returns what there was."""
-    gone = chalice_resources.delete(outside, stage)
-    if recorded(outside, stage) is not None:
-        outside.client("ssm").delete_parameter(Name=stage.record)
-    return gone
+def delete(context: DeployContext, stage: Stage) -> list[str]:
+    """Deletes everything that chalice made, recorded or not, and the record; returns what was there."""
+    deleted = chalice_resources.delete(context, stage)
+    if last_deployment(context, stage) is not None:
+        context.client("ssm").delete_parameter(Name=stage.deployment_record)
+    return deleted
 
 
-def _note(outside: Outside, stage: Stage, deployed: Deployed) -> None:
+def _save(context: DeployContext, stage: Stage, deployment: Deployment) -> None:
     value = json.dumps(
-        {"fingerprint": deployed.fingerprint, "record": deployed.record}, separators=(",", ":")
+        {"fingerprint": deployment.fingerprint, "record": deployment.record}, separators=(",", ":")
     )
-    outside.client("ssm").put_parameter(Name=stage.record, Value=value, Type="String", Overwrite=True)
+    context.client("ssm").put_parameter(
+        Name=stage.deployment_record, Value=value, Type="String", Overwrite=True
+    )
 
 
-def _record_in(folder: Path, stage: Stage) -> dict[str, Any] | None:
-    path = folder / ".chalice" / "deployed" / f"{stage.name}.json"
+def _read_record(folder: Path, stage: Stage) -> dict[str, Any] | None:
+    path = folder / RECORDS / f"{stage.name}.json"
     return json.loads(path.read_text()) if path.exists() else None
 
 
 @contextmanager
-def _copy(root: Path, stage: Stage, password: str, earlier: dict[str, Any] | None) -> Iterator[Path]:
-    """A folder for chalice, gone afterwards."""
+def working_copy(
+    root: Path, stage: Stage, password: str, deployment_record: dict[str, Any] | None
+) -> Iterator[Path]:
+    """A temporary folder for chalice: the program, the configuration with the password, the last record."""
     with tempfile.TemporaryDirectory(prefix="will-it-compile-deploy-") as name:
         folder = Path(name)
-        for path in _packed(root):
+        for path in _packed_files(root):
             target = folder / path.relative_to(root)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)
         config = _read_config(root)
         config["stages"][stage.name]["environment_variables"]["REDIS_PASSWORD"] = password
-        (folder / ".chalice" / "deployed").mkdir(parents=True)
+        (folder / RECORDS).mkdir(parents=True)
         (folder / CONFIG).write_text(json.dumps(config))
-        if earlier is not None:
-            (folder / ".chalice" / "deployed" / f"{stage.name}.json").write_text(json.dumps(earlier))
+        if deployment_record is not None:
+            (folder / RECORDS / f"{stage.name}.json").write_text(json.dumps(deployment_record))
         yield folder
 
 
-def _chalice(outside: Outside, folder: Path, *arguments: str) -> None:
-    # chalice's own program, by the Python that runs us: it decides the function's runtime.
+def _run_chalice(context: DeployContext, folder: Path, *arguments: str) -> None:
+    # By the Python that runs this command: it decides on which Python the function runs.
     command = [sys.executable, "-c", "import sys; from chalice.cli import main; sys.exit(main())", *arguments]
-    # AWS asks chalice for patience, too; its botocore reads these.
-    patience = {
-        "AWS_RETRY_MODE": str(outside.retries["mode"]),
-        "AWS_MAX_ATTEMPTS": str(outside.retries["max_attempts"]),
+    env = {
+        **context.env,
+        # AWS limits the rate of chalice's calls too; its botocore reads these.
+        "AWS_RETRY_MODE": str(context.retries["mode"]),
+        "AWS_MAX_ATTEMPTS": str(context.retries["max_attempts"]),
+        "PYTHONDONTWRITEBYTECODE": "1",
     }
-    environ = {**outside.environ, **patience, "PYTHONDONTWRITEBYTECODE": "1"}
-    if outside.region_name:
-        environ["AWS_DEFAULT_REGION"] = outside.region_name
+    if context.region_name:
+        env["AWS_DEFAULT_REGION"] = context.region_name
     try:
         run = subprocess.run(
             command,
             cwd=folder,
-            env=environ,
+            env=env,
             capture_output=True,
             text=True,
             timeout=LONGEST_RUN_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise Problem(f"chalice {arguments[0]} was not done after {LONGEST_RUN_SECONDS} s") from error
+        raise DeployError(f"chalice {arguments[0]} did not end within {LONGEST_RUN_SECONDS} s") from error
     for line in run.stdout.splitlines():
-        outside.say(f"    {line}")
+        context.say(f"    {line}")
     if run.returncode != 0:
         code = re.search(r"error occurred \((\w+)\)", " ".join(run.stderr.split()))
-        remedy = remedy_for(code[1]) if code else ""
-        raise Problem(
-            f"chalice {arguments[0]} failed: {_in_one_line(run.stderr)}",
-            remedy or f"mend what this says (`chalice` speaks with the same credentials), then {AGAIN}",
+        hint = hint_for(code[1]) if code else ""
+        raise DeployError(
+            f"chalice {arguments[0]} failed: {_error_message(run.stderr)}", hint or FIX_AND_REPEAT
         )
 
 
-def _in_one_line(stderr: str) -> str:
-    """What chalice complains of: it breaks its sentence into lines, or ends with a traceback."""
+def _error_message(stderr: str) -> str:
+    """chalice's error in one line: it wraps its sentence over several lines, or ends with a traceback."""
     if "Traceback" in stderr:
         return stderr.strip().splitlines()[-1]
-    said = " ".join(stderr.split())
-    said = said.rpartition("received the following error: ")[2]
-    return re.sub(r"^\W*(An error .* when calling the )?", "", said) or "it says nothing"
+    message = " ".join(stderr.split()).rpartition("received the following error: ")[2]
+    return re.sub(r"^\W*(An error .* when calling the )?", "", message) or "it printed no message"

@@ -1,153 +1,149 @@
-"""`deploy` and `plan`: the steps, in order. Every step looks at what is there first, so each can be repeated.
+"""`deploy` and `plan`: the steps in order. Each step looks first at what is there, so it can be repeated.
 
-A step says what it found or made in one line. It must never go on after a failure: the next run starts again
-at the top and finds what is done. Another step: one more `with step(…)` below, and a row in docs/deploy.md.
+A step says in one line what it found or made. The command must never continue after a failure: the next run
+starts at the top and finds what is done. For another step, add a `with step(…)` below and a row to the table
+in docs/deploy.md.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from infra import chalice_deploy, image, service_role, smoke_test, zones
-from infra.context import Outside
-from infra.errors import Problem, step
-from infra.stacks import NOT_MADE, Stack
+from infra.context import DeployContext
+from infra.errors import DeployError, step
+from infra.stacks import CREATION_FAILED, Stack
 from infra.stage import ROOT, STACKS, Stage
 
-# What a plan shows in place of what only exists after an earlier stack was made.
+# A plan uses this in place of a value that only exists after an earlier stack is made.
 UNKNOWN = "made-by-this-deployment"
 
-
-@dataclass
-class Values:
-    """What the steps hand on: everything that stacks take and give."""
-
-    known: dict[str, str]
-
-    def __getitem__(self, name: str) -> str:
-        return self.known[name]
+# What each step passes on to the later ones: parameters of the stacks, and the outputs of those already made.
+StackValues = dict[str, str]
 
 
-def deploy(outside: Outside, stage: Stage, *, given_image: str | None = None, root: Path = ROOT) -> str:
+def deploy(
+    context: DeployContext, stage: Stage, *, chosen_image: str | None = None, root: Path = ROOT
+) -> str:
     """All steps; returns the URL of the API."""
     with step("python"):
-        chalice_deploy.check_python(outside.python_version)
-    values = Values({"Stage": stage.name})
+        chalice_deploy.check_python(context.python_version)
+    stack_values = {"Stage": stage.name}
     with step("credentials"):
-        _identify(outside, stage)
+        _identify(context, stage)
     with step("account"):
-        if service_role.lacks_role(outside):
-            service_role.make_role(outside)
-            outside.say("  made the role that ECS works with, the first time in this account")
+        if service_role.is_missing(context):
+            service_role.create(context)
+            context.say("  made the service-linked role of ECS, once for this account")
     with step("network"):
-        values.known |= {"S3PrefixListId": s3_prefix_list(outside), **zones.choose(outside, stage)}
-        _change(outside, stage, "network", values)
+        stack_values |= {"S3PrefixListId": s3_prefix_list(context), **zones.choose(context, stage)}
+        _change(context, stage, "network", stack_values)
     with step("store"):
-        _change(outside, stage, "store", values)
-        password, values.known["SecretVersion"] = _secret(outside, values["RedisSecretArn"])
+        _change(context, stage, "store", stack_values)
+        password, stack_values["SecretVersion"] = _read_secret(context, stack_values["RedisSecretArn"])
     with step("image"):
-        outside.say("image")
-        repository = values["RepositoryUri"]
-        values.known["ImageUri"] = image.ensure(outside, stage, repository, given_image, root).uri
+        context.say("image")
+        repository = stack_values["RepositoryUri"]
+        stack_values["ImageUri"] = image.ensure(context, stage, repository, chosen_image, root).uri
     with step("runners"):
-        _change(outside, stage, "runners", values)
+        _change(context, stage, "runners", stack_values)
     with step("api"):
-        _change(outside, stage, "api", values)
+        _change(context, stage, "api", stack_values)
     with step("function"):
-        deployed = _function(outside, stage, values, password, root)
+        deployment = _deploy_function(context, stage, stack_values, password, root)
     with step("check"):
-        outside.say("check")
-        _wake(outside, stage)
-        outside.say(f"  {smoke_test.compile_through(outside, deployed.url)}")
-    return deployed.url
+        context.say("check")
+        _start_runner(context, stage)
+        context.say(f"  {smoke_test.check_service(context, deployment.url)}")
+    return deployment.url
 
 
-def plan(outside: Outside, stage: Stage, *, root: Path = ROOT) -> int:
-    """Shows what `deploy` would do, and changes nothing; returns how many things would change."""
+def plan(context: DeployContext, stage: Stage, *, root: Path = ROOT) -> int:
+    """Shows what `deploy` would do, and changes nothing; returns the number of changes."""
     changes = 0
     with step("credentials"):
-        _identify(outside, stage)
-    values = Values({"Stage": stage.name})
+        _identify(context, stage)
+    stack_values = {"Stage": stage.name}
     with step("account"):
-        if service_role.lacks_role(outside):
+        if service_role.is_missing(context):
             changes += 1
-            outside.say("  would make the role that ECS works with, the first time in this account")
+            context.say("  would make the service-linked role of ECS, once for this account")
     with step("network"):
-        values.known |= {"S3PrefixListId": s3_prefix_list(outside), **zones.choose(outside, stage)}
+        stack_values |= {"S3PrefixListId": s3_prefix_list(context), **zones.choose(context, stage)}
     for part in STACKS:
         with step(part):
-            changes += _show(outside, stage, part, values, root)
+            changes += _show(context, stage, part, stack_values, root)
     with step("function"):
-        deployed = chalice_deploy.recorded(outside, stage)
-        outside.say("function")
-        if deployed is None:
+        last = chalice_deploy.last_deployment(context, stage)
+        context.say("function")
+        if last is None:
             changes += 1
-            outside.say("  would be deployed")
-        elif not chalice_deploy.is_there(
-            outside, deployed
-        ) or deployed.fingerprint != chalice_deploy.fingerprint(root, stage, values.known):
+            context.say("  would be deployed")
+        elif not chalice_deploy.exists(context, last) or last.fingerprint != chalice_deploy.fingerprint_of(
+            root, stage, stack_values
+        ):
             changes += 1
-            outside.say(f"  would be deployed again to {deployed.url}")
+            context.say(f"  would be deployed again to {last.url}")
         else:
-            outside.say("  nothing to change")
+            context.say("  nothing to change")
     return changes
 
 
-def _identify(outside: Outside, stage: Stage) -> None:
-    outside.say(f"stage {stage.name}, region {outside.region_name}")
-    found = outside.client("sts").get_caller_identity()
-    outside.say(f"  account {found['Account']}, as {found['Arn']}")
+def _identify(context: DeployContext, stage: Stage) -> None:
+    context.say(f"stage {stage.name}, region {context.region_name}")
+    identity = context.client("sts").get_caller_identity()
+    context.say(f"  account {identity['Account']}, as {identity['Arn']}")
 
 
-def s3_prefix_list(outside: Outside) -> str:
-    """The region's managed list of S3's addresses; empty where there is none."""
-    name = f"com.amazonaws.{outside.region_name}.s3"
-    found = outside.client("ec2").describe_managed_prefix_lists(
+def s3_prefix_list(context: DeployContext) -> str:
+    """The id of the region's managed prefix list with the addresses of S3; empty if it has no such list."""
+    name = f"com.amazonaws.{context.region_name}.s3"
+    lists = context.client("ec2").describe_managed_prefix_lists(
         Filters=[{"Name": "prefix-list-name", "Values": [name]}]
     )["PrefixLists"]
-    return str(found[0]["PrefixListId"]) if found else ""
+    return str(lists[0]["PrefixListId"]) if lists else ""
 
 
-def _change(outside: Outside, stage: Stage, part: str, values: Values) -> None:
-    """Makes a stack what its template says, and adds its outputs to the values."""
-    outside.say(f"stack {stage.stack(part)}")
-    stack = Stack(outside, stage, part)
-    prepared = stack.prepare(values.known)
-    if prepared is None:
-        outside.say("  nothing to change")
+def _change(context: DeployContext, stage: Stage, part: str, stack_values: StackValues) -> None:
+    """Brings a stack up to date with its template, and adds its outputs to the values."""
+    context.say(f"stack {stage.stack(part)}")
+    stack = Stack(context, stage, part)
+    change_set = stack.prepare(stack_values)
+    if change_set is None:
+        context.say("  nothing to change")
     else:
-        outside.say(f"  {len(prepared.changes)} changes")
-        prepared.execute()
-    values.known.update(stack.outputs())
+        context.say(f"  {len(change_set.changes)} changes")
+        change_set.execute()
+    stack_values.update(stack.outputs())
 
 
-def _show(outside: Outside, stage: Stage, part: str, values: Values, root: Path) -> int:
-    outside.say(f"stack {stage.stack(part)}")
-    stack = Stack(outside, stage, part)
+def _show(context: DeployContext, stage: Stage, part: str, stack_values: StackValues, root: Path) -> int:
+    """Prints what would change in a stack, and adds its present outputs to the values."""
+    context.say(f"stack {stage.stack(part)}")
+    stack = Stack(context, stage, part)
     outputs = stack.outputs()
     if part == "runners":
-        repository = values.known.get("RepositoryUri", UNKNOWN)
-        values.known["ImageUri"] = image.Image(repository, image.source_tag(root)).uri
-        values.known["SecretVersion"] = UNKNOWN
-        if values.known.get("RedisSecretArn", UNKNOWN) != UNKNOWN:
-            values.known["SecretVersion"] = _secret(outside, values["RedisSecretArn"])[1]
-    if stack.status() == NOT_MADE:
+        repository = stack_values.get("RepositoryUri", UNKNOWN)
+        stack_values["ImageUri"] = image.Image(repository, image.source_tag(root)).uri
+        stack_values["SecretVersion"] = UNKNOWN
+        if stack_values.get("RedisSecretArn", UNKNOWN) != UNKNOWN:
+            stack_values["SecretVersion"] = _read_secret(context, stack_values["RedisSecretArn"])[1]
+    if stack.status() == CREATION_FAILED:
         # To compare it with its template it would have to be deleted first, and a plan deletes nothing.
-        outside.say("  would be made anew, because its creation failed")
+        context.say("  would be made again, because its creation failed")
         return 1
-    prepared = stack.prepare({**_PLACEHOLDERS, **values.known})
-    if prepared is None:
-        outside.say("  nothing to change")
+    change_set = stack.prepare({**_PLACEHOLDERS, **stack_values})
+    if change_set is None:
+        context.say("  nothing to change")
     else:
-        for change in prepared.changes:
-            outside.say(f"  {change}")
-        prepared.discard()
-    values.known.update(outputs)
-    return len(prepared.changes) if prepared else 0
+        for change in change_set.changes:
+            context.say(f"  {change}")
+        change_set.discard()
+    stack_values.update(outputs)
+    return len(change_set.changes) if change_set else 0
 
 
-# Parameters that only have a value once an earlier stack is there; CloudFormation wants one for a change set.
+# Parameters without a value until an earlier stack is made; a change set needs some value for each.
 _PLACEHOLDERS: Mapping[str, str] = dict.fromkeys(
     (
         "SubnetIds",
@@ -162,34 +158,35 @@ _PLACEHOLDERS: Mapping[str, str] = dict.fromkeys(
 )
 
 
-def _secret(outside: Outside, arn: str) -> tuple[str, str]:
-    """The password, and the version of the secret that it is."""
-    found = outside.client("secretsmanager").get_secret_value(SecretId=arn)
-    return json.loads(found["SecretString"])["password"], found["VersionId"]
+def _read_secret(context: DeployContext, arn: str) -> tuple[str, str]:
+    """The password of Redis, and the version of the secret that holds it."""
+    secret = context.client("secretsmanager").get_secret_value(SecretId=arn)
+    return json.loads(secret["SecretString"])["password"], secret["VersionId"]
 
 
-def _function(
-    outside: Outside, stage: Stage, values: Values, password: str, root: Path
-) -> chalice_deploy.Deployed:
-    outside.say("function")
-    if chalice_deploy.write_section(root, stage, chalice_deploy.section(stage, values.known)):
-        outside.say(f"  wrote the stage {stage.name} into .chalice/config.json")
-    mark = chalice_deploy.fingerprint(root, stage, values.known)
-    deployed = chalice_deploy.recorded(outside, stage)
-    if deployed is not None and deployed.fingerprint == mark and chalice_deploy.is_there(outside, deployed):
-        outside.say("  nothing to change")
-        return deployed
-    deployed = chalice_deploy.deploy(outside, stage, root, password, values.known, mark)
-    outside.say(f"  {deployed.url}")
-    return deployed
+def _deploy_function(
+    context: DeployContext, stage: Stage, stack_values: StackValues, password: str, root: Path
+) -> chalice_deploy.Deployment:
+    context.say("function")
+    section = chalice_deploy.config_section(stage, stack_values)
+    if chalice_deploy.write_config_section(root, stage, section):
+        context.say(f"  wrote the section {stage.name} of .chalice/config.json")
+    fingerprint = chalice_deploy.fingerprint_of(root, stage, stack_values)
+    last = chalice_deploy.last_deployment(context, stage)
+    if last is not None and last.fingerprint == fingerprint and chalice_deploy.exists(context, last):
+        context.say("  nothing to change")
+        return last
+    deployment = chalice_deploy.deploy(context, stage, root, password, stack_values, fingerprint)
+    context.say(f"  {deployment.url}")
+    return deployment
 
 
-def _wake(outside: Outside, stage: Stage) -> None:
-    """Starts a runner where there is none, so that the check need not wait for the metrics to ask for one."""
-    ecs = outside.client("ecs")
-    found = ecs.describe_services(cluster=stage.app, services=["runner"])["services"]
-    if not found:
-        raise Problem(f"the cluster {stage.app} has no service called runner")
-    if found[0]["desiredCount"] == 0:
-        outside.say("  no runner is up; starting one for the check")
+def _start_runner(context: DeployContext, stage: Stage) -> None:
+    """Starts a runner if none is running, so that the check need not wait until scaling starts one."""
+    ecs = context.client("ecs")
+    services = ecs.describe_services(cluster=stage.app, services=["runner"])["services"]
+    if not services:
+        raise DeployError(f"the cluster {stage.app} has no service called runner")
+    if services[0]["desiredCount"] == 0:
+        context.say("  no runner is running; starting one for the check")
         ecs.update_service(cluster=stage.app, service="runner", desiredCount=1)

@@ -1,11 +1,10 @@
-"""`destroy`: the steps of `deploy` backwards, until nothing is left that could cost or be found.
+"""`destroy`: the steps of `deploy` in reverse, until nothing is left that costs money or shows up in a list.
 
-One thing is not backwards: the functions' role stays until Lambda has given its network interfaces back,
-because Lambda deletes them with that role. Without it they would stay for ever, and the network with them.
+One step is out of order: the role of the functions stays until Lambda has deleted its network interfaces,
+because Lambda needs that role to delete them. Without it they would stay for ever, and the network with them.
 
-What AWS keeps of its own accord goes too: log groups that came back when a function logged once more,
-versions of the task definition, snapshots (unless they are wanted). Each step takes what is gone already for
-done.
+What AWS keeps is deleted too: log groups that a function made again, versions of the task definition, and
+snapshots (unless `--keep-snapshot` asks for one). A step whose resources are already gone counts as done.
 """
 
 from pathlib import Path
@@ -13,116 +12,119 @@ from pathlib import Path
 from botocore.exceptions import ClientError
 
 from infra import chalice_deploy, elasticache
-from infra.context import Outside
-from infra.errors import AGAIN, Problem, step
+from infra.context import DeployContext
+from infra.errors import AGAIN, DeployError, step
 from infra.stacks import Stack
 from infra.stage import ROOT, Stage
 
-# Redis and the runners go while Lambda takes its time.
+# Redis and the runners are deleted while Lambda needs time for its interfaces.
 ORDER = ("runners", "store", "api", "network")
-# Lambda gives the addresses of a function back some time after it was deleted; AWS says up to 20 minutes.
+# Lambda deletes the interfaces of a function some time after the function; AWS says up to 20 minutes.
 LONGEST_WAIT_FOR_INTERFACES_SECONDS = 1800
-# The most that ECS describes in one call.
-DELETED_AT_ONCE = 10
+# Limits of one call.
+TASK_DEFINITIONS_PER_CALL = 10
+IMAGES_PER_CALL = 100
 
 
-def destroy(outside: Outside, stage: Stage, *, keep_snapshot: bool = False, root: Path = ROOT) -> None:
+def destroy(context: DeployContext, stage: Stage, *, keep_snapshot: bool = False, root: Path = ROOT) -> None:
     """All steps."""
     with step("credentials"):
-        outside.say(f"stage {stage.name}, region {outside.region_name}")
-        outside.client("sts").get_caller_identity()
-    groups = _group_of_functions(outside, stage)
+        context.say(f"stage {stage.name}, region {context.region_name}")
+        context.client("sts").get_caller_identity()
+    group = _group_of_functions(context, stage)
     with step("function"):
-        for each in chalice_deploy.delete(outside, stage):
-            outside.say(f"deleted {each}")
-        chalice_deploy.remove_section(root, stage)
+        for resource in chalice_deploy.delete(context, stage):
+            context.say(f"deleted {resource}")
+        chalice_deploy.remove_config_section(root, stage)
     if keep_snapshot:
         with step("snapshot"):
-            elasticache.take_snapshot(outside, stage)
+            elasticache.take_snapshot(context, stage)
     for part in ORDER:
         with step(part):
             if part == "store":
-                _empty_repository(outside, stage)
+                _empty_repository(context, stage)
             if part == "api":
-                _await_interfaces(outside, groups)
-            if Stack(outside, stage, part).status():
-                outside.say(f"stack {stage.stack(part)}")
-                Stack(outside, stage, part).delete()
+                _await_interfaces(context, group)
+            if Stack(context, stage, part).status():
+                context.say(f"stack {stage.stack(part)}")
+                Stack(context, stage, part).delete()
     with step("leftovers"):
-        _forget_tasks(outside, stage)
-        _delete_logs(outside, stage)
-        _delete_secret(outside, stage)
+        _delete_task_definitions(context, stage)
+        _delete_logs(context, stage)
+        _delete_secret(context, stage)
         if not keep_snapshot:
-            elasticache.delete_snapshots(outside, stage)
-    outside.say(f"nothing is left of {stage.name}" + (", but the snapshot" if keep_snapshot else ""))
+            elasticache.delete_snapshots(context, stage)
+    context.say(f"nothing is left of {stage.name}" + (" except the snapshot" if keep_snapshot else ""))
 
 
-def _group_of_functions(outside: Outside, stage: Stage) -> str:
+def _group_of_functions(context: DeployContext, stage: Stage) -> str:
     with step("network"):
-        return Stack(outside, stage, "network").outputs().get("FunctionGroupId", "")
+        return Stack(context, stage, "network").outputs().get("FunctionGroupId", "")
 
 
-def _await_interfaces(outside: Outside, group: str) -> None:
-    """Waits until Lambda has given its network interfaces back: its role is needed for that, and before no
-    subnet can be deleted."""
+def _await_interfaces(context: DeployContext, group: str) -> None:
+    """Waits until Lambda has deleted its network interfaces.
+
+    Lambda needs the functions' role for that, and while there are interfaces no subnet can be deleted.
+    """
     if not group:
         return
     filters = [{"Name": "group-id", "Values": [group]}]
-    deadline = outside.now() + LONGEST_WAIT_FOR_INTERFACES_SECONDS
-    while found := outside.client("ec2").describe_network_interfaces(Filters=filters)["NetworkInterfaces"]:
-        if outside.now() > deadline:
-            raise Problem(
-                f"Lambda still holds {len(found)} network interfaces in {group}",
-                f"later, {AGAIN}; if they stay, `aws ec2 delete-network-interface` each of them first",
+    deadline = context.now() + LONGEST_WAIT_FOR_INTERFACES_SECONDS
+    ec2 = context.client("ec2")
+    while interfaces := ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]:
+        if context.now() > deadline:
+            raise DeployError(
+                f"Lambda still holds {len(interfaces)} network interfaces in {group}",
+                f"later, {AGAIN}; if they stay, first delete each with `aws ec2 delete-network-interface`",
             )
-        outside.say(f"  waiting for Lambda to give back {len(found)} network interfaces (up to 20 minutes)")
-        outside.sleep(10 * outside.poll_seconds)
+        context.say(f"  waiting for Lambda to delete {len(interfaces)} network interfaces (up to 20 minutes)")
+        context.sleep(10 * context.poll_seconds)
 
 
-def _empty_repository(outside: Outside, stage: Stage) -> None:
-    """CloudFormation would do it too; but a deletion that half failed before is mended only so."""
-    ecr = outside.client("ecr")
+def _empty_repository(context: DeployContext, stage: Stage) -> None:
+    """CloudFormation would do this too, but it cannot continue its own deletion that failed half way."""
+    ecr = context.client("ecr")
     try:
-        listed = ecr.get_paginator("list_images").paginate(repositoryName=stage.app)
-        images = [item for page in listed for item in page["imageIds"]]
+        pages = ecr.get_paginator("list_images").paginate(repositoryName=stage.app)
+        images = [item for page in pages for item in page["imageIds"]]
     except ClientError as error:
         if error.response["Error"]["Code"] == "RepositoryNotFoundException":
             return
         raise
-    # A hundred is what one call takes.
-    for start in range(0, len(images), 100):
-        ecr.batch_delete_image(repositoryName=stage.app, imageIds=images[start : start + 100])
+    for start in range(0, len(images), IMAGES_PER_CALL):
+        ecr.batch_delete_image(repositoryName=stage.app, imageIds=images[start : start + IMAGES_PER_CALL])
 
 
-def _forget_tasks(outside: Outside, stage: Stage) -> None:
-    """Deletes every version of the task definition; CloudFormation leaves them as inactive ones."""
-    ecs = outside.client("ecs")
+def _delete_task_definitions(context: DeployContext, stage: Stage) -> None:
+    """Deletes every version of the task definition; CloudFormation leaves inactive ones."""
+    ecs = context.client("ecs")
     family = f"{stage.app}-runner"
     for state in ("ACTIVE", "INACTIVE"):
-        listed = ecs.get_paginator("list_task_definitions").paginate(familyPrefix=family, status=state)
-        arns = [arn for page in listed for arn in page["taskDefinitionArns"] if f"/{family}:" in arn]
+        pages = ecs.get_paginator("list_task_definitions").paginate(familyPrefix=family, status=state)
+        arns = [arn for page in pages for arn in page["taskDefinitionArns"] if f"/{family}:" in arn]
         for arn in arns if state == "ACTIVE" else ():
             ecs.deregister_task_definition(taskDefinition=arn)
-        for start in range(0, len(arns), DELETED_AT_ONCE):
-            ecs.delete_task_definitions(taskDefinitions=arns[start : start + DELETED_AT_ONCE])
+        for start in range(0, len(arns), TASK_DEFINITIONS_PER_CALL):
+            ecs.delete_task_definitions(taskDefinitions=arns[start : start + TASK_DEFINITIONS_PER_CALL])
 
 
-def _delete_logs(outside: Outside, stage: Stage) -> None:
-    """The log groups of the stage; Lambda makes a function's again when it logs once more."""
-    logs = outside.client("logs")
+def _delete_logs(context: DeployContext, stage: Stage) -> None:
+    """Deletes the stage's log groups; Lambda makes a function's group again when the function still logs."""
+    logs = context.client("logs")
     for prefix in (f"/will-it-compile/{stage.name}/", f"/aws/lambda/{stage.app}"):
         for page in logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix):
             for group in page["logGroups"]:
-                # `prod` must not take what belongs to `prod-2`.
+                # `prod` must not delete what belongs to `prod-2`.
                 if prefix.endswith("/") or group["logGroupName"] in (prefix, f"{prefix}-sweep"):
                     logs.delete_log_group(logGroupName=group["logGroupName"])
 
 
-def _delete_secret(outside: Outside, stage: Stage) -> None:
-    """At once: a secret that waits for its deletion keeps its name from the next deployment."""
-    client = outside.client("secretsmanager")
+def _delete_secret(context: DeployContext, stage: Stage) -> None:
+    """Deletes it at once: a secret that waits for its deletion blocks its name for the next deployment."""
+    client = context.client("secretsmanager")
     name = stage.secret
-    listed = client.list_secrets(IncludePlannedDeletion=True, Filters=[{"Key": "name", "Values": [name]}])
-    for secret in listed["SecretList"]:
+    response = client.list_secrets(IncludePlannedDeletion=True, Filters=[{"Key": "name", "Values": [name]}])
+    for secret in response["SecretList"]:
         if secret["Name"] == name:
             client.delete_secret(SecretId=secret["ARN"], ForceDeleteWithoutRecovery=True)

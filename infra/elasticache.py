@@ -1,78 +1,77 @@
-"""Redis itself, beyond what its stack says: whether it is up, and its snapshots.
+"""Redis on ElastiCache, beyond what its stack knows: its status and its snapshots.
 
-A serverless cache and one of nodes have different calls for the same things; which of them a stage has, its
-stack knows.
+A serverless cache and one made of nodes have different calls for the same things; the stack's parameters say
+which kind a stage has.
 """
 
 import time
 
 from botocore.exceptions import ClientError
 
-from infra.context import Outside
-from infra.errors import AGAIN, Problem
+from infra.context import DeployContext
+from infra.errors import AGAIN, DeployError
 from infra.stacks import Stack
 from infra.stage import Stage
 
 # A snapshot of some GB takes minutes.
 LONGEST_WAIT_FOR_SNAPSHOT_SECONDS = 1800
-_GONE = ("ServerlessCacheNotFoundFault", "ReplicationGroupNotFoundFault")
+_NOT_FOUND = ("ServerlessCacheNotFoundFault", "ReplicationGroupNotFoundFault")
 
 
-def is_serverless(outside: Outside, stage: Stage) -> bool:
-    """Which kind the stage has; as good as serverless when it has none."""
-    return Stack(outside, stage, "store").parameters().get("Cache", "serverless") == "serverless"
+def is_serverless(context: DeployContext, stage: Stage) -> bool:
+    """Whether the stage's cache is serverless; true also when the stage has none."""
+    return Stack(context, stage, "store").parameters().get("Cache", "serverless") == "serverless"
 
 
-def status(outside: Outside, stage: Stage) -> str:
-    """ElastiCache's status, `available` when all is well; empty when there is none."""
-    client = outside.client("elasticache")
+def status(context: DeployContext, stage: Stage) -> str:
+    """ElastiCache's word for the cache's status, `available` when it works; empty without a cache."""
+    client = context.client("elasticache")
     try:
-        if is_serverless(outside, stage):
-            found = client.describe_serverless_caches(ServerlessCacheName=stage.cache)["ServerlessCaches"]
+        if is_serverless(context, stage):
+            caches = client.describe_serverless_caches(ServerlessCacheName=stage.cache)["ServerlessCaches"]
         else:
-            found = client.describe_replication_groups(ReplicationGroupId=stage.cache)["ReplicationGroups"]
+            caches = client.describe_replication_groups(ReplicationGroupId=stage.cache)["ReplicationGroups"]
     except ClientError as error:
-        if error.response["Error"]["Code"] in _GONE:
+        if error.response["Error"]["Code"] in _NOT_FOUND:
             return ""
         raise
-    return str(found[0]["Status"]) if found else ""
+    return str(caches[0]["Status"]) if caches else ""
 
 
-def take_snapshot(outside: Outside, stage: Stage) -> None:
-    """Takes a snapshot, which outlives the stack; waits for it."""
-    if not Stack(outside, stage, "store").status():
+def take_snapshot(context: DeployContext, stage: Stage) -> None:
+    """Takes a snapshot that outlives the stack, and waits for it."""
+    if not Stack(context, stage, "store").status():
         return
     name = f"{stage.cache}-{int(time.time())}"
-    client = outside.client("elasticache")
-    outside.say(f"  taking the snapshot {name}")
-    if is_serverless(outside, stage):
+    client = context.client("elasticache")
+    context.say(f"  taking the snapshot {name}")
+    if is_serverless(context, stage):
         client.create_serverless_cache_snapshot(
             ServerlessCacheSnapshotName=name, ServerlessCacheName=stage.cache
         )
     else:
         client.create_snapshot(SnapshotName=name, ReplicationGroupId=stage.cache)
-    deadline = outside.now() + LONGEST_WAIT_FOR_SNAPSHOT_SECONDS
-    while _snapshot_status(outside, stage, name) not in ("available", "complete"):
-        if outside.now() > deadline:
-            raise Problem(f"the snapshot {name} is not done after half an hour", f"later, {AGAIN}")
-        outside.sleep(outside.poll_seconds)
+    deadline = context.now() + LONGEST_WAIT_FOR_SNAPSHOT_SECONDS
+    while _snapshot_status(context, stage, name) not in ("available", "complete"):
+        if context.now() > deadline:
+            raise DeployError(f"the snapshot {name} is not done after half an hour", f"later, {AGAIN}")
+        context.sleep(context.poll_seconds)
 
 
-def _snapshot_status(outside: Outside, stage: Stage, name: str) -> str:
-    client = outside.client("elasticache")
-    if is_serverless(outside, stage):
-        found = client.describe_serverless_cache_snapshots(ServerlessCacheSnapshotName=name)
-        return str(found["ServerlessCacheSnapshots"][0]["Status"])
+def _snapshot_status(context: DeployContext, stage: Stage, name: str) -> str:
+    client = context.client("elasticache")
+    if is_serverless(context, stage):
+        response = client.describe_serverless_cache_snapshots(ServerlessCacheSnapshotName=name)
+        return str(response["ServerlessCacheSnapshots"][0]["Status"])
     return str(client.describe_snapshots(SnapshotName=name)["Snapshots"][0]["SnapshotStatus"])
 
 
-def delete_snapshots(outside: Outside, stage: Stage) -> None:
-    """Snapshots that an earlier `destroy --keep-snapshot` has left; automatic ones go with their cache.
+def delete_snapshots(context: DeployContext, stage: Stage) -> None:
+    """Deletes the snapshots of earlier `destroy --keep-snapshot`; automatic ones go with their cache.
 
-    All of the account are listed and looked through: asked for those of a cache that is gone, ElastiCache
-    answers that there is no such cache.
+    It reads the list of the whole account, because ElastiCache does not list by the name of a deleted cache.
     """
-    client = outside.client("elasticache")
+    client = context.client("elasticache")
     for page in client.get_paginator("describe_snapshots").paginate():
         for snapshot in page["Snapshots"]:
             if snapshot.get("ReplicationGroupId") == stage.cache:

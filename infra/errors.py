@@ -1,7 +1,12 @@
-"""What can go wrong, as one sentence why and one what to do; AWS's exceptions become that here, once.
+"""Errors of the deploy command: each has one sentence on what failed and one hint on what to do.
 
-Every step of the command runs under `step`: whatever leaves it is a `Problem` that names the step. A new kind
-of failure is one more line in `_BY_CODE`.
+Every step runs inside `step(name)`: whatever fails in there leaves it as a `DeployError` that names the step.
+The exceptions of boto3 are translated here and nowhere else. To give another error code of AWS its own hint,
+add a line to `_HINTS`.
+
+    DeployError         a step failed: exit code 1
+    ├── UsageError      the command line or the settings file is invalid: exit code 2
+    └── Interrupted     Ctrl-C or SIGTERM: exit code 130
 """
 
 from collections.abc import Iterator
@@ -22,93 +27,98 @@ from botocore.exceptions import (
 )
 from urllib3.exceptions import HTTPError
 
-AGAIN = "run the same command again: what is done already is not done twice"
-_SIGN_IN = "sign in (`aws sso login`, `aws configure`, or AWS_PROFILE / AWS_ACCESS_KEY_ID …)"
+AGAIN = "run the same command again: it continues where it stopped"
+FIX_AND_REPEAT = f"fix what this message says, then {AGAIN}"
 
-# Error codes of AWS, with what to do about them.
-_BY_CODE = {
-    "ExpiredToken": f"the session has run out: {_SIGN_IN}, then {AGAIN}",
-    "ExpiredTokenException": f"the session has run out: {_SIGN_IN}, then {AGAIN}",
-    "RequestExpired": "set this machine's clock, then " + AGAIN,
-    "InvalidClientTokenId": f"AWS does not know these credentials: {_SIGN_IN}",
-    "UnrecognizedClientException": f"AWS does not know these credentials: {_SIGN_IN}",
+_SIGN_IN = "sign in (`aws sso login`, `aws configure`, or AWS_PROFILE / AWS_ACCESS_KEY_ID …)"
+_SESSION_EXPIRED = f"the session has expired: {_SIGN_IN}, then {AGAIN}"
+_UNKNOWN_CREDENTIALS = f"AWS does not know these credentials: {_SIGN_IN}"
+_MISSING_RIGHT = f"ask for the right that the message names (docs/deploy.md lists all of them), then {AGAIN}"
+_THROTTLED = f"AWS limits the rate of calls, and a dozen attempts failed: wait some minutes, then {AGAIN}"
+
+# Error codes of AWS → what to do about them.
+_HINTS = {
+    "ExpiredToken": _SESSION_EXPIRED,
+    "ExpiredTokenException": _SESSION_EXPIRED,
+    "RequestExpired": f"set the clock of this machine, then {AGAIN}",
+    "InvalidClientTokenId": _UNKNOWN_CREDENTIALS,
+    "UnrecognizedClientException": _UNKNOWN_CREDENTIALS,
     "SignatureDoesNotMatch": f"the secret key is wrong: {_SIGN_IN}",
-    "AccessDenied": "ask for the right that the message names (docs/deploy.md lists all), then " + AGAIN,
-    "AccessDeniedException": "ask for the right that the message names (docs/deploy.md lists all), then "
+    "AccessDenied": _MISSING_RIGHT,
+    "AccessDeniedException": _MISSING_RIGHT,
+    "UnauthorizedOperation": _MISSING_RIGHT,
+    "Throttling": _THROTTLED,
+    "ThrottlingException": _THROTTLED,
+    "TooManyRequestsException": _THROTTLED,
+    "RequestLimitExceeded": _THROTTLED,
+    "LimitExceededException": f"raise the quota that the message names in Service Quotas, then {AGAIN}",
+    "ValidationError": "fix what this message says (the values come from infra/stages/<stage>.toml), then "
     + AGAIN,
-    "UnauthorizedOperation": "ask for the right that the message names (docs/deploy.md lists all), then "
-    + AGAIN,
-    "Throttling": "AWS asks for patience and got a dozen tries: wait some minutes, then " + AGAIN,
-    "ThrottlingException": "AWS asks for patience and got a dozen tries: wait some minutes, then " + AGAIN,
-    "TooManyRequestsException": "AWS asks for patience and got a dozen tries: wait some minutes, then "
-    + AGAIN,
-    "RequestLimitExceeded": "AWS asks for patience and got a dozen tries: wait some minutes, then " + AGAIN,
-    "LimitExceededException": "raise the quota that the message names in Service Quotas, then " + AGAIN,
-    "ValidationError": "mend what this says (values are those of infra/stages/<stage>.toml), then " + AGAIN,
     "AlreadyExistsException": "another deployment has this name: choose another --stage, or remove it",
 }
 
 
-class Problem(Exception):
-    """A step that did not work: `why`, in AWS's own words, and `remedy`, what a person can do."""
+class DeployError(Exception):
+    """A step failed: `message` says what happened, in AWS's own words, and `hint` what to do about it."""
 
-    def __init__(self, why: str, remedy: str = AGAIN) -> None:
-        super().__init__(why)
-        self.why = why.strip().rstrip(".")
-        self.remedy = remedy
+    def __init__(self, message: str, hint: str = AGAIN) -> None:
+        super().__init__(message)
+        self.message = message.strip().rstrip(".")
+        self.hint = hint
+        # The name of the step that failed; empty before the first step.
         self.step = ""
 
 
-class WrongUse(Problem):
-    """A command line or a settings file that cannot be meant; exit code 2."""
+class UsageError(DeployError):
+    """An invalid command line or settings file; exit code 2."""
 
 
-class Interrupted(Problem):
-    """Somebody pressed Ctrl-C; exit code 130."""
+class Interrupted(DeployError):
+    """Ctrl-C or SIGTERM; exit code 130."""
 
     def __init__(self) -> None:
-        super().__init__("interrupted", f"what AWS has begun goes on; when it is done, {AGAIN}")
+        super().__init__("interrupted", f"AWS completes what it has started; wait for that, then {AGAIN}")
 
 
-def remedy_for(code: str) -> str:
-    """What to do about an error code of AWS; empty for one that is not known."""
-    return _BY_CODE.get(code, "")
+def hint_for(code: str) -> str:
+    """What to do about an error code of AWS; empty for an unknown code."""
+    return _HINTS.get(code, "")
 
 
-def explain(error: BotoCoreError | ClientError) -> Problem:
-    """An exception of boto3 as a `Problem`."""
+def translate(error: BotoCoreError | ClientError) -> DeployError:
+    """An exception of boto3 as a `DeployError`."""
     if isinstance(error, ClientError):
         details = error.response.get("Error", {})
         code, message = details.get("Code", ""), details.get("Message", "")
-        return Problem(f"{error.operation_name}: {message or code} ({code})", remedy_for(code) or AGAIN)
+        return DeployError(f"{error.operation_name}: {message or code} ({code})", hint_for(code) or AGAIN)
     if isinstance(
         error, NoCredentialsError | PartialCredentialsError | CredentialRetrievalError | ProfileNotFound
     ):
-        return Problem(f"there are no AWS credentials: {error}", _SIGN_IN)
+        return DeployError(f"there are no AWS credentials: {error}", _SIGN_IN)
     if isinstance(error, TokenRetrievalError | SSOTokenLoadError | UnauthorizedSSOTokenError):
-        return Problem(f"the session has run out: {error}", f"{_SIGN_IN}, then {AGAIN}")
+        return DeployError(f"the session has expired: {error}", f"{_SIGN_IN}, then {AGAIN}")
     if isinstance(error, NoRegionError):
-        return Problem("no region is chosen", "add --region eu-central-1 (or another), or set AWS_REGION")
+        return DeployError("no region is chosen", "add --region eu-central-1 (or another), or set AWS_REGION")
     if isinstance(error, EndpointConnectionError):
-        return Problem(str(error), f"check the network and the name of the region, then {AGAIN}")
-    return Problem(str(error))
+        return DeployError(str(error), f"check the network and the name of the region, then {AGAIN}")
+    return DeployError(str(error))
 
 
 @contextmanager
 def step(name: str) -> Iterator[None]:
-    """Whatever AWS says no to in here, or Ctrl-C ends, becomes a `Problem` of this step."""
+    """Turns every failure inside, Ctrl-C included, into a `DeployError` of this step."""
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        problem = explain(error)
-        problem.step = name
-        raise problem from error
-    except Problem as problem:
-        problem.step = problem.step or name
+        failure = translate(error)
+        failure.step = name
+        raise failure from error
+    except DeployError as error:
+        error.step = error.step or name
         raise
     except (OSError, HTTPError) as error:
         # A file that cannot be written, or a container engine that went away.
-        failure = Problem(f"{type(error).__name__}: {error}", f"mend what this says, then {AGAIN}")
+        failure = DeployError(f"{type(error).__name__}: {error}", FIX_AND_REPEAT)
         failure.step = name
         raise failure from error
     except KeyboardInterrupt as error:

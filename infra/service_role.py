@@ -1,20 +1,20 @@
-"""What a deployment needs of the account itself: the role that ECS works with, which all clusters share.
+"""The service-linked role of ECS, which an account has once and all its clusters share.
 
-ECS makes it with the first cluster of an account, but not in time: the stack with that cluster fails, and the
-next run succeeds. It costs nothing, and stays when a stage is removed.
+ECS makes it with the first cluster of an account, but too late: the stack with that cluster fails, and the
+next attempt succeeds. So `deploy` makes it first. It costs nothing, and stays when a stage is removed.
 """
 
-from infra.context import Outside
+from infra.context import DeployContext
 
 SERVICE = "ecs.amazonaws.com"
 
 
-def lacks_role(outside: Outside) -> bool:
-    """Whether ECS has never worked in this account."""
-    found = outside.client("iam").list_roles(PathPrefix=f"/aws-service-role/{SERVICE}/")
-    return not found["Roles"]
+def is_missing(context: DeployContext) -> bool:
+    """Whether this account has never used ECS."""
+    roles = context.client("iam").list_roles(PathPrefix=f"/aws-service-role/{SERVICE}/")["Roles"]
+    return not roles
 
 
-def make_role(outside: Outside) -> None:
-    """Makes it. Until it is known everywhere some seconds pass; Redis, which is made first, takes longer."""
-    outside.client("iam").create_service_linked_role(AWSServiceName=SERVICE)
+def create(context: DeployContext) -> None:
+    """Makes the role. All of AWS knows it some seconds later; Redis, which is made next, takes longer."""
+    context.client("iam").create_service_linked_role(AWSServiceName=SERVICE)

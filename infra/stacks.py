@@ -1,7 +1,7 @@
-"""One CloudFormation stack: what would change, changing it while saying what appears, its outputs, its end.
+"""One CloudFormation stack: preview a change, carry it out while reporting progress, read outputs, delete.
 
-Every change goes through a change set, so a template that changes nothing is seen as that. A failure is told
-by the first resource that failed, not by the dozen that were cancelled after it.
+Every change goes through a change set, so a template that changes nothing is recognised as that. A failure is
+reported by the first resource that failed, not by the dozen that CloudFormation cancelled after it.
 """
 
 import time
@@ -11,23 +11,25 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from infra.context import Outside
-from infra.errors import AGAIN, Problem
-from infra.stage import TEMPLATES, Stage, parameters_of
+from infra.context import DeployContext
+from infra.errors import AGAIN, FIX_AND_REPEAT, DeployError
+from infra.stage import TEMPLATES, Stage, parameter_names
 
 # A Redis with replicas takes a quarter of an hour; an hour is for a day on which AWS is slow.
 LONGEST_WAIT_SECONDS = 3600
-# Its creation failed and was taken back: such a stack holds nothing and takes no update.
-NOT_MADE = "ROLLBACK_COMPLETE"
-# What takes no update either, and what to do then.
-_STUCK = {
-    "CREATE_FAILED": "run `python -m infra destroy` for this stage, then deploy",
-    "ROLLBACK_FAILED": "run `python -m infra destroy` for this stage, then deploy",
-    "DELETE_FAILED": "run `python -m infra destroy` for this stage, then deploy",
-    "UPDATE_ROLLBACK_FAILED": "let CloudFormation continue the rollback (in its console), then " + AGAIN,
+# The creation failed and was rolled back: such a stack is empty and cannot be updated.
+CREATION_FAILED = "ROLLBACK_COMPLETE"
+# Other statuses in which a stack cannot be updated → what to do.
+_DESTROY_FIRST = "run `python -m infra destroy` for this stage, then deploy"
+_CANNOT_BE_UPDATED = {
+    "CREATE_FAILED": _DESTROY_FIRST,
+    "ROLLBACK_FAILED": _DESTROY_FIRST,
+    "DELETE_FAILED": _DESTROY_FIRST,
+    "UPDATE_ROLLBACK_FAILED": f"let CloudFormation continue the rollback (in its console), then {AGAIN}",
 }
-# CloudFormation's own words for a change set that has nothing to do.
-_NOTHING = ("didn't contain changes", "No updates are to be performed", "submitted information didn't")
+_SEE_EVENTS = "see the stack's events in the console"
+# CloudFormation's own words for a change set without changes.
+_NO_CHANGES = ("didn't contain changes", "No updates are to be performed", "submitted information didn't")
 
 
 @dataclass(frozen=True)
@@ -36,75 +38,78 @@ class Change:
 
     action: str
     resource: str
-    kind: str
+    type: str
     replaced: bool = False
 
     def __str__(self) -> str:
         replaced = ", replaced by a new one" if self.replaced else ""
-        return f"{self.action.lower():<6} {self.resource} ({self.kind}{replaced})"
+        return f"{self.action.lower():<6} {self.resource} ({self.type}{replaced})"
 
 
 class Stack:
     """The stack of `part` (a file in infra/templates) of a stage."""
 
-    def __init__(self, outside: Outside, stage: Stage, part: str) -> None:
-        self._outside = outside
-        self._client = outside.client("cloudformation")
+    def __init__(self, context: DeployContext, stage: Stage, part: str) -> None:
+        self._context = context
+        self._client = context.client("cloudformation")
         self._stage = stage
         self.part = part
         self.name = stage.stack(part)
         self.template = (TEMPLATES / f"{part}.yml").read_text()
 
-    # -- what is
+    # -- its state
 
     def describe(self) -> dict[str, Any] | None:
-        """CloudFormation's description; None when there is no such stack."""
+        """CloudFormation's description, or None if the stack does not exist."""
         try:
-            found: dict[str, Any] = self._client.describe_stacks(StackName=self.name)["Stacks"][0]
+            description: dict[str, Any] = self._client.describe_stacks(StackName=self.name)["Stacks"][0]
         except ClientError as error:
             if "does not exist" in str(error):
                 return None
             raise
-        return found
+        return description
 
     def status(self) -> str:
-        """CloudFormation's status; empty when there is no such stack."""
-        found = self.describe()
-        return found["StackStatus"] if found else ""
+        """CloudFormation's status; empty if the stack does not exist."""
+        description = self.describe()
+        return description["StackStatus"] if description else ""
 
     def outputs(self) -> dict[str, str]:
-        """The outputs; empty when there is no such stack."""
-        found = self.describe() or {}
-        return {item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", [])}
+        """The outputs; empty if the stack does not exist."""
+        description = self.describe() or {}
+        return {item["OutputKey"]: item["OutputValue"] for item in description.get("Outputs", [])}
 
     def parameters(self) -> dict[str, str]:
-        """The values that its parameters have now; empty when there is no such stack."""
-        found = self.describe() or {}
-        return {item["ParameterKey"]: item["ParameterValue"] for item in found.get("Parameters", [])}
+        """The current values of its parameters; empty if the stack does not exist."""
+        description = self.describe() or {}
+        return {item["ParameterKey"]: item["ParameterValue"] for item in description.get("Parameters", [])}
 
-    # -- what would be
+    # -- preview of a change
 
-    def prepare(self, filled_in: Mapping[str, str]) -> "ChangeSet | None":
-        """A change set from the template and these values; None when nothing would change."""
+    def prepare(self, values: Mapping[str, str]) -> "ChangeSet | None":
+        """A change set from template, stage parameters and `values`; None if nothing would change."""
         status = self.status()
-        if status == NOT_MADE:
+        if status == CREATION_FAILED:
             self.delete()
             status = ""
-        if status in _STUCK:
-            raise Problem(f"{self.name} takes no change ({status})", _STUCK[status])
+        if status in _CANNOT_BE_UPDATED:
+            raise DeployError(f"{self.name} cannot be updated ({status})", _CANNOT_BE_UPDATED[status])
         if status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
-            raise Problem(
-                f"{self.name} is being changed by somebody ({status})", f"wait until it is done, then {AGAIN}"
+            raise DeployError(
+                f"{self.name} is being changed by somebody else ({status})",
+                f"wait until that is done, then {AGAIN}",
             )
-        wanted = {**self._stage.values, **filled_in}
-        known = parameters_of(self.template)
+        values = {**self._stage.parameters, **values}
+        new = status in ("", "REVIEW_IN_PROGRESS")
         created = self._client.create_change_set(
             StackName=self.name,
             ChangeSetName=f"deploy-{int(time.time() * 1000)}",
-            ChangeSetType="UPDATE" if status not in ("", "REVIEW_IN_PROGRESS") else "CREATE",
+            ChangeSetType="CREATE" if new else "UPDATE",
             TemplateBody=self.template,
             Parameters=[
-                {"ParameterKey": key, "ParameterValue": wanted[key]} for key in sorted(known) if key in wanted
+                {"ParameterKey": name, "ParameterValue": values[name]}
+                for name in sorted(parameter_names(self.template))
+                if name in values
             ],
             Capabilities=["CAPABILITY_IAM"],
             Tags=[
@@ -112,46 +117,51 @@ class Stack:
                 {"Key": "Stage", "Value": self._stage.name},
             ],
         )
-        return self._await_change_set(created["Id"], new=status in ("", "REVIEW_IN_PROGRESS"))
+        return self._await_change_set(created["Id"], new=new)
 
     def _await_change_set(self, identifier: str, *, new: bool) -> "ChangeSet | None":
-        deadline = self._outside.now() + LONGEST_WAIT_SECONDS
+        deadline = self._context.now() + LONGEST_WAIT_SECONDS
         while True:
-            found = self._client.describe_change_set(ChangeSetName=identifier, StackName=self.name)
-            if found["Status"] == "CREATE_COMPLETE":
-                return ChangeSet(self, identifier, _changes(found.get("Changes", [])), new=new)
-            if found["Status"] == "FAILED":
-                reason = found.get("StatusReason", "")
-                nothing = any(words in reason for words in _NOTHING)
-                why = "" if nothing else self._refusal(identifier) or reason
+            change_set = self._client.describe_change_set(ChangeSetName=identifier, StackName=self.name)
+            if change_set["Status"] == "CREATE_COMPLETE":
+                return ChangeSet(self, identifier, _changes(change_set.get("Changes", [])), new=new)
+            if change_set["Status"] == "FAILED":
+                reason = change_set.get("StatusReason", "")
+                unchanged = any(words in reason for words in _NO_CHANGES)
+                if not unchanged:
+                    reason = self._validation_errors(identifier) or reason
                 self.discard(identifier, new=new)
-                if nothing:
+                if unchanged:
                     return None
-                raise Problem(f"{self.name} cannot be changed so: {why}", _remedy(why))
-            if self._outside.now() > deadline:
-                raise Problem(f"CloudFormation takes too long to compare {self.name} with its template")
-            self._outside.sleep(self._outside.poll_seconds)
+                raise DeployError(f"CloudFormation cannot change {self.name}: {reason}", _hint(reason))
+            if self._context.now() > deadline:
+                raise DeployError(
+                    f"CloudFormation needs more than an hour to compare {self.name} with its template"
+                )
+            self._context.sleep(self._context.poll_seconds)
 
-    def _refusal(self, identifier: str) -> str:
-        """What CloudFormation found by looking at a change set beforehand: a taken name, a property that a
-        resource lacks. The change set itself says no more than that there is something."""
+    def _validation_errors(self, identifier: str) -> str:
+        """What CloudFormation found when it validated a change set: a name in use, a missing property.
+
+        The change set itself only says that there is something.
+        """
         try:
             pages = self._client.get_paginator("describe_events").paginate(
                 ChangeSetName=identifier, Filters={"FailedEvents": True}
             )
             events = [event for page in pages for event in page["OperationEvents"]]
-        except ClientError:  # a right that older policies lack; what there is to say then is the change set's
+        except ClientError:  # older policies lack this right; the change set's own reason must do then
             return ""
-        found = [
+        errors = [
             f"{event.get('LogicalResourceId', '')} ({event.get('ResourceType', '')}): {reason}"
             for event in events
             if event.get("ValidationFailureMode") != "WARN"
             if (reason := event.get("ValidationStatusReason") or event.get("HookStatusReason"))
         ]
-        return "; ".join(found)
+        return "; ".join(errors)
 
     def discard(self, identifier: str, *, new: bool) -> None:
-        """Takes back a change set, and the empty stack that was made to hold it."""
+        """Deletes a change set, and the empty stack that was made to hold it."""
         self._client.delete_change_set(ChangeSetName=identifier, StackName=self.name)
         if new:
             self._client.delete_stack(StackName=self.name)
@@ -159,60 +169,58 @@ class Stack:
     # -- changing it
 
     def execute(self, identifier: str) -> None:
-        """Carries a change set out; says what appears; `Problem` when it fails."""
-        seen = self._events_so_far()
+        """Carries a change set out and reports each resource; `DeployError` when it fails."""
+        earlier = self._event_ids()
         self._client.execute_change_set(ChangeSetName=identifier, StackName=self.name)
-        status = self._follow(seen)
+        status = self._follow(earlier)
         if not status.endswith("_COMPLETE") or "ROLLBACK" in status:
-            raise Problem(*self._first_failure(status, seen))
+            raise self._first_failure(status, earlier)
 
     def delete(self) -> None:
-        """Deletes the stack and waits for its end; does nothing when there is none."""
-        found = self.describe()
-        if found is None:
+        """Deletes the stack, if it exists, and waits until it is gone."""
+        description = self.describe()
+        if description is None:
             return
-        seen = self._events_so_far()
-        # By its id: the name of a stack that is gone is unknown.
-        name, self.name = self.name, found["StackId"]
+        earlier = self._event_ids()
+        # By its id: CloudFormation does not know the name of a deleted stack.
+        name, self.name = self.name, description["StackId"]
         try:
             self._client.delete_stack(StackName=self.name)
-            status = self._follow(seen, deleting=True)
+            status = self._follow(earlier, deleting=True)
             if status not in ("DELETE_COMPLETE", ""):
-                raise Problem(*self._first_failure(status, seen))
+                raise self._first_failure(status, earlier)
         finally:
             self.name = name
 
-    def _follow(self, seen: set[str], *, deleting: bool = False) -> str:
-        """Says each event until the stack rests; returns its status."""
-        told = set(seen)
-        deadline = self._outside.now() + LONGEST_WAIT_SECONDS
+    def _follow(self, earlier: set[str], *, deleting: bool = False) -> str:
+        """Reports each event until the change has ended; returns the stack's status."""
+        reported = set(earlier)
+        deadline = self._context.now() + LONGEST_WAIT_SECONDS
         while True:
             status = self.status()
-            new = self._events_after(seen)
-            for event in new:
-                if event["EventId"] not in told:
-                    told.add(event["EventId"])
-                    self._tell(event)
-            # For a moment a stack still shows the rest that it had before; its events do not.
-            rested = any(_is_of_stack(event) and event["ResourceStatus"] == status for event in new)
+            events = self._events_after(earlier)
+            for event in events:
+                if event["EventId"] not in reported:
+                    reported.add(event["EventId"])
+                    self._report(event)
+            # For a moment a stack still shows the status from before the change; its events do not.
+            ended = any(_is_of_stack(event) and event["ResourceStatus"] == status for event in events)
             if deleting:
-                rested = status in ("", "DELETE_COMPLETE", "DELETE_FAILED")
-            if rested and not status.endswith("_IN_PROGRESS"):
+                ended = status in ("", "DELETE_COMPLETE", "DELETE_FAILED")
+            if ended and not status.endswith("_IN_PROGRESS"):
                 return status
-            if self._outside.now() > deadline:
-                raise Problem(
-                    f"{self.name} still is {status} after an hour", "see the stack's events in the console"
-                )
-            self._outside.sleep(self._outside.poll_seconds)
+            if self._context.now() > deadline:
+                raise DeployError(f"{self.name} is still {status} after an hour", _SEE_EVENTS)
+            self._context.sleep(self._context.poll_seconds)
 
-    def _tell(self, event: dict[str, Any]) -> None:
+    def _report(self, event: dict[str, Any]) -> None:
         state = event["ResourceStatus"]
         if state.endswith("_IN_PROGRESS") or _is_of_stack(event):
             return
-        self._outside.say(f"    {state.lower().replace('_', ' ')}: {event['LogicalResourceId']}")
+        self._context.say(f"    {state.lower().replace('_', ' ')}: {event['LogicalResourceId']}")
 
     def _events(self) -> Iterator[list[dict[str, Any]]]:
-        """Newest first, page by page; nothing for a stack that is gone."""
+        """The newest first, page by page; nothing for a deleted stack."""
         try:
             for page in self._client.get_paginator("describe_stack_events").paginate(StackName=self.name):
                 yield page["StackEvents"]
@@ -220,33 +228,31 @@ class Stack:
             if "does not exist" not in str(error):
                 raise
 
-    def _events_after(self, seen: set[str]) -> list[dict[str, Any]]:
-        """Oldest first. A large stack that fails and is taken back has more of them than a page holds."""
+    def _events_after(self, earlier: set[str]) -> list[dict[str, Any]]:
+        """The oldest first. A large stack that is rolled back has more of them than one page holds."""
         new: list[dict[str, Any]] = []
         for page in self._events():
-            new += [event for event in page if event["EventId"] not in seen]
-            if any(event["EventId"] in seen for event in page):
+            new += [event for event in page if event["EventId"] not in earlier]
+            if any(event["EventId"] in earlier for event in page):
                 break
         return new[::-1]
 
-    def _events_so_far(self) -> set[str]:
-        # The newest page is enough to tell where the later ones end.
+    def _event_ids(self) -> set[str]:
+        # The newest page is enough to find out where later events begin.
         return {event["EventId"] for event in next(self._events(), [])}
 
-    def _first_failure(self, status: str, seen: set[str]) -> tuple[str, str]:
-        """Why, and what to do."""
-        for event in self._events_after(seen):
+    def _first_failure(self, status: str, earlier: set[str]) -> DeployError:
+        for event in self._events_after(earlier):
             reason = event.get("ResourceStatusReason", "")
-            failed = event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in reason
-            if failed:
-                why = f"{self.name}: {event['LogicalResourceId']} ({event['ResourceType']}): {reason}"
-                return why, _remedy(reason)
-        return f"{self.name} ended as {status}", "see the stack's events in the console"
+            if event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in reason:
+                resource = f"{event['LogicalResourceId']} ({event['ResourceType']})"
+                return DeployError(f"{self.name}: {resource}: {reason}", _hint(reason))
+        return DeployError(f"{self.name} ended as {status}", _SEE_EVENTS)
 
 
 @dataclass(frozen=True)
 class ChangeSet:
-    """What would change in a stack."""
+    """What would change in a stack; `new` when the stack does not exist yet."""
 
     stack: Stack
     identifier: str
@@ -258,23 +264,23 @@ class ChangeSet:
         self.stack.execute(self.identifier)
 
     def discard(self) -> None:
-        """Takes it back; nothing was changed."""
+        """Deletes it; nothing was changed."""
         self.stack.discard(self.identifier, new=self.new)
 
 
-def _remedy(reason: str) -> str:
+def _hint(reason: str) -> str:
     """What to do about a resource that cannot be made."""
     if "already exists" in reason:
         return f"something else has this name: choose another --stage, or remove it, then {AGAIN}"
-    return f"mend what this says, then {AGAIN}"
+    return FIX_AND_REPEAT
 
 
 def _is_of_stack(event: dict[str, Any]) -> bool:
     return bool(event["ResourceType"] == "AWS::CloudFormation::Stack")
 
 
-def _changes(listed: list[dict[str, Any]]) -> list[Change]:
-    found = [item["ResourceChange"] for item in listed]
+def _changes(items: list[dict[str, Any]]) -> list[Change]:
+    resource_changes = [item["ResourceChange"] for item in items]
     return [
         Change(
             item["Action"],
@@ -282,5 +288,5 @@ def _changes(listed: list[dict[str, Any]]) -> list[Change]:
             item["ResourceType"],
             replaced=item.get("Replacement") == "True",
         )
-        for item in found
+        for item in resource_changes
     ]

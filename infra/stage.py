@@ -1,7 +1,7 @@
-"""One deployment: its name, everything that is named after it, and the values of its templates' parameters.
+"""A stage is one deployment: its name, the names of everything in it, and its templates' parameters.
 
-Names are fixed by the stage, so that every run finds what an earlier one made. A value that is not the
-template's default stands in `infra/stages/<stage>.toml`, which belongs into version control.
+All names follow from the stage's name, so every run finds what an earlier one made. Parameters that differ
+from the templates' defaults are in `infra/stages/<stage>.toml`, which belongs into version control.
 """
 
 import re
@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.errors import WrongUse
+from infra.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATES = ROOT / "infra" / "templates"
-# In the order in which they are made; the later ones take what the earlier ones have made.
+# In the order in which they are made: later stacks use outputs of earlier ones.
 STACKS = ("network", "store", "runners", "api")
-# What the command fills in itself.
-FILLED_IN = frozenset(
+# Parameters that only the command itself sets.
+COMMAND_PARAMETERS = frozenset(
     [
         "Stage",
         "S3PrefixListId",
@@ -36,29 +36,29 @@ FILLED_IN = frozenset(
 
 @dataclass(frozen=True)
 class Stage:
-    """A deployment called `name`; `values` are the parameters that differ from the templates' defaults."""
+    """A deployment called `name`; `parameters` are those that differ from the templates' defaults."""
 
     name: str
-    values: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # ElastiCache takes 20 characters for a name of ours, `wic-` and one to spare included.
+        # ElastiCache allows 20 characters; `wic-` takes four of them, and one is a reserve.
         if (
             not re.fullmatch(r"[a-z][a-z0-9-]{0,14}", self.name)
             or self.name.endswith("-")
             or "--" in self.name
-            # The other function of the stage `x` has the name that the first one of `x-sweep` would have.
+            # The scheduled function of the stage `x` has the name of the API's function of a stage `x-sweep`.
             or self.name.endswith("-sweep")
         ):
-            raise WrongUse(
-                f"the stage {self.name!r} cannot be a name: up to 15 of a-z, 0-9 and '-', a letter first, "
-                "not ending in -sweep",
+            raise UsageError(
+                f"the stage {self.name!r} cannot be a name: use up to 15 of a-z, 0-9 and '-', a letter first "
+                "and not -sweep at the end",
                 "choose another --stage",
             )
 
     @property
     def app(self) -> str:
-        """The name of function, cluster and image repository."""
+        """The name of the function, the cluster and the image repository."""
         return f"will-it-compile-{self.name}"
 
     @property
@@ -67,8 +67,8 @@ class Stage:
         return f"wic-{self.name}"
 
     @property
-    def record(self) -> str:
-        """The SSM parameter with what chalice deployed, so that any machine can go on."""
+    def deployment_record(self) -> str:
+        """The name of the SSM parameter that says what chalice deployed, so that any machine can continue."""
         return f"/will-it-compile/{self.name}/deployed"
 
     @property
@@ -81,27 +81,28 @@ class Stage:
         return f"{self.app}-{part}"
 
 
-def parameters_of(template: str) -> set[str]:
-    """The parameters of a template, by their place in the text, without YAML's tags."""
+def parameter_names(template: str) -> set[str]:
+    """A template's parameters, read from its text, because YAML parsers do not know CloudFormation's tags."""
     [block] = re.findall(r"^Parameters:\n((?:(?: .*)?\n)*)", template, re.MULTILINE)
     return set(re.findall(r"^  (\w+):$", block, re.MULTILINE))
 
 
 def read_stage(name: str, path: Path | None = None) -> Stage:
-    """The stage with the values of its file, if there is one; `WrongUse` for a value without a parameter."""
-    chosen = path or ROOT / "infra" / "stages" / f"{name}.toml"
-    if path is None and not chosen.exists():
+    """The stage with the parameters of its settings file, if there is one; `UsageError` for a wrong file."""
+    settings = path or ROOT / "infra" / "stages" / f"{name}.toml"
+    if path is None and not settings.exists():
         return Stage(name)
     try:
-        values = tomllib.loads(chosen.read_text())
-    except (OSError, ValueError) as error:  # no TOML, or no text
-        raise WrongUse(f"{chosen.name} cannot be read: {error}", "mend the file") from error
-    known = {name for part in STACKS for name in parameters_of((TEMPLATES / f"{part}.yml").read_text())}
+        values = tomllib.loads(settings.read_text())
+    except (OSError, ValueError) as error:  # not TOML, or not text
+        raise UsageError(f"{settings.name} cannot be read: {error}", "fix the file") from error
+    known = {name for part in STACKS for name in parameter_names((TEMPLATES / f"{part}.yml").read_text())}
+    allowed = known - COMMAND_PARAMETERS
     for key, value in values.items():
-        if key not in known - FILLED_IN:
-            allowed = ", ".join(sorted(known - FILLED_IN))
-            raise WrongUse(f"{chosen.name}: {key} is no parameter", f"use one of {allowed}")
-        # To Python a truth value is a number, too.
+        if key not in allowed:
+            names = ", ".join(sorted(allowed))
+            raise UsageError(f"{settings.name}: unknown parameter {key}", f"use one of {names}")
+        # To Python a truth value is also a number.
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise WrongUse(f"{chosen.name}: {key} takes a text or a number", "mend the file")
+            raise UsageError(f"{settings.name}: {key} takes a text or a number", "fix the file")
     return Stage(name, {key: str(value) for key, value in values.items()})

@@ -1,104 +1,108 @@
-"""`status`: what there is of a stage, asked of AWS now. Nothing is remembered."""
+"""`status`: what there is of a stage, asked of AWS each time. Nothing is remembered between runs."""
 
 from dataclasses import dataclass
 
 from botocore.exceptions import ClientError
 
 from infra import chalice_deploy, elasticache, image
-from infra.context import Outside
+from infra.context import DeployContext
 from infra.errors import step
 from infra.stacks import Stack
 from infra.stage import STACKS, Stage
 
+MISSING = "is not there"
+
 
 @dataclass(frozen=True)
-class Part:
-    """One part of a deployment: whether it is as it should be, and how it is."""
+class PartStatus:
+    """One part of a deployment, and whether it is as it should be."""
 
     name: str
-    good: bool
-    words: str
+    ok: bool
+    details: str
 
 
-def status(outside: Outside, stage: Stage) -> bool:
-    """Prints every part; returns whether all of them are good."""
+def status(context: DeployContext, stage: Stage) -> bool:
+    """Prints the status of every part; returns whether all of them are as they should be."""
     with step("status"):
         parts = [
-            *_stacks(outside, stage),
-            _redis(outside, stage),
-            _secret(outside, stage),
-            _image(outside, stage),
-            _runners(outside, stage),
-            _function(outside, stage),
+            *_stacks(context, stage),
+            _redis(context, stage),
+            _secret(context, stage),
+            _image(context, stage),
+            _service(context, stage),
+            _function(context, stage),
         ]
     for part in parts:
-        outside.say(f"{'ok ' if part.good else 'NOT'} {part.name:<10} {part.words}")
-    return all(part.good for part in parts)
+        context.say(f"{'ok ' if part.ok else 'NOT'} {part.name:<10} {part.details}")
+    return all(part.ok for part in parts)
 
 
-def _stacks(outside: Outside, stage: Stage) -> list[Part]:
-    found = []
+def _stacks(context: DeployContext, stage: Stage) -> list[PartStatus]:
+    parts = []
     for name in STACKS:
-        state = Stack(outside, stage, name).status()
-        good = state in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
-        found.append(Part(name, good, state or "is not there"))
-    return found
+        state = Stack(context, stage, name).status()
+        ok = state in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
+        parts.append(PartStatus(name, ok, state or MISSING))
+    return parts
 
 
-# A stack does not notice when somebody deletes what it has made, so what the service cannot do without is
-# asked for itself.
+# A stack does not notice when somebody deletes one of its resources, so those that the service cannot do
+# without are asked for themselves.
 
 
-def _redis(outside: Outside, stage: Stage) -> Part:
-    state = elasticache.status(outside, stage)
-    return Part("redis", state in ("available", "snapshotting", "modifying"), state or "is not there")
+def _redis(context: DeployContext, stage: Stage) -> PartStatus:
+    state = elasticache.status(context, stage)
+    return PartStatus("redis", state in ("available", "snapshotting", "modifying"), state or MISSING)
 
 
-def _secret(outside: Outside, stage: Stage) -> Part:
+def _secret(context: DeployContext, stage: Stage) -> PartStatus:
     try:
-        found = outside.client("secretsmanager").describe_secret(SecretId=stage.secret)
+        secret = context.client("secretsmanager").describe_secret(SecretId=stage.secret)
     except ClientError as error:
         if error.response["Error"]["Code"] != "ResourceNotFoundException":
             raise
-        return Part("secret", good=False, words="is not there")
-    if found.get("DeletedDate"):
-        return Part(
-            "secret", good=False, words="waits for its deletion; see `aws secretsmanager restore-secret`"
+        return PartStatus("secret", ok=False, details=MISSING)
+    if secret.get("DeletedDate"):
+        return PartStatus(
+            "secret", ok=False, details="will be deleted; see `aws secretsmanager restore-secret`"
         )
-    return Part("secret", good=True, words=stage.secret)
+    return PartStatus("secret", ok=True, details=stage.secret)
 
 
-def _image(outside: Outside, stage: Stage) -> Part:
-    uri = Stack(outside, stage, "runners").parameters().get("ImageUri", "")
+def _image(context: DeployContext, stage: Stage) -> PartStatus:
+    uri = Stack(context, stage, "runners").parameters().get("ImageUri", "")
     repository, _, tag = uri.rpartition(":")
-    if not uri or not image.is_there(outside, stage, image.Image(repository, tag)):
-        return Part("image", good=False, words=f"ECR has no {uri}; deploy again" if uri else "is not there")
-    return Part("image", good=True, words=tag)
+    if not uri:
+        return PartStatus("image", ok=False, details=MISSING)
+    if not image.exists(context, stage, image.Image(repository, tag)):
+        return PartStatus("image", ok=False, details=f"ECR has no {uri}; deploy again")
+    return PartStatus("image", ok=True, details=tag)
 
 
-def _runners(outside: Outside, stage: Stage) -> Part:
-    ecs = outside.client("ecs")
-    # A cluster that is gone has no services either, but says so with an exception.
+def _service(context: DeployContext, stage: Stage) -> PartStatus:
+    ecs = context.client("ecs")
+    # For a deleted cluster, ECS answers the question for its services with an exception.
     clusters = ecs.describe_clusters(clusters=[stage.app])["clusters"]
-    if not [each for each in clusters if each["status"] == "ACTIVE"]:
-        return Part("service", good=False, words="is not there")
+    if not [cluster for cluster in clusters if cluster["status"] == "ACTIVE"]:
+        return PartStatus("service", ok=False, details=MISSING)
     services = ecs.describe_services(cluster=stage.app, services=["runner"])["services"]
     if not services or services[0]["status"] != "ACTIVE":
-        return Part("service", good=False, words="is not there")
+        return PartStatus("service", ok=False, details=MISSING)
     service = services[0]
-    words = f"{service['runningCount']} of {service['desiredCount']} wanted runners"
+    details = f"{service['runningCount']} of {service['desiredCount']} runners are running"
     failed = [each for each in service.get("deployments", []) if each.get("rolloutState") == "FAILED"]
     if failed:
-        return Part("service", good=False, words=f"{words}; {failed[0].get('rolloutStateReason')}")
-    return Part("service", good=True, words=words)
+        details = f"{details}; {failed[0].get('rolloutStateReason')}"
+    return PartStatus("service", not failed, details)
 
 
-def _function(outside: Outside, stage: Stage) -> Part:
-    deployed = chalice_deploy.recorded(outside, stage)
-    if deployed is None:
-        return Part("function", good=False, words="is not there")
-    if not chalice_deploy.is_there(outside, deployed):
-        return Part("function", good=False, words="part of it is gone or switched off; deploy again")
-    if not deployed.fingerprint:
-        return Part("function", good=False, words="its last deployment failed half way; deploy again")
-    return Part("function", good=True, words=deployed.url)
+def _function(context: DeployContext, stage: Stage) -> PartStatus:
+    deployment = chalice_deploy.last_deployment(context, stage)
+    if deployment is None:
+        return PartStatus("function", ok=False, details=MISSING)
+    if not chalice_deploy.exists(context, deployment):
+        return PartStatus("function", ok=False, details="part of it is deleted or switched off; deploy again")
+    if not deployment.fingerprint:
+        return PartStatus("function", ok=False, details="its last deployment failed half way; deploy again")
+    return PartStatus("function", ok=True, details=deployment.url)

@@ -1,62 +1,63 @@
-"""In which two availability zones a new network is.
+"""Which two availability zones a new network uses.
 
-Not every zone has every service: a function, a task or an endpoint in one that lacks it makes a stack fail,
-and which letter such a zone has differs from account to account. A network that is there keeps its zones,
-because a subnet cannot move. Another zone that lacks something: one more id in `LACKING`.
+Not every zone has every service: a function, a task or an endpoint in a zone without it makes a stack fail.
+The letter of such a zone differs from account to account, its id does not. An existing network keeps its
+zones, because a subnet cannot move. To exclude another zone, add its id to `UNSUITABLE_ZONES`.
 """
 
-from infra.context import Outside
-from infra.errors import Problem, WrongUse
-from infra.stacks import NOT_MADE, Stack
+from infra.context import DeployContext
+from infra.errors import DeployError, UsageError
+from infra.stacks import CREATION_FAILED, Stack
 from infra.stage import Stage
 
 PARAMETERS = ("ZoneA", "ZoneB")
-# By the ids that all accounts have in common. Neither Lambda nor Fargate is here …
-LACKING = frozenset(["use1-az3"])
-# … and of the region's other five, these are the ones that a serverless cache is known to be in.
-PREFERRED = frozenset(["use1-az2", "use1-az4", "use1-az6"])
+# This zone of us-east-1 has neither Lambda nor Fargate …
+UNSUITABLE_ZONES = frozenset(["use1-az3"])
+# … and of the region's other five, these are known to have serverless caches.
+PREFERRED_ZONES = frozenset(["use1-az2", "use1-az4", "use1-az6"])
 # Endpoints of infra/templates/network.yml that are made in a zone.
 _ENDPOINTS = ("ecr.api", "ecr.dkr", "logs", "secretsmanager")
 
 
-def choose(outside: Outside, stage: Stage) -> dict[str, str]:
-    """Values of the network's parameters; none when the stage's file has them, or a network of its own."""
-    given = [name for name in PARAMETERS if name in stage.values]
-    if len(given) == 1:
-        raise WrongUse(f"{given[0]} is given alone", "give ZoneA and ZoneB, or neither of them")
-    if given or stage.values.get("ExistingVpcId"):
+def choose(context: DeployContext, stage: Stage) -> dict[str, str]:
+    """Values of `PARAMETERS`; empty when the stage's settings name the zones, or an existing network."""
+    configured = [name for name in PARAMETERS if name in stage.parameters]
+    if len(configured) == 1:
+        raise UsageError(f"{configured[0]} is set alone", "set both ZoneA and ZoneB, or neither of them")
+    if configured or stage.parameters.get("ExistingVpcId"):
         return {}
-    stack = Stack(outside, stage, "network")
-    if stack.status() not in ("", "REVIEW_IN_PROGRESS", NOT_MADE):
-        had = stack.parameters()
-        return {name: had.get(name, "") for name in PARAMETERS}
-    found = _able(outside, with_endpoints=stage.values.get("Egress", "endpoints") == "endpoints")
-    if len(found) < len(PARAMETERS):
-        raise Problem(
-            f"the region {outside.region_name} has less than two zones with all that is needed",
-            "choose another --region, or give ZoneA and ZoneB in the stage's file",
+    stack = Stack(context, stage, "network")
+    if stack.status() not in ("", "REVIEW_IN_PROGRESS", CREATION_FAILED):
+        current = stack.parameters()
+        return {name: current.get(name, "") for name in PARAMETERS}
+    with_endpoints = stage.parameters.get("Egress", "endpoints") == "endpoints"
+    suitable = _suitable_zones(context, with_endpoints=with_endpoints)
+    if len(suitable) < len(PARAMETERS):
+        raise DeployError(
+            f"the region {context.region_name} has fewer than two zones with every service that is needed",
+            "choose another --region, or set ZoneA and ZoneB in the stage's settings file",
         )
-    return dict(zip(PARAMETERS, found, strict=False))
+    return dict(zip(PARAMETERS, suitable, strict=False))
 
 
-def _able(outside: Outside, *, with_endpoints: bool) -> list[str]:
-    """The names of the zones to take, best first."""
-    ec2 = outside.client("ec2")
-    listed = ec2.describe_availability_zones(
+def _suitable_zones(context: DeployContext, *, with_endpoints: bool) -> list[str]:
+    """The names of the zones, the best first."""
+    ec2 = context.client("ec2")
+    zones = ec2.describe_availability_zones(
         Filters=[
             {"Name": "state", "Values": ["available"]},
             {"Name": "zone-type", "Values": ["availability-zone"]},
         ]
     )["AvailabilityZones"]
-    # By name, and not by chance: the same account gets the same zones.
-    able = sorted(
-        (zone["ZoneId"] not in PREFERRED, zone["ZoneName"])
-        for zone in listed
-        if zone["ZoneId"] not in LACKING
+    # Sorted by name, so that the same account always gets the same zones.
+    ranked = sorted(
+        (zone["ZoneId"] not in PREFERRED_ZONES, zone["ZoneName"])
+        for zone in zones
+        if zone["ZoneId"] not in UNSUITABLE_ZONES
     )
-    names = [name for _, name in able]
+    names = [name for _, name in ranked]
     if with_endpoints:
-        services = [f"com.amazonaws.{outside.region_name}.{name}" for name in _ENDPOINTS]
+        services = [f"com.amazonaws.{context.region_name}.{name}" for name in _ENDPOINTS]
         for service in ec2.describe_vpc_endpoint_services(ServiceNames=services)["ServiceDetails"]:
             names = [name for name in names if name in service["AvailabilityZones"]]
     return names

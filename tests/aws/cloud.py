@@ -1,9 +1,9 @@
-"""An AWS on a loopback port: moto's server, its gaps filled, and faults on demand.
+"""A simulated AWS on a loopback port: moto's server with its gaps filled, and faults on demand.
 
-`Cloud` is a context manager; `environ` makes boto3 and chalice speak to it. `Cloud.faults` are answers that
-AWS would give instead of doing it. The gaps: resource types that moto's CloudFormation lacks
-(`missing_resources`), what else it cannot do with our templates (`moto_templates`), chalice's Swagger 2 (moto
-reads OpenAPI 3), and stacks that fail (moto's never do).
+`cloud()` is a context manager; with the variables `Cloud.env`, boto3 and chalice connect to it.
+`Cloud.faults` are error responses that AWS would give. The gaps that are filled: resource types that moto's
+CloudFormation lacks (`missing_resources`), other things that it cannot do with our templates
+(`moto_templates`), chalice's Swagger 2 (moto reads OpenAPI 3), and stacks that fail (moto's never do).
 """
 
 import json
@@ -30,8 +30,8 @@ from tests.aws import missing_resources
 from tests.aws.moto_templates import teach_moto
 
 REGION = "us-east-1"
-# Operations on caches, which only `missing_resources` knows: the type, what the answer calls the list and an
-# item of it, and the fault for a name that there is not.
+# Operations on caches, which only `missing_resources` knows: the resource type, the names of the list and
+# of an item in the response, and the error for an unknown name.
 _CACHES = {
     "DescribeServerlessCaches": (
         "AWS::ElastiCache::ServerlessCache",
@@ -51,7 +51,7 @@ _CACHES = {
 
 @dataclass
 class Fault:
-    """`times` calls of `service` whose operation (or `METHOD path`) matches get this error instead."""
+    """The first `times` calls of `service` whose operation (or `METHOD path`) matches get this error."""
 
     service: str
     operation: str
@@ -64,17 +64,17 @@ class Fault:
 
 @dataclass
 class FailingStack:
-    """The next change of this stack fails as CloudFormation's do: events, then a rollback."""
+    """The next change of this stack fails as in CloudFormation: events, then a rollback."""
 
     name: str
     resource: str
-    kind: str
+    resource_type: str
     reason: str
 
 
 @dataclass
 class Cloud:
-    """Moto behind a port of its own."""
+    """moto on its own port."""
 
     faults: list[Fault] = field(default_factory=list)
     failing: list[FailingStack] = field(default_factory=list)
@@ -82,8 +82,8 @@ class Cloud:
     port: int = 0
 
     @property
-    def environ(self) -> dict[str, str]:
-        """What a program needs to take this for AWS."""
+    def env(self) -> dict[str, str]:
+        """The environment variables with which a program connects to this instead of AWS."""
         return {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
             "AWS_ACCESS_KEY_ID": "test",
@@ -95,11 +95,11 @@ class Cloud:
     # -- as a WSGI application
 
     def application(self, moto: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-        """Moto with what stands in front of it."""
+        """moto, behind the faults and the filled gaps."""
 
         def serve(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
             body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            service, operation = _who(environ, body)
+            service, operation = _operation(environ, body)
             self.calls.append((service, operation))
             for fault in self.faults:
                 if (
@@ -108,7 +108,7 @@ class Cloud:
                     and fault.seen < fault.times
                 ):
                     fault.seen += 1
-                    return _refuse(fault, environ, start)
+                    return _respond_with(fault, environ, start)
             if operation == "ExecuteChangeSet" and (failing := self._failing(body)) is not None:
                 _fail(failing)
                 start("200 OK", [("Content-Type", "text/xml")])
@@ -124,32 +124,32 @@ class Cloud:
 
     def _failing(self, body: bytes) -> FailingStack | None:
         name = parse_qs(body.decode())["StackName"][0]
-        for each in self.failing:
-            if each.name == name:
-                self.failing.remove(each)
-                return each
+        for stack in self.failing:
+            if stack.name == name:
+                self.failing.remove(stack)
+                return stack
         return None
 
 
 class _Quiet(MotoRequestHandler):
     def log_request(self, *_: Any) -> None:
-        """Not every request: a deployment makes some hundred."""
+        """Logs nothing: a deployment makes some hundred requests."""
 
 
 @contextmanager
 def cloud() -> Iterator[Cloud]:
-    """An empty AWS; one at a time, because moto's services are global."""
+    """An empty AWS; only one at a time, because moto's services are global."""
     teach_moto()
     moto_api_backend.reset()
-    missing_resources.NOTED.clear()
-    made = Cloud()
+    missing_resources.RECORDED.clear()
+    aws = Cloud()
     moto = DomainDispatcherApplication(create_backend_app)
-    server = make_server("127.0.0.1", 0, made.application(moto), threaded=True, request_handler=_Quiet)
-    made.port = server.server_port
+    server = make_server("127.0.0.1", 0, aws.application(moto), threaded=True, request_handler=_Quiet)
+    aws.port = server.server_port
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield made
+        yield aws
     finally:
         server.shutdown()
         thread.join()
@@ -157,51 +157,54 @@ def cloud() -> Iterator[Cloud]:
         moto_api_backend.reset()
 
 
-def _who(environ: dict[str, Any], body: bytes) -> tuple[str, str]:
+def _operation(environ: dict[str, Any], body: bytes) -> tuple[str, str]:
     """The service and the operation of a request; for services with paths, `METHOD path`."""
     scope = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
     service = scope[1] if scope else ""
     if target := environ.get("HTTP_X_AMZN_TARGET") or environ.get("HTTP_X_AMZ_TARGET"):
         return service, target.rpartition(".")[2]
-    # CloudWatch speaks RPC over CBOR or JSON, with the operation in the path.
-    if found := re.search(r"/operation/(\w+)$", environ["PATH_INFO"]):
-        return service, found[1]
-    if found_action := re.search(rb"(?:^|&)Action=(\w+)", body):
-        return service, found_action[1].decode()
+    # CloudWatch uses RPC over CBOR or JSON, with the operation in the path.
+    if in_path := re.search(r"/operation/(\w+)$", environ["PATH_INFO"]):
+        return service, in_path[1]
+    if in_body := re.search(rb"(?:^|&)Action=(\w+)", body):
+        return service, in_body[1].decode()
     return service, f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
 
 
 def _caches(operation: str, body: bytes, start: Callable[..., Any]) -> list[bytes]:
-    kind, listed, item, fault = _CACHES[operation]
-    asked = {value[0] for key, value in parse_qs(body.decode()).items() if key.endswith(("Name", "GroupId"))}
-    found = sorted(asked & missing_resources.NOTED.get(kind, set()))
-    if fault and not found:
-        error = f"<Error><Type>Sender</Type><Code>{fault}</Code><Message>none of this name</Message></Error>"
+    resource_type, list_name, item_name, fault = _CACHES[operation]
+    names = {value[0] for key, value in parse_qs(body.decode()).items() if key.endswith(("Name", "GroupId"))}
+    caches = names & missing_resources.RECORDED.get(resource_type, set())
+    if fault and not caches:
+        error = f"<Error><Type>Sender</Type><Code>{fault}</Code><Message>unknown name</Message></Error>"
         start("404 Not Found", [("Content-Type", "text/xml")])
         return [f"<ErrorResponse>{error}<RequestId>1</RequestId></ErrorResponse>".encode()]
-    items = "".join(f"<{item}><Status>available</Status></{item}>" for _ in found)
-    answer = f"<{operation}Result><{listed}>{items}</{listed}></{operation}Result>"
+    items = f"<{item_name}><Status>available</Status></{item_name}>" * len(caches)
+    result = f"<{operation}Result><{list_name}>{items}</{list_name}></{operation}Result>"
     start("200 OK", [("Content-Type", "text/xml")])
-    return [f"<{operation}Response>{answer}</{operation}Response>".encode()]
+    return [f"<{operation}Response>{result}</{operation}Response>".encode()]
 
 
-def _refuse(fault: Fault, environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
+def _respond_with(fault: Fault, environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
     if "HTTP_X_AMZ_TARGET" in environ or fault.service in ("lambda", "apigateway"):
-        answer, kind = json.dumps({"__type": fault.code, "message": fault.message}), "application/json"
+        response, content_type = (
+            json.dumps({"__type": fault.code, "message": fault.message}),
+            "application/json",
+        )
     elif fault.service == "ec2":
         error = f"<Errors><Error><Code>{fault.code}</Code><Message>{fault.message}</Message></Error></Errors>"
-        answer, kind = f"<Response>{error}<RequestID>1</RequestID></Response>", "text/xml"
+        response, content_type = f"<Response>{error}<RequestID>1</RequestID></Response>", "text/xml"
     else:
         error = (
             f"<Error><Type>Sender</Type><Code>{fault.code}</Code><Message>{fault.message}</Message></Error>"
         )
-        answer, kind = f"<ErrorResponse>{error}<RequestId>1</RequestId></ErrorResponse>", "text/xml"
-    start(f"{fault.status} Refused", [("Content-Type", kind), ("x-amzn-errortype", fault.code)])
-    return [answer.encode()]
+        response, content_type = f"<ErrorResponse>{error}<RequestId>1</RequestId></ErrorResponse>", "text/xml"
+    start(f"{fault.status} Error", [("Content-Type", content_type), ("x-amzn-errortype", fault.code)])
+    return [response.encode()]
 
 
 def _as_openapi_3(body: bytes) -> bytes:
-    """chalice sends Swagger 2, which AWS takes; moto wants OpenAPI 3 with a description."""
+    """chalice sends Swagger 2, which AWS accepts; moto needs OpenAPI 3 with a description."""
     try:
         document = json.loads(body)
     except ValueError:
@@ -215,18 +218,18 @@ def _as_openapi_3(body: bytes) -> bytes:
 
 
 def stack_called(name: str) -> Stack:
-    """Moto's own stack."""
+    """moto's own object for a stack."""
     stacks = cloudformation_backends[DEFAULT_ACCOUNT_ID][REGION].stacks.values()
     return next(stack for stack in stacks if stack.name == name)
 
 
 def _fail(failing: FailingStack) -> None:
-    """What CloudFormation leaves of a change that failed."""
+    """Brings a stack into the state in which CloudFormation leaves it after a change that failed."""
     stack = stack_called(failing.name)
     new = stack.status == "REVIEW_IN_PROGRESS"
-    kind = "CREATE" if new else "UPDATE"
-    for resource, type_, reason in (
-        (failing.resource, failing.kind, failing.reason),
+    action = "CREATE" if new else "UPDATE"
+    for resource, resource_type, reason in (
+        (failing.resource, failing.resource_type, failing.reason),
         ("Another", "AWS::EC2::Subnet", "Resource creation cancelled"),
     ):
         stack.events.append(
@@ -235,8 +238,8 @@ def _fail(failing: FailingStack) -> None:
                 stack_name=stack.name,
                 logical_resource_id=resource,
                 physical_resource_id="",
-                resource_type=type_,
-                resource_status=f"{kind}_FAILED",
+                resource_type=resource_type,
+                resource_status=f"{action}_FAILED",
                 resource_status_reason=reason,
                 resource_properties=None,
             )

@@ -1,4 +1,4 @@
-"""An AWS for each test, a project to deploy, and the world with a container engine that is none."""
+"""The deploy command for tests, with a simulated AWS, a project to deploy and a fake container engine."""
 
 import json
 import shutil
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from infra.__main__ import main
-from infra.context import Outside, Reply
+from infra.context import DeployContext, Reply
 from infra.stage import ROOT
 from tests.aws.cloud import Cloud, cloud
 
@@ -18,41 +18,44 @@ STAGE = "test"
 
 
 @dataclass
-class Local:
-    """An image of the engine."""
+class LocalImage:
+    """An image of the container engine."""
 
     id: str
-    # As `docker inspect` has them; the size in bytes.
+    # As in `docker inspect`; the size in bytes.
     attrs: dict[str, Any] = field(
         default_factory=lambda: {"Size": 3_210_000_000, "Os": "linux", "Architecture": "amd64"}
     )
 
     def tag(self, repository: str, tag: str) -> None:
-        """As the Docker SDK."""
+        """As in the Docker SDK."""
 
 
 @dataclass
-class Engine:
-    """What the command uses of the Docker SDK; moto's ECR has no registry, but takes manifests."""
+class FakeEngine:
+    """What the command uses of the Docker SDK. moto's ECR has no registry, but accepts manifests."""
 
-    outside: Outside
+    context: DeployContext
     built: list[str] = field(default_factory=list)
     pushed: list[str] = field(default_factory=list)
-    refuses: str = ""
+    push_error: str = ""
 
     @property
-    def images(self) -> "Engine":
-        """As the Docker SDK."""
+    def images(self) -> "FakeEngine":
+        """As in the Docker SDK."""
         return self
 
-    def get(self, name: str) -> Local:
-        """As the Docker SDK: an image that is there."""
-        return Local(f"sha256:{name.encode().hex():0<64}")
+    def close(self) -> None:
+        """As in the Docker SDK."""
+
+    def get(self, name: str) -> LocalImage:
+        """As in the Docker SDK: an image that exists."""
+        return LocalImage(f"sha256:{name.encode().hex():0<64}")
 
     def build(
         self, *, path: str, dockerfile: str, tag: str, rm: bool, platform: str
-    ) -> tuple[Local, list[Any]]:
-        """As the Docker SDK."""
+    ) -> tuple[LocalImage, list[Any]]:
+        """As in the Docker SDK."""
         assert (Path(path) / dockerfile).is_file() and platform == "linux/amd64"
         self.built.append(tag)
         return self.get(tag), []
@@ -60,10 +63,10 @@ class Engine:
     def push(
         self, repository: str, *, tag: str, auth_config: dict[str, str], **_: Any
     ) -> Iterator[dict[str, str]]:
-        """As the Docker SDK: the lines of a push; a refusal is a line, too."""
+        """As in the Docker SDK: the lines of a push; an error is a line too."""
         assert auth_config["username"] == "AWS" and auth_config["password"]
-        if self.refuses:
-            yield {"error": self.refuses}
+        if self.push_error:
+            yield {"error": self.push_error}
             return
         manifest = {
             "schemaVersion": 2,
@@ -71,50 +74,54 @@ class Engine:
             "config": {"digest": f"sha256:{tag.encode().hex():0<64}"},
             "layers": [],
         }
-        self.outside.client("ecr").put_image(
+        self.context.client("ecr").put_image(
             repositoryName=repository.rpartition("/")[2], imageManifest=json.dumps(manifest), imageTag=tag
         )
         self.pushed.append(tag)
         yield {"status": "pushed"}
 
 
-def verdicts(method: str, url: str, body: Any = None) -> Reply:
-    """A service that works: the body's verdict by what it says."""
+def working_service(method: str, url: str, body: Any = None) -> Reply:
+    """A service that works: each of the two programs of the check gets its verdict."""
     assert (method, "/api/v1/compile" in url) == ("POST", True)
-    good = "return 0" in body["source_code"]
-    return Reply(200, {"job_id": "1", "verdict": "compiles" if good else "rejected"})
+    compiles = "return 0" in body["source_code"]
+    return Reply(200, {"job_id": "1", "verdict": "compiles" if compiles else "rejected"})
 
 
 @dataclass
-class Desk:
-    """Somebody at a command line, with one project, one AWS and one engine."""
+class Cli:
+    """The command line of one project, with its AWS and its container engine."""
 
     cloud: Cloud
     project: Path
     capsys: pytest.CaptureFixture[str]
-    http: Callable[..., Reply] = verdicts
-    refuses_push: str = ""
-    engines: list[Engine] = field(default_factory=list)
-    environ: dict[str, str] = field(default_factory=dict)
+    http: Callable[..., Reply] = working_service
+    push_error: str = ""
+    engines: list[FakeEngine] = field(default_factory=list)
+    env: dict[str, str] = field(default_factory=dict)
     attempts: int = 2
     python_version: tuple[int, int] = (3, 13)
-    _worlds: dict[Any, Outside] = field(default_factory=dict)
+    _contexts: dict[Any, DeployContext] = field(default_factory=dict)
 
-    def outside(self, region: str | None) -> Outside:
-        """The world: moto, no pauses, a Python that Lambda takes; always the same one."""
-        key = (region, self.http, self.attempts, self.python_version, self.refuses_push, str(self.environ))
-        if key not in self._worlds:
-            self._worlds[key] = self._outside(region)
-        return self._worlds[key]
+    def context(self, region: str | None = None) -> DeployContext:
+        """moto, no pauses, a Python that Lambda accepts; the same object while the fields are the same."""
+        key = (region, self.http, self.attempts, self.python_version, self.push_error, str(self.env))
+        if key not in self._contexts:
+            self._contexts[key] = self._new_context(region)
+        return self._contexts[key]
 
-    def _outside(self, region: str | None) -> Outside:
+    def close(self) -> None:
+        """Closes the connections of all contexts, so that none is left to the garbage collector."""
+        for context in self._contexts.values():
+            context.close()
 
-        def engine() -> Engine:
-            self.engines.append(Engine(made, refuses=self.refuses_push))
+    def _new_context(self, region: str | None) -> DeployContext:
+        def engine() -> FakeEngine:
+            self.engines.append(FakeEngine(context, push_error=self.push_error))
             return self.engines[-1]
 
-        made = Outside(
-            environ={**self.cloud.environ, **self.environ},
+        context = DeployContext(
+            env={**self.cloud.env, **self.env},
             region=region,
             engine=engine,
             http=self.http,
@@ -123,22 +130,28 @@ class Desk:
             poll_seconds=0.0,
             retries={"mode": "standard", "max_attempts": self.attempts},
         )
-        return made
+        return context
 
     def run(self, command: str, *more: str, stage: str = STAGE) -> tuple[int, str, str]:
-        """The command's exit code, output and errors."""
+        """Runs the command: its exit code, standard output and standard error."""
         self.capsys.readouterr()
-        code = main([command, "--stage", stage, *more], self.outside, self.project)
+        code = main([command, "--stage", stage, *more], self.context, self.project)
         return code, *self.capsys.readouterr()
+
+    def succeed(self, command: str, *more: str, stage: str = STAGE) -> str:
+        """Runs the command, which must succeed without a word on standard error: its standard output."""
+        code, out, err = self.run(command, *more, stage=stage)
+        assert (code, err) == (0, ""), out + err
+        return out
 
     def client(self, service: str) -> Any:
         """A client of boto3."""
-        return self.outside(None).client(service)
+        return self.context().client(service)
 
     def config(self) -> dict[str, Any]:
         """The stage's section of `.chalice/config.json`."""
-        found: dict[str, Any] = json.loads((self.project / ".chalice" / "config.json").read_text())
-        section: dict[str, Any] = found["stages"].get(STAGE, {})
+        config: dict[str, Any] = json.loads((self.project / ".chalice" / "config.json").read_text())
+        section: dict[str, Any] = config["stages"].get(STAGE, {})
         return section
 
 
@@ -155,7 +168,7 @@ def wheels_only() -> dict[str, str]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of what is deployed."""
+    """A copy of the files that are deployed."""
     root = tmp_path / "project"
     for name in (
         "app.py",
@@ -172,7 +185,9 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def desk(project: Path, wheels_only: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Iterator[Desk]:
-    """Everything, with nothing deployed."""
-    with cloud() as made:
-        yield Desk(made, project, capsys, environ=wheels_only)
+def cli(project: Path, wheels_only: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
+    """The command, with nothing deployed."""
+    with cloud() as aws:
+        cli = Cli(aws, project, capsys, env=wheels_only)
+        yield cli
+        cli.close()

@@ -1,10 +1,10 @@
 """CloudFormation resources that moto's CloudFormation does not know, made in moto's own services.
 
-moto leaves a resource of an unknown type out; ours are Redis, its user, the secret, alarms and scaling,
-without which nothing after them would work. Each class below makes the real thing where moto has that service
-(SecretsManager, ElastiCache users and replication groups, CloudWatch, Application Auto Scaling, SNS), and
-only a note of it in `NOTED` where it has not (user groups, parameter groups, serverless caches). To add one,
-write its class: moto_templates.py gives moto what `missing_types` lists.
+moto skips a resource of an unknown type: Redis, its user, the secret, alarms and scaling, without which
+nothing after them would work. Each class below makes the resource where moto has that service (Secrets
+Manager, ElastiCache users and subnet groups, CloudWatch, Application Auto Scaling), and only records its name
+in `RECORDED` where moto does not (user groups, parameter groups, caches). For another type, write a class:
+moto_templates.py gives moto what `missing_types` lists.
 """
 
 import json
@@ -16,12 +16,12 @@ from moto.core.common_models import CloudFormationModel
 from moto.elasticache.models import elasticache_backends
 from moto.secretsmanager.models import secretsmanager_backends
 
-# Physical ids of what moto has no service for, by type.
-NOTED: dict[str, set[str]] = {}
+# Type → physical ids of resources that moto has no service for.
+RECORDED: dict[str, set[str]] = {}
 
 
 class Resource(CloudFormationModel):
-    """A resource made by `make`, gone by `remove`; an update of it does both."""
+    """A resource: `make` creates it, `remove` deletes it, and an update does both."""
 
     TYPE: ClassVar[str]
     physical_resource_id: str
@@ -31,11 +31,11 @@ class Resource(CloudFormationModel):
         self.physical_resource_id = self.make()
 
     def make(self) -> str:
-        """Makes it; returns the physical id."""
+        """Creates it; returns the physical id."""
         raise NotImplementedError
 
     def remove(self) -> None:
-        """Removes it."""
+        """Deletes it."""
         raise NotImplementedError
 
     # -- what moto calls
@@ -77,7 +77,7 @@ class Resource(CloudFormationModel):
 
     @classmethod
     def delete_from_cloudformation_json(cls, *_: Any) -> None:
-        raise NotImplementedError("delete() is there")
+        raise NotImplementedError("moto calls delete() instead")
 
     def delete(self, _account: str, _region: str) -> None:
         self.remove()
@@ -86,32 +86,32 @@ class Resource(CloudFormationModel):
         return True
 
 
-class _Noted(Resource):
-    """Something that moto has no service for."""
+class _Recorded(Resource):
+    """A resource that moto has no service for: only its name is recorded."""
 
     NAME: ClassVar[str]
 
     def make(self) -> str:
-        NOTED.setdefault(self.TYPE, set()).add(self.properties[self.NAME])
+        RECORDED.setdefault(self.TYPE, set()).add(self.properties[self.NAME])
         return str(self.properties[self.NAME])
 
     def remove(self) -> None:
-        NOTED[self.TYPE].discard(self.physical_resource_id)
+        RECORDED[self.TYPE].discard(self.physical_resource_id)
 
 
-class UserGroup(_Noted):
+class UserGroup(_Recorded):
     TYPE, NAME = "AWS::ElastiCache::UserGroup", "UserGroupId"
 
 
-class ParameterGroup(_Noted):
+class ParameterGroup(_Recorded):
     TYPE, NAME = "AWS::ElastiCache::ParameterGroup", "CacheParameterGroupFamily"
 
 
-class ServerlessCache(_Noted):
+class ServerlessCache(_Recorded):
     TYPE, NAME = "AWS::ElastiCache::ServerlessCache", "ServerlessCacheName"
 
     def get_cfn_attribute(self, name: str) -> Any:
-        """The two attributes that our template asks for."""
+        """The two attributes that our template uses."""
         return {
             "Endpoint.Address": f"{self.physical_resource_id}.serverless.cache.test",
             "Endpoint.Port": "6379",
@@ -123,20 +123,20 @@ class Secret(Resource):
 
     def make(self) -> str:
         backend = secretsmanager_backends[self.account][self.region]
-        wanted = self.properties["GenerateSecretString"]
+        recipe = self.properties["GenerateSecretString"]
         password = backend.get_random_password(
-            password_length=int(wanted["PasswordLength"]),
+            password_length=int(recipe["PasswordLength"]),
             exclude_characters="",
             exclude_numbers=False,
-            exclude_punctuation=bool(wanted["ExcludePunctuation"]),
+            exclude_punctuation=bool(recipe["ExcludePunctuation"]),
             exclude_uppercase=False,
             exclude_lowercase=False,
             include_space=False,
             require_each_included_type=True,
         )
-        value = json.loads(wanted["SecretStringTemplate"])
-        value[wanted["GenerateStringKey"]] = json.loads(password)["RandomPassword"]
-        made = backend.create_secret(
+        value = json.loads(recipe["SecretStringTemplate"])
+        value[recipe["GenerateStringKey"]] = json.loads(password)["RandomPassword"]
+        secret = backend.create_secret(
             name=self.properties["Name"],
             secret_string=json.dumps(value),
             secret_binary=None,
@@ -147,7 +147,7 @@ class Secret(Resource):
             replica_regions=[],
             force_overwrite=False,
         )
-        return str(json.loads(made)["ARN"])
+        return str(json.loads(secret)["ARN"])
 
     def remove(self) -> None:
         backend = secretsmanager_backends[self.account][self.region]
@@ -170,7 +170,7 @@ class User(Resource):
         elasticache_backends[self.account][self.region].create_user(
             user_id=self.properties["UserId"],
             user_name=self.properties["UserName"],
-            engine="redis",  # moto knows no other
+            engine="redis",  # the only one that moto knows
             passwords=[resolve(text, self.account, self.region) for text in self.properties["Passwords"]],
             access_string=self.properties["AccessString"],
             no_password_required=False,
@@ -198,19 +198,11 @@ class SubnetGroup(Resource):
         elasticache_backends[self.account][self.region].cache_subnet_groups.pop(self.physical_resource_id)
 
 
-class ReplicationGroup(Resource):
-    TYPE = "AWS::ElastiCache::ReplicationGroup"
-
-    def make(self) -> str:
-        name = str(self.properties["ReplicationGroupId"])
-        NOTED.setdefault(self.TYPE, set()).add(name)
-        return name
-
-    def remove(self) -> None:
-        NOTED[self.TYPE].discard(self.physical_resource_id)
+class ReplicationGroup(_Recorded):
+    TYPE, NAME = "AWS::ElastiCache::ReplicationGroup", "ReplicationGroupId"
 
     def get_cfn_attribute(self, name: str) -> Any:
-        """The two attributes that our template asks for."""
+        """The two attributes that our template uses."""
         return {
             "PrimaryEndPoint.Address": f"master.{self.physical_resource_id}.cache.test",
             "PrimaryEndPoint.Port": "6379",
@@ -229,7 +221,7 @@ class ScalableTarget(Resource):
             int(properties["MinCapacity"]),
             int(properties["MaxCapacity"]),
             properties["RoleARN"],
-            {},  # type: ignore[arg-type]  # moto says str, and gives back what it got
+            {},  # type: ignore[arg-type]  # annotated as str, but moto returns it as it is
         )
         return (
             f"{properties['ResourceId']}|{properties['ScalableDimension']}|{properties['ServiceNamespace']}"
@@ -245,15 +237,15 @@ class ScalingPolicy(Resource):
     TYPE = "AWS::ApplicationAutoScaling::ScalingPolicy"
 
     def make(self) -> str:
-        self.where = self.properties["ScalingTargetId"].split("|")
-        resource, dimension, namespace = self.where
+        self.target = self.properties["ScalingTargetId"].split("|")
+        resource, dimension, namespace = self.target
         applicationautoscaling_backends[self.account][self.region].put_scaling_policy(
             self.properties["PolicyName"],
             namespace,
             resource,
             dimension,
             next((value for key, value in self.properties.items() if key.endswith("Configuration")), {}),
-            # moto would make alarms of its own for target tracking, of a shape that it cannot read back.
+            # For target tracking moto would make alarms that it cannot read back itself.
             "StepScaling",
         )
         return (
@@ -261,7 +253,7 @@ class ScalingPolicy(Resource):
         )
 
     def remove(self) -> None:
-        resource, dimension, namespace = self.where
+        resource, dimension, namespace = self.target
         applicationautoscaling_backends[self.account][self.region].delete_scaling_policy(
             self.properties["PolicyName"], namespace, resource, dimension
         )
@@ -292,5 +284,5 @@ class Alarm(Resource):
 
 
 def missing_types() -> list[type[CloudFormationModel]]:
-    """All of the above, as moto wants to be given its types."""
-    return [*Resource.__subclasses__(), *_Noted.__subclasses__()]
+    """All types above, as a list for moto."""
+    return [*Resource.__subclasses__(), *_Recorded.__subclasses__()]

@@ -1,8 +1,8 @@
-"""What moto's CloudFormation lacks to run our templates, beside the types in missing_resources.py.
+"""What moto's CloudFormation lacks to run our templates, apart from the types in missing_resources.py.
 
-It leaves resources behind that it has made itself (route tables, addresses, gateways, the cluster,
-endpoints), reads neither `Fn::Cidr` nor the list form of `Fn::GetAtt`, and tells neither outputs nor events
-of a change set.
+It does not delete some resources that it creates (route tables, addresses, gateways, the cluster, endpoints),
+knows neither `Fn::Cidr` nor the list form of `Fn::GetAtt`, and sets neither outputs nor events after a change
+set.
 """
 
 import functools
@@ -24,7 +24,7 @@ from tests.aws.missing_resources import missing_types
 
 
 def _delete_route_table(table: RouteTable, account: str, region: str) -> None:
-    table._associations.clear()  # the subnets go with the same stack
+    table._associations.clear()  # the subnets are deleted with the same stack
     ec2_backends[account][region].delete_route_table(table.id)
 
 
@@ -39,7 +39,9 @@ def _delete_nat(gateway: NatGateway, account: str, region: str) -> None:
 
 
 def _delete_way_out(gateway: InternetGateway, account: str, region: str) -> None:
-    ec2_backends[account][region].internet_gateways.pop(gateway.id)  # its network goes with the same stack
+    ec2_backends[account][region].internet_gateways.pop(
+        gateway.id
+    )  # its network is deleted with the same stack
 
 
 def _delete_cluster(cluster: Cluster, account: str, region: str) -> None:
@@ -47,7 +49,8 @@ def _delete_cluster(cluster: Cluster, account: str, region: str) -> None:
 
 
 def _delete_endpoint(endpoint: VPCEndPoint, account: str, region: str) -> None:
-    # Not moto's own way, which wants the route tables to be there still, and forgets the interfaces.
+    # moto's own method needs the route tables, which may be deleted already, and does not delete the
+    # interfaces.
     backend = ec2_backends[account][region]
     backend.vpc_end_points.pop(endpoint.id)
     for interface in endpoint.network_interface_ids:
@@ -56,11 +59,11 @@ def _delete_endpoint(endpoint: VPCEndPoint, account: str, region: str) -> None:
 
 @functools.cache
 def teach_moto() -> None:
-    """Gives moto our types and the above; once per process, since it wraps moto's own functions."""
+    """Adds our types and the functions above to moto; once per process, because it wraps moto's functions."""
     known = [*CloudFormationModel.__subclasses__(), *missing_types()]
     parsing.get_model_map.cache_clear()
     parsing.get_name_type_map.cache_clear()
-    parsing.get_model_list = lambda: known  # type: ignore[assignment]  # moto has it behind a cache
+    parsing.get_model_list = lambda: known  # type: ignore[assignment]  # moto caches it
     plain = parsing.clean_json
 
     def clean(value: Any, resources: Any) -> Any:
@@ -73,22 +76,22 @@ def teach_moto() -> None:
             value = {"Fn::GetAtt": [name, ".".join(attribute)]}
         return plain(value, resources)
 
-    parsing.clean_json = clean  # type: ignore[assignment]  # other names of the same arguments
+    parsing.clean_json = clean  # type: ignore[assignment]  # the same arguments by other names
 
-    # moto's CloudFormation makes these, and leaves them behind.
-    RouteTable.delete = _delete_route_table  # type: ignore[attr-defined]  # moto looks for it when it runs
-    ElasticAddress.delete = _release_address  # type: ignore[attr-defined]  # moto looks for it when it runs
-    NatGateway.delete = _delete_nat  # type: ignore[attr-defined]  # moto looks for it when it runs
-    InternetGateway.delete = _delete_way_out  # type: ignore[attr-defined]  # moto looks for it when it runs
-    Cluster.delete = _delete_cluster  # type: ignore[attr-defined]  # moto looks for it when it runs
-    VPCEndPoint.delete = _delete_endpoint  # type: ignore[attr-defined]  # moto looks for it when it runs
+    # moto's CloudFormation creates these and does not delete them.
+    RouteTable.delete = _delete_route_table  # type: ignore[attr-defined]  # moto looks it up when it runs
+    ElasticAddress.delete = _release_address  # type: ignore[attr-defined]  # moto looks it up when it runs
+    NatGateway.delete = _delete_nat  # type: ignore[attr-defined]  # moto looks it up when it runs
+    InternetGateway.delete = _delete_way_out  # type: ignore[attr-defined]  # moto looks it up when it runs
+    Cluster.delete = _delete_cluster  # type: ignore[attr-defined]  # moto looks it up when it runs
+    VPCEndPoint.delete = _delete_endpoint  # type: ignore[attr-defined]  # moto looks it up when it runs
 
     execute = CloudFormationBackend.execute_change_set
 
-    def execute_and_show(
+    def execute_and_report(
         self: CloudFormationBackend, change_set_name: str, stack_name: str | None = None
     ) -> None:
-        """With the outputs, and an event for each resource, which moto leaves out here."""
+        """As moto, and sets the outputs and an event for each resource, which moto does not."""
         execute(self, change_set_name, stack_name)
         change_set = self.change_sets[change_set_name]
         stack = self.stacks[change_set.stack_id]
@@ -97,8 +100,8 @@ def teach_moto() -> None:
         stack.output_map = stack._create_output_map()
         for change in change_set.changes:
             if stack.resource_map.get(change.logical_resource_id) is None:
-                continue  # its condition does not hold
-            made = Event(
+                continue  # its condition is false
+            event = Event(
                 stack_id=stack.stack_id,
                 stack_name=stack.name,
                 logical_resource_id=change.logical_resource_id,
@@ -108,6 +111,6 @@ def teach_moto() -> None:
                 resource_status_reason=None,
                 resource_properties=None,
             )
-            stack.events.append(made)
+            stack.events.append(event)
 
-    CloudFormationBackend.execute_change_set = execute_and_show  # type: ignore[method-assign]  # wraps moto's own
+    CloudFormationBackend.execute_change_set = execute_and_report  # type: ignore[method-assign]  # wraps moto's

@@ -1,6 +1,6 @@
-"""The templates as cfn-lint reads them, intrinsic functions included, and the metrics that they speak of.
+"""Reads the templates with cfn-lint, intrinsic functions included, and lists the metrics that they may use.
 
-A rule that hides in a condition counts as one.
+A rule inside a condition counts as a rule.
 """
 
 import functools
@@ -28,14 +28,14 @@ METRICS = {
 @functools.cache
 def template(part: str) -> dict[str, Any]:
     """A template as plain data."""
-    read, problems = cfnlint.decode.decode(str(TEMPLATES / f"{part}.yml"))
+    document, problems = cfnlint.decode.decode(str(TEMPLATES / f"{part}.yml"))
     assert problems == []
-    plain: dict[str, Any] = json.loads(json.dumps(read, default=str))
+    plain: dict[str, Any] = json.loads(json.dumps(document, default=str))
     return plain
 
 
 def resources(kind: str) -> dict[str, dict[str, Any]]:
-    """Name → properties of every resource of a type, over all templates."""
+    """Name → properties of every resource of a type in all templates."""
     return {
         name: item.get("Properties", {})
         for part in STACKS

@@ -1,11 +1,10 @@
-"""What checkov says of the templates: nothing that is not skipped with its reason beside it.
+"""checkov finds nothing in the templates, apart from what they skip with a reason.
 
-It looks at a template as it is with its defaults, and leaves out what a condition then leaves out. So it
-looks twice: also at copies whose defaults are the other choices.
+It reads a template with its defaults, without the resources whose conditions are then false. So it runs
+twice: also on copies whose defaults are the other choices.
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -15,9 +14,10 @@ from typing import Any
 import pytest
 
 from infra.stage import ROOT, STACKS, TEMPLATES
+from tests.support.servers import require
 
 PROGRAM = ROOT / ".setup" / "checkov" / "bin" / "checkov"
-# Every choice that decides whether a resource is there, and another value than its default.
+# Every parameter that decides whether a resource exists → a value other than its default.
 OTHER_CHOICES = {
     "Cache": "nodes",
     "Egress": "nat",
@@ -26,21 +26,25 @@ OTHER_CHOICES = {
     "S3PrefixListId": "pl-12345678",
 }
 
-pytestmark = pytest.mark.timeout(200)  # it starts slowly, on a machine that does other things as well
+pytestmark = pytest.mark.timeout(400)  # seconds, only for a hang; checkov starts slowly
 
 
 def checkov(folder: Path) -> dict[str, Any]:
-    """Its report on a folder of templates; it asks nobody on the network."""
-    if not PROGRAM.exists():
-        missing = "checkov is not installed: run bin/setup test"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
+    """Its report on a folder of templates, without network access."""
     run = subprocess.run(
-        [PROGRAM, "--framework", "cloudformation", "-d", folder, "--skip-download", "-o", "json"],
+        [
+            require(str(PROGRAM)),
+            "--framework",
+            "cloudformation",
+            "-d",
+            folder,
+            "--skip-download",
+            "-o",
+            "json",
+        ],
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=350,
         check=False,
     )
     assert run.stdout.startswith("{"), run.stderr
@@ -49,7 +53,7 @@ def checkov(folder: Path) -> dict[str, Any]:
     return report
 
 
-def chosen_otherwise(text: str) -> str:
+def with_other_choices(text: str) -> str:
     """A template whose defaults are `OTHER_CHOICES`."""
     for name, value in OTHER_CHOICES.items():
         text = re.sub(
@@ -58,48 +62,48 @@ def chosen_otherwise(text: str) -> str:
     return text
 
 
-def named(checks: list[dict[str, Any]]) -> set[tuple[str, str]]:
-    """Check and resource of each."""
+def checks_and_resources(checks: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    """The check and the resource of each result."""
     return {(check["check_id"], check["resource"].rpartition(".")[2]) for check in checks}
 
 
-def declared() -> set[tuple[str, str]]:
-    """Check and resource of each that a template asks to skip."""
-    found, resource = set(), ""
+def declared_skips() -> set[tuple[str, str]]:
+    """The check and the resource of each skip in the templates."""
+    skips, resource = set(), ""
     for part in STACKS:
         for line in (TEMPLATES / f"{part}.yml").read_text().splitlines():
             if heading := re.fullmatch(r"  (\w+):", line):
                 resource = heading[1]
             elif skip := re.fullmatch(r"\s+- id: (CKV\w+)", line):
-                found.add((skip[1], resource))
-    return found
+                skips.add((skip[1], resource))
+    return skips
 
 
 def test_checkov_finds_nothing(tmp_path: Path) -> None:
-    """No check fails, with the defaults and with the other choices; every skip is one that would fail."""
+    """No check fails, with the defaults or the other choices; a skip is of a check that would fail."""
     for part in STACKS:
         text = (TEMPLATES / f"{part}.yml").read_text()
-        (tmp_path / f"{part}.yml").write_text(chosen_otherwise(text))
+        (tmp_path / f"{part}.yml").write_text(with_other_choices(text))
     changed = {part for part in STACKS if (tmp_path / f"{part}.yml").read_text() != _text(part)}
     assert changed == {"network", "store", "api"}
     skipped, passed = set(), set()
     for folder in (TEMPLATES, tmp_path):
         report = checkov(folder)
         assert report["results"]["failed_checks"] == []
-        looked_at = {check["file_path"].strip("/") for check in report["results"]["passed_checks"]}
-        assert looked_at == {f"{part}.yml" for part in STACKS}
-        passed |= named(report["results"]["passed_checks"])
-        skipped |= named(report["results"]["skipped_checks"])
+        files = {check["file_path"].strip("/") for check in report["results"]["passed_checks"]}
+        assert files == {f"{part}.yml" for part in STACKS}
+        passed |= checks_and_resources(report["results"]["passed_checks"])
+        skipped |= checks_and_resources(report["results"]["skipped_checks"])
         print(f"checkov: {report['summary']}")
-    assert skipped == declared(), "a reason that excuses nothing any more goes"
-    assert ("CKV_AWS_29", "CacheNodes") in passed, "the nodes were looked at"
+    assert skipped == declared_skips(), "remove skips that excuse nothing"
+    assert ("CKV_AWS_29", "CacheNodes") in passed, "the nodes were checked"
 
 
-def test_checkov_sees_what_is_unsafe(tmp_path: Path) -> None:
-    """Without encryption, with an open port and with a right to everything, it complains of each."""
+def test_checkov_finds_unsafe_templates(tmp_path: Path) -> None:
+    """A cache without encryption, an open port and a right to everything are each found."""
     for part in STACKS:
         shutil.copy(TEMPLATES / f"{part}.yml", tmp_path)
-    store = chosen_otherwise(_text("store")).replace("AtRestEncryptionEnabled: true", "")
+    store = with_other_choices(_text("store")).replace("AtRestEncryptionEnabled: true", "")
     (tmp_path / "store.yml").write_text(store)
     network = _text("network").replace(
         "SourceSecurityGroupId: !Ref RunnerGroup", "CidrIp: 0.0.0.0/0\n      ToPort: 22", 1
@@ -110,7 +114,7 @@ def test_checkov_sees_what_is_unsafe(tmp_path: Path) -> None:
     (tmp_path / "network.yml").write_text(network)
     api = _text("api").replace('["logs:CreateLogStream", "logs:PutLogEvents"]', '"*"')
     (tmp_path / "api.yml").write_text(api.replace("[!GetAtt FunctionLog.Arn, !GetAtt SweepLog.Arn]", '"*"'))
-    failed = named(checkov(tmp_path)["results"]["failed_checks"])
+    failed = checks_and_resources(checkov(tmp_path)["results"]["failed_checks"])
     assert failed >= {("CKV_AWS_29", "CacheNodes"), ("CKV_AWS_24", "RedisFromRunners")}, failed
     assert [check for check, resource in failed if resource == "FunctionRole"], failed
 

@@ -1,19 +1,24 @@
-"""The command from the first deploy to the last trace, against a server that answers as AWS does."""
+"""The life of a stage: deploy, deploy again, plan, status and destroy, against a simulated AWS."""
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from infra.context import Reply
 from infra.stage import STACKS
+from infra.status import MISSING
 from tests.aws import missing_resources
-from tests.aws.conftest import STAGE, Desk
+from tests.aws.cloud import REGION
+from tests.aws.conftest import STAGE, Cli, working_service
+from tests.support.documents import text_of
 
-pytestmark = pytest.mark.timeout(300)  # chalice packs twice, on a machine that does other things as well
+pytestmark = pytest.mark.timeout(900)  # seconds, only for a hang; chalice packs, and the machine may be busy
 
 READ_ONLY = re.compile("Get|Describe|List|GET ")
-# Services and what lists everything that they hold, with the names of what is there without us.
+# Everything that an account may hold: service, operation that lists it, arguments, and the key of the list.
 HOLDINGS: list[tuple[str, str, dict[str, Any], str]] = [
     (
         "cloudformation",
@@ -66,109 +71,119 @@ HOLDINGS: list[tuple[str, str, dict[str, Any], str]] = [
 ]
 
 
-def holdings(desk: Desk) -> dict[str, list[str]]:
-    """Everything that the account holds, by what lists it; services that hold nothing are left out."""
-    found = {}
+def holdings(cli: Cli) -> dict[str, list[str]]:
+    """Everything that the account holds, by the operation that lists it; empty lists are left out."""
+    lists = {}
     for service, operation, arguments, key in HOLDINGS:
-        listed = getattr(desk.client(service), operation)(**arguments)[key]
-        # AWS's own user, which every account has.
-        kept = [item for item in listed if not (isinstance(item, dict) and item.get("UserId") == "default")]
-        # A role of AWS's own, which all clusters of an account share.
-        kept = [
-            item for item in kept if not (isinstance(item, dict) and "service-role" in item.get("Path", ""))
-        ]
-        if operation == "list_clusters" and kept:
-            # AWS does not list a cluster that is gone; moto does, as an inactive one.
-            described = desk.client(service).describe_clusters(clusters=kept)["clusters"]
-            kept = [each["clusterArn"] for each in described if each["status"] == "ACTIVE"]
-        if kept:
-            found[f"{service}.{operation}"] = [str(item)[:200] for item in kept]
-    noted = {kind: sorted(names) for kind, names in missing_resources.NOTED.items() if names}
-    return found | noted
+        items = getattr(cli.client(service), operation)(**arguments)[key]
+        items = [item for item in items if not (isinstance(item, dict) and _belongs_to_aws(item))]
+        if operation == "list_clusters" and items:
+            # AWS does not list a deleted cluster; moto does, as an inactive one.
+            clusters = cli.client(service).describe_clusters(clusters=items)["clusters"]
+            items = [cluster["clusterArn"] for cluster in clusters if cluster["status"] == "ACTIVE"]
+        if items:
+            lists[f"{service}.{operation}"] = [str(item)[:200] for item in items]
+    recorded = {kind: sorted(names) for kind, names in missing_resources.RECORDED.items() if names}
+    return lists | recorded
+
+
+def _belongs_to_aws(item: dict[str, Any]) -> bool:
+    """ElastiCache's default user, and the role that all clusters of an account share."""
+    return item.get("UserId") == "default" or "service-role" in item.get("Path", "")
 
 
 @pytest.mark.parametrize(
-    ("cache", "egress", "way"), [("serverless", "endpoints", "EcrApiEndpoint"), ("nodes", "nat", "Nat")]
+    ("cache", "egress", "egress_resource"),
+    [("serverless", "endpoints", "EcrApiEndpoint"), ("nodes", "nat", "Nat")],
+    ids=["serverless-endpoints", "nodes-nat"],
 )
-def test_deploy_twice_then_status_then_destroy(desk: Desk, cache: str, egress: str, way: str) -> None:
-    """A deployment runs to its end, the second changes nothing, status is true, destroy leaves nothing."""
-    settings = desk.project / "stage.toml"
+def test_deploy_twice_then_status_then_destroy(
+    cli: Cli, cache: str, egress: str, egress_resource: str
+) -> None:
+    """A first deployment succeeds, a second changes nothing, status agrees, and destroy leaves nothing."""
+    settings = cli.project / "stage.toml"
     settings.write_text(f'Cache = "{cache}"\nEgress = "{egress}"\nLogDays = 14\nCallsPerSecond = 50\n')
-    given = ("--settings", str(settings))
+    with_settings = ("--settings", str(settings))
 
-    code, out, err = desk.run("status")
-    assert (code, err) == (1, "") and out.count("is not there") == len(STACKS) + 5
+    code, out, err = cli.run("status")
+    assert (code, err) == (1, "") and out.count(MISSING) == len(STACKS) + 5
 
-    code, out, err = desk.run("deploy", *given)
-    assert (code, err) == (0, ""), out + err
-    for resource in ("Service", way):
-        assert f"create complete: {resource}\n" in out, "resources are shown as they appear"
-    assert "a good and a bad program got their verdicts" in out
-    assert [len(engine.pushed) for engine in desk.engines] == [1]
-    assert re.search(r"built src-\w+: 3\.2 GB\n", out), "the size of the image is told"
-    before, section = holdings(desk), desk.config()
-    record = desk.client("ssm").get_parameter(Name=f"/will-it-compile/{STAGE}/deployed")["Parameter"][
-        "Version"
-    ]
+    cli.http = _not_ready_at_first()
+    out = cli.succeed("deploy", *with_settings)
+    if cache == "serverless":
+        _check_walk_through(out)
+    for resource in ("Service", egress_resource):
+        assert f"create complete: {resource}\n" in out, "each resource is reported"
+    assert "gave a good and a bad program their verdicts" in out
+    assert [len(engine.pushed) for engine in cli.engines] == [1]
+    assert re.search(r"built src-\w+: 3\.2 GB\n", out), "the size of the image is printed"
+    before, section = holdings(cli), cli.config()
+    record_version = _deployment_record(cli)["Version"]
 
-    done = len(desk.cloud.calls)
-    code, out, err = desk.run("deploy", *given)
-    assert (code, err) == (0, ""), out + err
-    assert {call for call in desk.cloud.calls[done:] if not READ_ONLY.match(call[1])} == {
-        # Whether something would change, CloudFormation says in a change set that is taken back at once.
+    calls_before = len(cli.cloud.calls)
+    out = cli.succeed("deploy", *with_settings)
+    assert {call for call in cli.cloud.calls[calls_before:] if not READ_ONLY.match(call[1])} == {
+        # CloudFormation shows in a change set whether something would change; that is deleted at once.
         ("cloudformation", "CreateChangeSet"),
         ("cloudformation", "DeleteChangeSet"),
     }
     assert out.count("nothing to change") == len(STACKS) + 1
     assert "complete:" not in out
-    assert len(desk.engines) == 1, "no engine is asked for an image that is there"
-    assert (holdings(desk), desk.config()) == (before, section)
-    again = desk.client("ssm").get_parameter(Name=f"/will-it-compile/{STAGE}/deployed")["Parameter"][
-        "Version"
-    ]
-    assert again == record, "chalice did not run again"
+    assert len(cli.engines) == 1, "ECR has the image, so the engine is not used"
+    assert (holdings(cli), cli.config()) == (before, section)
+    assert _deployment_record(cli)["Version"] == record_version, "chalice did not run again"
 
-    code, out, err = desk.run("plan", *given)
-    assert (code, err) == (0, "") and "0 changes" in out, out + err
-    code, out, err = desk.run("status")
-    assert (code, err) == (0, "") and "NOT" not in out, out + err
-    _the_function_is_the_stacks_own(desk, cache)
+    assert "0 changes" in cli.succeed("plan", *with_settings)
+    assert "NOT" not in cli.succeed("status")
+    _check_functions(cli, cache)
 
-    # Somebody deletes the function by hand: status says so, and the next run brings it back.
-    desk.client("lambda").delete_function(FunctionName=f"will-it-compile-{STAGE}")
-    code, out, err = desk.run("status")
-    assert code == 1 and "NOT function" in out and "is gone" in out
-    code, out, err = desk.run("deploy", *given)
-    assert code == 0, out + err
-    assert desk.run("status")[0] == 0
-
-    code, out, err = desk.run("destroy", "--yes")
-    assert (code, err) == (0, ""), out + err
-    assert holdings(desk) == {}
-    assert desk.run("status")[0] == 1
-    assert "subnet_ids" not in desk.config()
-    code, out, err = desk.run("destroy", "--yes")
-    assert (code, err) == (0, ""), "what is gone already is no failure"
+    cli.succeed("destroy", "--yes")
+    assert holdings(cli) == {}
+    assert cli.run("status")[0] == 1
+    assert "subnet_ids" not in cli.config()
+    cli.succeed("destroy", "--yes")  # that everything is gone already is not a failure
 
 
-def _the_function_is_the_stacks_own(desk: Desk, cache: str) -> None:
-    """Environment, network and role of the deployed functions are those that the stacks made."""
+def _not_ready_at_first() -> Callable[..., Reply]:
+    """A service whose first two answers are 503, because no runner is ready yet."""
+    message = "No runner has registered its compilers yet: start one, or try again in a moment."
+    first = iter([Reply(503, {"error": "not_ready", "message": message})] * 2)
+    return lambda *call: next(first, None) or working_service(*call)
+
+
+def _check_walk_through(out: str) -> None:
+    """docs/deploy.md shows this output, for another stage and region, with `…` for what it leaves out."""
+    blocks = re.findall(r"^```\n(.*?)^```$", text_of("docs/deploy.md"), re.MULTILINE | re.DOTALL)
+    [block] = [block for block in blocks if block.startswith("stage prod, ")]
+    shown = block.replace("prod", STAGE).replace("eu-central-1", REGION)
+    pattern = re.escape(shown).replace("…", ".*")
+    assert re.fullmatch(pattern, out, re.DOTALL), out
+
+
+def _deployment_record(cli: Cli) -> dict[str, Any]:
+    name = f"/will-it-compile/{STAGE}/deployed"
+    record: dict[str, Any] = cli.client("ssm").get_parameter(Name=name)["Parameter"]
+    return record
+
+
+def _check_functions(cli: Cli, cache: str) -> None:
+    """The deployed functions have the variables, the network and the role that the stacks made."""
     outputs: dict[str, str] = {}
     for part in STACKS:
-        [stack] = desk.client("cloudformation").describe_stacks(StackName=f"will-it-compile-{STAGE}-{part}")[
+        [stack] = cli.client("cloudformation").describe_stacks(StackName=f"will-it-compile-{STAGE}-{part}")[
             "Stacks"
         ]
         outputs |= {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
-    secret = desk.client("secretsmanager").get_secret_value(SecretId=outputs["RedisSecretArn"])
+    secret = cli.client("secretsmanager").get_secret_value(SecretId=outputs["RedisSecretArn"])
     password = json.loads(secret["SecretString"])["password"]
     assert len(password) == 48
-    functions = desk.client("lambda").list_functions()["Functions"]
-    assert {each["FunctionName"] for each in functions} == {
+    functions = cli.client("lambda").list_functions()["Functions"]
+    assert {function["FunctionName"] for function in functions} == {
         f"will-it-compile-{STAGE}",
         f"will-it-compile-{STAGE}-sweep",
     }
-    for each in functions:
-        assert each["Environment"]["Variables"] == {
+    for function in functions:
+        assert function["Environment"]["Variables"] == {
             "ENVIRONMENT": STAGE,
             "REDIS_ENABLED": "true",
             "REDIS_ADDR": outputs["RedisAddress"],
@@ -178,32 +193,26 @@ def _the_function_is_the_stacks_own(desk: Desk, cache: str) -> None:
             "REDIS_TLS": "true",
             "QUEUE_SIZE": "5000",
         }
-        assert each["Role"] == outputs["FunctionRoleArn"]
-        assert sorted(each["VpcConfig"]["SubnetIds"]) == sorted(outputs["SubnetIds"].split(","))
-        assert each["VpcConfig"]["SecurityGroupIds"] == [outputs["FunctionGroupId"]]
-    [api] = desk.client("apigateway").get_rest_apis()["items"]
-    limits = desk.client("apigateway").get_stage(restApiId=api["id"], stageName=STAGE)["methodSettings"][
-        "*/*"
-    ]
+        assert function["Role"] == outputs["FunctionRoleArn"]
+        assert sorted(function["VpcConfig"]["SubnetIds"]) == sorted(outputs["SubnetIds"].split(","))
+        assert function["VpcConfig"]["SecurityGroupIds"] == [outputs["FunctionGroupId"]]
+    [api] = cli.client("apigateway").get_rest_apis()["items"]
+    limits = cli.client("apigateway").get_stage(restApiId=api["id"], stageName=STAGE)["methodSettings"]["*/*"]
     assert (limits["throttlingRateLimit"], limits["throttlingBurstLimit"]) == (50, 200)
-    # The password is in the function and in Secrets Manager, and in no file.
-    files = [path for path in desk.project.rglob("*") if path.is_file()]
+    # The password is in the functions and in Secrets Manager, but not in a file or in the record.
+    files = [path for path in cli.project.rglob("*") if path.is_file()]
     assert files and not [path for path in files if password.encode() in path.read_bytes()]
-    record = desk.client("ssm").get_parameter(Name=f"/will-it-compile/{STAGE}/deployed")["Parameter"]["Value"]
-    assert password not in record
+    assert password not in _deployment_record(cli)["Value"]
 
 
-def test_a_plan_changes_nothing(desk: Desk) -> None:
-    """A plan of a new stage shows what would be made and leaves the account and the project as they were."""
-    before = (desk.project / ".chalice" / "config.json").read_text()
-    code, out, err = desk.run("plan")
-    assert (code, err) == (0, ""), out + err
+def test_a_plan_changes_nothing(cli: Cli) -> None:
+    """A plan of a new stage shows what would be made, and changes neither the account nor the project."""
+    before = (cli.project / ".chalice" / "config.json").read_text()
+    out = cli.succeed("plan")
     for resource in ("Vpc", "ServerlessCache", "Service", "FunctionRole"):
         assert f"add    {resource} (" in out
-    assert holdings(desk) == {}
-    assert desk.client("cloudformation").list_stacks()["StackSummaries"] == [] or all(
-        each["StackStatus"] == "DELETE_COMPLETE"
-        for each in desk.client("cloudformation").list_stacks()["StackSummaries"]
-    )
-    assert (desk.project / ".chalice" / "config.json").read_text() == before
-    assert desk.engines == []
+    assert holdings(cli) == {}
+    stacks = cli.client("cloudformation").list_stacks()["StackSummaries"]
+    assert {stack["StackStatus"] for stack in stacks} <= {"DELETE_COMPLETE"}
+    assert (cli.project / ".chalice" / "config.json").read_text() == before
+    assert cli.engines == []

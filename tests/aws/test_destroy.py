@@ -1,39 +1,43 @@
-"""What a removal must wait for, and in which order things go."""
+"""In which order `destroy` deletes, and what it waits for."""
 
+import contextlib
 import dataclasses
 
 from infra.destroy import ORDER, destroy
 from infra.stacks import Stack
 from infra.stage import STACKS, Stage
-from tests.aws.conftest import STAGE, Desk
+from tests.aws.conftest import STAGE, Cli
 from tests.aws.test_deploy import holdings
 
 
-def test_every_stack_is_removed_after_those_that_use_it() -> None:
-    """All stacks go, and none before one that takes its outputs; only the API's takes none of the others'."""
+def test_a_stack_is_deleted_after_those_that_use_its_outputs() -> None:
+    """Every stack is deleted, in reverse order; only `api`, which uses no outputs, may be anywhere."""
     assert sorted(ORDER) == sorted(STACKS)
-    users = [part for part in ORDER if part != "api"]
-    assert users == [part for part in reversed(STACKS) if part != "api"]
+    dependent = [part for part in ORDER if part != "api"]
+    assert dependent == [part for part in reversed(STACKS) if part != "api"]
 
 
-def test_the_role_of_the_functions_outlives_their_network_interfaces(desk: Desk) -> None:
-    """Lambda deletes its interfaces with the functions' role, so the role is there until they are gone."""
-    stage, world = Stage(STAGE), desk.outside(None)
+def test_the_role_of_the_functions_outlives_their_network_interfaces(cli: Cli) -> None:
+    """Lambda needs the functions' role to delete its interfaces, so the role stays until they are gone."""
+    stage, context = Stage(STAGE), cli.context()
     for part in ("network", "api"):
-        prepared = Stack(world, stage, part).prepare({"Stage": stage.name})
-        assert prepared is not None
-        prepared.execute()
-    made = Stack(world, stage, "network").outputs()
-    interface = desk.client("ec2").create_network_interface(
-        SubnetId=made["SubnetIds"].split(",")[0], Groups=[made["FunctionGroupId"]]
+        change_set = Stack(context, stage, part).prepare({"Stage": stage.name})
+        assert change_set is not None
+        change_set.execute()
+    outputs = Stack(context, stage, "network").outputs()
+    interface = cli.client("ec2").create_network_interface(
+        SubnetId=outputs["SubnetIds"].split(",")[0], Groups=[outputs["FunctionGroupId"]]
     )["NetworkInterface"]["NetworkInterfaceId"]
-    waited: list[list[str]] = []
+    roles_while_waiting: list[list[str]] = []
 
-    def lambda_gives_it_back(_seconds: float) -> None:
-        if not waited:
-            waited.append([role["Description"] for role in desk.client("iam").list_roles()["Roles"]])
-            desk.client("ec2").delete_network_interface(NetworkInterfaceId=interface)
+    def delete_interface(_seconds: float) -> None:
+        """What Lambda does while `destroy` waits."""
+        if not roles_while_waiting:
+            roles = cli.client("iam").list_roles()["Roles"]
+            roles_while_waiting.append([role["Description"] for role in roles])
+            cli.client("ec2").delete_network_interface(NetworkInterfaceId=interface)
 
-    destroy(dataclasses.replace(world, sleep=lambda_gives_it_back), stage, root=desk.project)
-    assert waited == [["The functions of will-it-compile"]]
-    assert holdings(desk) == {}
+    with contextlib.closing(dataclasses.replace(context, sleep=delete_interface)) as waiting_context:
+        destroy(waiting_context, stage, root=cli.project)
+    assert roles_while_waiting == [["The functions of will-it-compile"]]
+    assert holdings(cli) == {}

@@ -1,8 +1,7 @@
-"""The function that was deployed: its zip is fetched back, unpacked and run as Lambda would run it.
+"""The deployed function works: its zip is fetched back, unpacked and run as Lambda would run it.
 
-What `python -m infra deploy` sent to Lambda answers events of API Gateway over a real Redis, with a real
-runner, in the environment that it was given; only the address of Redis is another one, for ElastiCache's is
-none here.
+What `python -m infra deploy` sent to Lambda answers events of API Gateway, with a real Redis and a real
+runner, and with the variables that it was deployed with. Only the address of Redis differs.
 """
 
 import json
@@ -13,34 +12,34 @@ from typing import Any
 import pytest
 
 from infra.context import Reply
-from tests.aws.conftest import STAGE, Desk
+from tests.aws.conftest import STAGE, Cli
 from tests.aws.deployed import fetch
 from tests.integration.test_package import Function
 from tests.support.compilers import real_compilers
 from tests.support.processes import RunnerProcess
 from tests.support.servers import RedisServer
 
-pytestmark = pytest.mark.timeout(300)  # chalice packs, on a machine that does other things as well
+pytestmark = pytest.mark.timeout(900)  # seconds, only for a hang; chalice packs, and the machine may be busy
 
 
 class Gateway:
-    """API Gateway in front of the function that moto keeps: an HTTP call becomes an event, and back."""
+    """API Gateway in front of the deployed function: turns HTTP calls into events, and answers back."""
 
-    def __init__(self, desk: Desk, redis: RedisServer, folder: Path) -> None:
-        self._desk, self._redis, self._folder = desk, redis, folder
+    def __init__(self, cli: Cli, redis: RedisServer, folder: Path) -> None:
+        self._desk, self._redis, self._folder = cli, redis, folder
         self._function: Function | None = None
-        self.given: dict[str, str] = {}
+        self.env: dict[str, str] = {}
 
     def function(self) -> Function:
-        """The function, fetched at the first call: by then it was deployed."""
+        """The function; it is fetched at the first call, when it is deployed."""
         if self._function is None:
             deployed = fetch(self._desk, f"will-it-compile-{STAGE}", self._folder)
-            self.given = dict(deployed.given)
-            self._function = Function(deployed.package, deployed.over(self._redis))
+            self.env = dict(deployed.env)
+            self._function = Function(deployed.package, deployed.env_with(self._redis))
         return self._function
 
     def __call__(self, method: str, url: str, body: Any = None) -> Reply:
-        """As `infra.outside.call`."""
+        """As `infra.context.call`."""
         path, _, query = url.partition(f"/{STAGE}/")[2].partition("?")
         names = {}
         if method == "GET":
@@ -57,22 +56,21 @@ class Gateway:
 
 
 @pytest.fixture
-def gateway(desk: Desk, clean_redis: RedisServer, tmp_path: Path) -> Iterator[Gateway]:
-    """The way to the deployed function."""
-    made = Gateway(desk, clean_redis, tmp_path / "unpacked")
-    yield made
-    made.close()
+def gateway(cli: Cli, clean_redis: RedisServer, tmp_path: Path) -> Iterator[Gateway]:
+    """The gateway in front of the function that the test deploys."""
+    gateway = Gateway(cli, clean_redis, tmp_path / "unpacked")
+    yield gateway
+    gateway.close()
 
 
-def test_the_deployed_function_compiles(desk: Desk, gateway: Gateway, clean_redis: RedisServer) -> None:
-    """A deployment's own check, one good and one bad program, passes through what it deployed."""
+def test_the_deployed_function_compiles(cli: Cli, gateway: Gateway, clean_redis: RedisServer) -> None:
+    """The last step of a deployment, a good and a bad program, succeeds with the deployed function."""
     real_compilers()
-    desk.http = gateway
+    cli.http = gateway
     with RunnerProcess(clean_redis.environment()):
-        code, out, err = desk.run("deploy")
-    assert (code, err) == (0, ""), out + err
-    assert "a good and a bad program got their verdicts" in out
-    assert gateway.given["ENVIRONMENT"] == STAGE and gateway.given["REDIS_MODE"] == "cluster"
+        out = cli.succeed("deploy")
+    assert "gave a good and a bad program their verdicts" in out
+    assert gateway.env["ENVIRONMENT"] == STAGE and gateway.env["REDIS_MODE"] == "cluster"
     assert len(clean_redis.admin.keys("result:*")) == 2
     answer = gateway.function().call("GET", "/health")
     assert (answer["statusCode"], json.loads(answer["body"])) == (200, {"status": "ok"})

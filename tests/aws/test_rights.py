@@ -1,4 +1,4 @@
-"""What the templates allow: who reaches what over the network, and who may do what."""
+"""What the templates allow: which connections the network permits, and which calls the roles permit."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,55 +7,55 @@ from infra.stage import STACKS
 from tests.aws.templates import resources, template, walk
 from tests.contract.conftest import SERVICE_USER
 
-# -- who reaches what
+# -- connections
 
 
 def rules(direction: str) -> list[tuple[str, dict[str, Any]]]:
-    """Every rule of every security group, inside the group and beside it: group → rule."""
-    found = [
+    """Every rule with its group, whether it is written inside the group or as a resource of its own."""
+    inside = [
         (name, rule)
         for name, group in resources("AWS::EC2::SecurityGroup").items()
-        for listed in group.get(f"SecurityGroup{direction}", [])
-        for rule in walk(listed)
+        for item in group.get(f"SecurityGroup{direction}", [])
+        for rule in walk(item)
         if isinstance(rule, dict) and "IpProtocol" in rule
     ]
-    beside = resources(f"AWS::EC2::SecurityGroup{direction}").values()
-    return [*found, *((rule["GroupId"]["Ref"], rule) for rule in beside)]
+    separate = resources(f"AWS::EC2::SecurityGroup{direction}").values()
+    return [*inside, *((rule["GroupId"]["Ref"], rule) for rule in separate)]
 
 
 def test_redis_is_reached_from_two_groups_only() -> None:
-    """The cache is in the group of Redis alone, which admits functions and runners, on its ports."""
+    """The cache is only in the group of Redis, which lets in functions and runners, only on its ports."""
     caches = [
         *resources("AWS::ElastiCache::ServerlessCache").values(),
         *resources("AWS::ElastiCache::ReplicationGroup").values(),
     ]
     assert [cache["SecurityGroupIds"] for cache in caches] == [[{"Ref": "RedisGroupId"}]] * 2
     assert template("network")["Outputs"]["RedisGroupId"]["Value"] == {"Ref": "RedisGroup"}
-    admitted = [
+    sources = [
         (rule["SourceSecurityGroupId"]["Ref"], rule["IpProtocol"], rule["FromPort"], rule["ToPort"])
         for group, rule in rules("Ingress")
         if group == "RedisGroup"
     ]
-    assert sorted(admitted) == [("FunctionGroup", "tcp", 6379, 6380), ("RunnerGroup", "tcp", 6379, 6380)]
+    assert sorted(sources) == [("FunctionGroup", "tcp", 6379, 6380), ("RunnerGroup", "tcp", 6379, 6380)]
     assert not any("CidrIp" in rule or "CidrIpv6" in rule for _, rule in rules("Ingress"))
 
 
 def test_nobody_reaches_a_task_or_a_function() -> None:
-    """Only Redis and the endpoints admit anybody; functions speak to Redis only."""
+    """Only Redis and the endpoints accept connections, and functions connect only to Redis."""
     assert {group for group, _ in rules("Ingress")} == {"RedisGroup", "EndpointGroup"}
     [service] = resources("AWS::ECS::Service").values()
     assert service["NetworkConfiguration"]["AwsvpcConfiguration"]["AssignPublicIp"] == "DISABLED"
     assert all(subnet["MapPublicIpOnLaunch"] is False for subnet in resources("AWS::EC2::Subnet").values())
-    spoken = [
+    destinations = [
         (rule["DestinationSecurityGroupId"], rule["FromPort"], rule["ToPort"])
         for group, rule in rules("Egress")
         if group == "FunctionGroup"
     ]
-    assert spoken == [({"Ref": "RedisGroup"}, 6379, 6380)]
+    assert destinations == [({"Ref": "RedisGroup"}, 6379, 6380)]
 
 
-def test_data_is_encrypted_on_its_way_and_at_rest() -> None:
-    """Nodes have both encryptions, users and a second zone; a serverless cache always has."""
+def test_data_is_encrypted_in_transit_and_at_rest() -> None:
+    """Nodes have both kinds of encryption, users and a second zone; a serverless cache always has them."""
     [nodes] = resources("AWS::ElastiCache::ReplicationGroup").values()
     for name in (
         "TransitEncryptionEnabled",
@@ -72,22 +72,22 @@ def test_data_is_encrypted_on_its_way_and_at_rest() -> None:
 
 
 def test_the_redis_user_has_the_rights_of_the_contract_tests() -> None:
-    """Its access string is that of the contract suite, and what a cluster needs besides."""
+    """Its access string is that of the contract suite, plus what a cluster needs."""
     [user] = resources("AWS::ElastiCache::User").values()
     tested = set(SERVICE_USER.split()[2:]) - {">s3cret"}
-    given = set(user["AccessString"].split())
-    assert tested <= given
-    # Besides: the tag of a cluster's coordination keys, and asking where its slots are.
+    rights = set(user["AccessString"].split())
+    assert tested <= rights
+    # A cluster needs the hash tag of the coordination keys, and the commands that list its slots.
     assert (
-        given - tested == {"on", "~{job}:*", "+cluster|slots", "+cluster|shards", "+cluster|nodes"} - tested
+        rights - tested == {"on", "~{job}:*", "+cluster|slots", "+cluster|shards", "+cluster|nodes"} - tested
     )
 
 
-# -- who may do what
+# -- calls of AWS
 
 
 def statements() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every statement of every role's policies; rights are given in no other way."""
+    """Every statement of every role's policies; the templates give rights in no other way."""
     kinds = {item["Type"] for part in STACKS for item in template(part)["Resources"].values()}
     assert {kind for kind in kinds if kind.startswith("AWS::IAM::")} == {"AWS::IAM::Role"}
     for name, role in resources("AWS::IAM::Role").items():
@@ -97,20 +97,20 @@ def statements() -> Iterator[tuple[str, dict[str, Any]]]:
                 yield name, statement
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
 def test_no_role_may_do_everything() -> None:
-    """No right is a wildcard, and none over all resources is more than AWS makes it."""
+    """No action is a wildcard; only actions that AWS cannot limit to a resource are for all resources."""
     everywhere = set()
     for name, statement in statements():
         if statement["Effect"] != "Allow":
             continue
         assert "NotAction" not in statement and "NotResource" not in statement, name
-        actions = _listed(statement["Action"])
+        actions = _as_list(statement["Action"])
         assert not [action for action in actions if "*" in action], (name, actions)
-        if "*" in _listed(statement["Resource"]):
+        if "*" in _as_list(statement["Resource"]):
             everywhere |= {(name, action.partition(":")[0]) for action in actions}
     assert everywhere == {("ExecutionRole", "ecr"), ("FunctionRole", "ec2")}
     [token] = [
@@ -120,7 +120,7 @@ def test_no_role_may_do_everything() -> None:
 
 
 def test_a_task_may_only_protect_itself() -> None:
-    """What a job could reach if it broke out is the protection of this cluster's tasks."""
+    """A job that broke out of its sandbox could only protect tasks of this cluster."""
     [statement] = [statement for name, statement in statements() if name == "TaskRole"]
     assert statement["Action"] == ["ecs:GetTaskProtection", "ecs:UpdateTaskProtection"]
     assert statement["Resource"]["Fn::Sub"].endswith(":task/will-it-compile-${Stage}/*")

@@ -1,19 +1,19 @@
-"""The templates beside the model of scaling and cost: the same numbers, steps that suit a start, one bill."""
+"""The templates agree with the capacity model: the numbers of scaling, and the metrics in the bill."""
 
 from tests.aws.templates import METRICS, resources, template
 from tools.capacity import cost
-from tools.capacity.model import (
+from tools.capacity.recommend import RECOMMENDED
+from tools.capacity.simulation import (
     FROM_ZERO_COOLDOWN_SECONDS,
     FROM_ZERO_STEPS,
     METRIC_DELAY_SECONDS,
     TASK_START_SECONDS,
 )
-from tools.capacity.recommend import RECOMMENDED
 
 
 def test_the_numbers_of_scaling_are_those_of_the_model() -> None:
-    """Target, bounds, cooldowns and steps of the template are what the simulation recommends."""
-    read = template("runners")["Parameters"]
+    """Target, bounds, cooldowns and steps of the template are those that the model recommends."""
+    parameters = template("runners")["Parameters"]
     assert {
         "TargetBacklogPerTask": RECOMMENDED.target_backlog_per_task,
         "MinTasks": RECOMMENDED.min_tasks,
@@ -22,7 +22,7 @@ def test_the_numbers_of_scaling_are_those_of_the_model() -> None:
         "ScaleInCooldownSeconds": RECOMMENDED.scale_in_cooldown_seconds,
         "IdleSeconds": RECOMMENDED.idle_seconds,
     } == {
-        name: read[name]["Default"]
+        name: parameters[name]["Default"]
         for name in (
             "TargetBacklogPerTask",
             "MinTasks",
@@ -35,7 +35,7 @@ def test_the_numbers_of_scaling_are_those_of_the_model() -> None:
     policies = resources("AWS::ApplicationAutoScaling::ScalingPolicy")
     step = policies["FromZero"]["StepScalingPolicyConfiguration"]
     assert step["Cooldown"] == FROM_ZERO_COOLDOWN_SECONDS
-    # Bounds count from the alarm's threshold, which is one job.
+    # The bounds are relative to the alarm's threshold, which is one job.
     steps = {
         (each["MetricIntervalLowerBound"] + 1, each["ScalingAdjustment"]) for each in step["StepAdjustments"]
     }
@@ -44,20 +44,20 @@ def test_the_numbers_of_scaling_are_those_of_the_model() -> None:
 
 
 def test_a_step_from_zero_is_not_repeated_while_its_tasks_start() -> None:
-    """Its cooldown is longer than a start and the time until a metric shows it."""
+    """The cooldown is longer than the start of a task and the time until a metric shows it."""
     seen_seconds = TASK_START_SECONDS + 60 + METRIC_DELAY_SECONDS
     policies = resources("AWS::ApplicationAutoScaling::ScalingPolicy")
     assert policies["FromZero"]["StepScalingPolicyConfiguration"]["Cooldown"] > seen_seconds
 
 
-def test_a_start_from_zero_is_no_reason_for_an_alarm() -> None:
-    """The age of a job that is told about is beyond what the first job of a quiet time waits."""
+def test_a_start_from_zero_raises_no_alarm() -> None:
+    """The alarm on the oldest job allows for the time that the first job after a quiet time waits."""
     longest_seconds = 60 + METRIC_DELAY_SECONDS + TASK_START_SECONDS
     assert template("api")["Parameters"]["OldestQueuedSeconds"]["Default"] > longest_seconds
 
 
-def test_runners_go_only_when_it_is_known_that_no_job_waited_ran_or_ended() -> None:
-    """The step to zero looks at the whole idle time, and does nothing when values are missing."""
+def test_runners_are_stopped_only_when_metrics_show_that_no_job_waited_ran_or_ended() -> None:
+    """The step to zero uses the metrics of the whole idle time, and does nothing when values are missing."""
     policies = resources("AWS::ApplicationAutoScaling::ScalingPolicy")
     step = policies["ToZero"]["StepScalingPolicyConfiguration"]
     assert step["AdjustmentType"] == "ExactCapacity"
@@ -65,11 +65,12 @@ def test_runners_go_only_when_it_is_known_that_no_job_waited_ran_or_ended() -> N
     alarm = resources("AWS::CloudWatch::Alarm")["RunnersWithoutJobs"]
     assert alarm["TreatMissingData"] == "notBreaching"
     assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
-    work, *read = alarm["Metrics"]
+    work, *inputs = alarm["Metrics"]
     assert work["Expression"] == {"Fn::Sub": "IF(known < ${IdleSeconds} / 75, 1, most - least + backlog)"}
-    assert {each["MetricStat"]["Period"]["Ref"] for each in read} == {"IdleSeconds"}
+    assert {each["MetricStat"]["Period"]["Ref"] for each in inputs} == {"IdleSeconds"}
     assert {
-        each["Id"]: (each["MetricStat"]["Metric"]["MetricName"], each["MetricStat"]["Stat"]) for each in read
+        each["Id"]: (each["MetricStat"]["Metric"]["MetricName"], each["MetricStat"]["Stat"])
+        for each in inputs
     } == {
         "known": ("EndedJobs", "SampleCount"),
         "most": ("EndedJobs", "Maximum"),
@@ -78,18 +79,18 @@ def test_runners_go_only_when_it_is_known_that_no_job_waited_ran_or_ended() -> N
     }
 
 
-def test_the_model_counts_what_is_watched() -> None:
+def test_the_bill_counts_every_metric_and_alarm() -> None:
     """The bill has the metrics that are published, and those that alarms and target tracking read."""
     in_alarms = sum(
         len([each for each in alarm["Metrics"] if "MetricStat" in each]) if "Metrics" in alarm else 1
         for alarm in resources("AWS::CloudWatch::Alarm").values()
     )
-    # Target tracking makes an alarm above its target and one below.
+    # Target tracking makes one alarm above its target and one below.
     assert (len(METRICS), in_alarms + 2) == (cost.METRICS, cost.ALARMS)
 
 
-def test_the_layers_of_an_image_cost_nothing_on_their_way() -> None:
-    """A new network always has the free gateway to S3, with a NAT too, in the runners' routes."""
+def test_fetching_the_layers_of_an_image_is_free() -> None:
+    """A new network always routes the runners' traffic to S3 through the free gateway, also with a NAT."""
     s3 = template("network")["Resources"]["S3Endpoint"]
     assert s3["Condition"] == "NewVpc"
     assert s3["Properties"]["VpcEndpointType"] == "Gateway"

@@ -1,7 +1,7 @@
-"""The model of scaling and cost: it agrees with what can be worked out, and its claims hold.
+"""The capacity model: it agrees with results that can be calculated, and its recommendation holds.
 
-Whole days take seconds, so most tests use an hour or two; the recommendation is compared with its neighbours
-on the patterns that decide it.
+Simulating a day takes seconds, so most tests use an hour or two. The recommendation is compared with its
+neighbours only on the patterns that decide it.
 """
 
 import random
@@ -12,17 +12,17 @@ import pytest
 from tools.capacity import prices, quotas
 from tools.capacity.__main__ import DAYS_PER_MONTH, VOLUMES, main, monthly
 from tools.capacity.cost import IMAGE_GB, bill, task_hour
-from tools.capacity.model import (
+from tools.capacity.patterns import PATTERNS
+from tools.capacity.recommend import RECOMMENDED, burden, day
+from tools.capacity.simulation import (
     METRIC_DELAY_SECONDS,
     TASK_START_SECONDS,
     Scaling,
-    Step,
+    StepUp,
     arrivals,
     compile_seconds,
     simulate,
 )
-from tools.capacity.patterns import PATTERNS
-from tools.capacity.recommend import RECOMMENDED, burden, day
 
 FIXED = Scaling(
     target_backlog_per_task=1e9,
@@ -36,7 +36,7 @@ BY_NAME = {pattern.name: pattern for pattern in PATTERNS}
 
 
 def test_one_server_waits_as_long_as_queueing_theory_says() -> None:
-    """With one task the mean wait is Pollaczek and Khinchine's for these compile times, within a fifth."""
+    """With one task the mean wait is that of the Pollaczek–Khinchine formula, within a fifth."""
     rng = random.Random(3)
     times = [compile_seconds(rng) for _ in range(200_000)]
     mean = sum(times) / len(times)
@@ -50,7 +50,7 @@ def test_one_server_waits_as_long_as_queueing_theory_says() -> None:
 
 
 def test_no_job_is_lost_and_the_same_seed_gives_the_same_day() -> None:
-    """Every arrival has a waiting time, also those that nobody served, and a second run is equal."""
+    """Every job has a waiting time, also one that was never claimed, and a second run is equal."""
     jobs = arrivals(lambda _: 5.0, 1, random.Random(1))
     first = simulate(jobs, FIXED, hours=1)
     assert first.jobs == len(jobs)
@@ -58,39 +58,39 @@ def test_no_job_is_lost_and_the_same_seed_gives_the_same_day() -> None:
     assert first.p50_seconds > 600, "one task cannot serve five jobs a second"
 
 
-def test_from_zero_a_job_waits_for_metric_alarm_and_start() -> None:
+def test_from_zero_a_job_waits_for_the_metric_and_the_start_of_a_task() -> None:
     """The first job after a quiet time waits for the metric and for one task to start."""
     run = simulate([1800.0], RECOMMENDED, hours=1)
     assert TASK_START_SECONDS < run.p50_seconds <= 60 + METRIC_DELAY_SECONDS + TASK_START_SECONDS
     assert run.starts == 1
-    # It starts, and stays until nothing has happened for the idle time.
+    # The task starts, and stays until nothing has happened for the idle time.
     assert run.task_hours * 3600 < TASK_START_SECONDS + RECOMMENDED.idle_seconds + 120
 
 
-def test_a_task_that_starts_is_not_stopped_before_it_has_worked() -> None:
-    """Rare jobs, one an hour, start one task each, and none waits longer than for that one."""
+def test_a_starting_task_is_not_stopped_before_it_has_compiled() -> None:
+    """Rare jobs, one an hour, start one task each, and each waits only for its own."""
     run = simulate([600.0 + 3600 * hour for hour in range(10)], RECOMMENDED, hours=10)
     assert (run.starts, run.most_tasks) == (10, 1)
     assert run.p99_seconds <= 60 + METRIC_DELAY_SECONDS + TASK_START_SECONDS
 
 
 def test_short_jobs_keep_the_last_runner() -> None:
-    """A job every half minute is seldom there when scaling looks; the runner stays all the same."""
+    """With a job every half minute, most metrics show no backlog; the runner stays all the same."""
     run = simulate([float(second) for second in range(600, 6 * 3600, 30)], RECOMMENDED, hours=6)
     assert (run.starts, run.most_tasks) == (1, 1)
 
 
-def test_what_starts_already_is_not_ordered_again() -> None:
+def test_tasks_that_are_starting_are_not_started_again() -> None:
     """Within the cooldown, a second step of the same size adds nothing, and a larger one the difference."""
-    step = Step(cooldown_seconds=300)
-    assert step.aim(0, 2, lambda before: before + 3) == 5
-    assert step.aim(60, 5, lambda before: before + 3) == 5
-    assert step.aim(120, 5, lambda before: before + 10) == 12
-    assert step.aim(500, 12, lambda before: before + 3) == 15
+    step = StepUp(cooldown_seconds=300)
+    assert step.desired_tasks(0, 2, lambda before: before + 3) == 5
+    assert step.desired_tasks(60, 5, lambda before: before + 3) == 5
+    assert step.desired_tasks(120, 5, lambda before: before + 10) == 12
+    assert step.desired_tasks(500, 12, lambda before: before + 3) == 15
 
 
-def test_what_is_not_needed_goes_away() -> None:
-    """After a burst the tasks come down to the least there may be."""
+def test_tasks_are_stopped_after_a_burst() -> None:
+    """After a burst the number of tasks falls to the minimum."""
     burst = [600 + index * 0.05 for index in range(6000)]
     run = simulate(burst, RECOMMENDED, hours=3)
     assert run.most_tasks > 3
@@ -98,7 +98,7 @@ def test_what_is_not_needed_goes_away() -> None:
 
 
 def test_more_runners_wait_less_and_cost_more() -> None:
-    """On the same day one task more at least shortens the wait and lengthens the bill."""
+    """On the same day a higher minimum of tasks means shorter waits and more task hours."""
     few = day(BY_NAME["course"], RECOMMENDED)
     many = day(BY_NAME["course"], replace(RECOMMENDED, min_tasks=3))
     assert many.mean_wait_seconds < few.mean_wait_seconds
@@ -106,7 +106,7 @@ def test_more_runners_wait_less_and_cost_more() -> None:
 
 
 def test_the_recommended_numbers_beat_their_neighbours() -> None:
-    """A quarter and four times the target are no better, for tasks and waiting together."""
+    """A quarter of the target and four times the target are not better, for tasks and waiting together."""
     patterns = [BY_NAME[name] for name in ("office", "build server", "agents")]
     best = burden(RECOMMENDED, patterns)
     target = RECOMMENDED.target_backlog_per_task
@@ -115,11 +115,11 @@ def test_the_recommended_numbers_beat_their_neighbours() -> None:
 
 
 @pytest.mark.parametrize("volume", [volume for volume in VOLUMES if volume >= 1e6])
-def test_from_a_million_a_month_a_compile_costs_less_than_asked_for(volume: float) -> None:
-    """All of it, what is there anyway included, is below 0.00005 dollars per compile in office hours."""
+def test_from_a_million_a_month_a_compile_costs_less_than_required(volume: float) -> None:
+    """In office hours the whole bill, its fixed part included, is below 0.00005 dollars per compile."""
     run = day(BY_NAME["office"], RECOMMENDED, jobs_per_day=volume / DAYS_PER_MONTH)
     month = monthly(run)
-    print(f"{volume:,.0f} a month: {month.per_compile:.7f} dollars each, {month.total:.2f} together")
+    print(f"{volume:,.0f} a month: {month.per_compile:.7f} dollars each, {month.total:.2f} in total")
     assert month.per_compile < 0.00005
 
 
@@ -131,24 +131,34 @@ def test_a_bill_is_the_sum_of_its_parts() -> None:
     paid = bill(2e6, 0, seconds_per_call=1.0, free_tier=False)
     free = bill(2e6, 0, seconds_per_call=1.0)
     assert paid.requests - free.requests == pytest.approx(0.2 + 400_000 * prices.LAMBDA_GB_SECOND)
-    assert bill(1e6, 0, seconds_per_call=1.0, starts=1000).runners == 0, "S3's gateway is free"
+    assert bill(1e6, 0, seconds_per_call=1.0, starts=1000).runners == 0, "the gateway endpoint of S3 is free"
     through_nat = bill(1e6, 0, seconds_per_call=1.0, starts=1000, egress="nat", layers="nat")
     assert through_nat.runners == pytest.approx(1000 * IMAGE_GB * prices.NAT_GB)
     assert free.total == pytest.approx(free.fixed + free.requests + free.runners + free.redis)
 
 
-def test_a_thousand_runners_are_beyond_the_first_limits() -> None:
-    """Up to 1,000 runners meet Lambda's concurrency and the queue's slot, and no others of these."""
-    found = {limit.name: limit.runners for limit in quotas.limits()}
-    assert found["Lambda concurrency"] < 1000 and found["commands in the slot of the queue"] < 1000
-    assert found["connections to Redis"] > 1000 and found["addresses in the subnets"] > 1000
-    assert list(found.values()) == sorted(found.values())
+def test_two_limits_come_before_a_thousand_runners() -> None:
+    """Below 1,000 runners the limits are Lambda's concurrency and the slot of the queue, not the others."""
+    runners = {limit.name: limit.runners for limit in quotas.limits()}
+    assert runners["Lambda concurrency"] < 1000 and runners["commands in the slot of the queue"] < 1000
+    assert runners["connections to Redis"] > 1000 and runners["addresses in the subnets"] > 1000
+    assert list(runners.values()) == sorted(runners.values())
 
 
-def test_it_prints_at_least_six_patterns(capsys: pytest.CaptureFixture[str]) -> None:
-    """The command prints waiting times and cost of each pattern, the bills, and the limits."""
+def test_the_command_prints_every_pattern_and_limit(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without options it prints waiting times and costs of each pattern, the bills, and the limits."""
     assert main([]) == 0
     out = capsys.readouterr().out
     assert len(PATTERNS) >= 6
     assert all(f"\n{pattern.name} " in out for pattern in PATTERNS)
     assert all(limit.name in out for limit in quotas.limits())
+
+
+def test_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    """`python -m tools.capacity --help` names each option with its recommended value."""
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert all(option in out for option in ("--search", "--min-tasks", "--max-tasks", "--target"))
+    assert f"(default: {RECOMMENDED.target_backlog_per_task})" in out

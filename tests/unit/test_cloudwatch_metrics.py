@@ -14,7 +14,7 @@ from chalicelib.models import Status, Totals
 from chalicelib.storage.memory import MemoryStore
 from chalicelib.storage.protocol import Counts, SweepReport
 from tests.support.factories import make_settings
-from tools.capacity import model
+from tools.capacity import simulation
 from tools.capacity.recommend import RECOMMENDED
 
 _TEMPLATES = Path(__file__).resolve().parents[2] / "infra" / "templates"
@@ -40,7 +40,7 @@ def test_a_moment_without_a_job_leaves_one_task(tasks: int, target: float) -> No
     """Target tracking multiplies the tasks by value/target and rounds up: the result is one task."""
     value, _ = figures(_counts(0, 0), tasks)["BacklogPerTask"]
     assert math.ceil(tasks * value / target) == 1
-    assert model.LEAST_BACKLOG == LEAST_BACKLOG
+    assert simulation.LEAST_BACKLOG == LEAST_BACKLOG
 
 
 def test_ended_jobs_are_counted_whatever_their_verdict() -> None:

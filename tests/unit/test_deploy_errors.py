@@ -1,32 +1,32 @@
-"""Whatever goes wrong in a step becomes one sentence why, and one what to do."""
+"""Every failure of a step becomes one sentence on what happened and one on what to do."""
 
 import pytest
 import requests
 import urllib3
 from botocore.exceptions import ClientError, NoCredentialsError
 
-from infra.context import Outside
-from infra.errors import Interrupted, Problem, explain, step
+from infra.context import DeployContext
+from infra.errors import DeployError, Interrupted, step, translate
 
 
-def test_exceptions_of_aws_become_sentences() -> None:
-    """The code decides what to do; what AWS said stays, and an unknown code says to try again."""
+def test_errors_of_aws_become_a_message_and_a_hint() -> None:
+    """The message is AWS's own, the error code decides the hint; for an unknown code it is to try again."""
     expired = ClientError(
         {"Error": {"Code": "ExpiredToken", "Message": "It has expired"}}, "GetCallerIdentity"
     )
-    problem = explain(expired)
-    assert "It has expired" in problem.why and "aws sso login" in problem.remedy
-    odd = explain(ClientError({"Error": {"Code": "Odd", "Message": ""}}, "DoIt"))
-    assert (odd.why, "run the same command again" in odd.remedy) == ("DoIt: Odd (Odd)", True)
-    assert "no AWS credentials" in explain(NoCredentialsError()).why
+    error = translate(expired)
+    assert "It has expired" in error.message and "aws sso login" in error.hint
+    unknown = translate(ClientError({"Error": {"Code": "Odd", "Message": ""}}, "DoIt"))
+    assert (unknown.message, "run the same command again" in unknown.hint) == ("DoIt: Odd (Odd)", True)
+    assert "no AWS credentials" in translate(NoCredentialsError()).message
 
 
-def test_ctrl_c_says_which_step_it_ended() -> None:
-    """What was interrupted is told by its step, as every failure is."""
+def test_ctrl_c_names_the_step_that_it_interrupted() -> None:
+    """An interruption is reported with its step, as every failure is."""
     with pytest.raises(Interrupted) as caught, step("store"):
         raise KeyboardInterrupt
-    assert (caught.value.step, caught.value.why) == ("store", "interrupted")
-    assert "run the same command again" in caught.value.remedy
+    assert (caught.value.step, caught.value.message) == ("store", "interrupted")
+    assert "run the same command again" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -36,18 +36,19 @@ def test_ctrl_c_says_which_step_it_ended() -> None:
         requests.exceptions.ConnectionError("the engine went away"),
         urllib3.exceptions.ProtocolError("the engine went away"),
     ],
+    ids=lambda error: type(error).__name__,
 )
-def test_what_this_machine_refuses_is_a_problem_of_its_step(error: Exception) -> None:
-    """A file that cannot be written and a container engine that dies end in a message, not in a traceback."""
-    with pytest.raises(Problem) as caught, step("image"):
+def test_local_errors_become_a_message_with_the_step(error: Exception) -> None:
+    """A file that cannot be written or a container engine that dies gives a message, not a traceback."""
+    with pytest.raises(DeployError) as caught, step("image"):
         raise error
     assert caught.value.step == "image"
-    assert type(error).__name__ in caught.value.why and "run the same command again" in caught.value.remedy
+    assert type(error).__name__ in caught.value.message and "run the same command again" in caught.value.hint
 
 
-def test_an_endpoint_that_is_no_url_is_one_message() -> None:
-    """A typing error in AWS_ENDPOINT_URL is named."""
-    environ = {"AWS_ENDPOINT_URL": "nonsense", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"}
-    with pytest.raises(Problem, match="nonsense") as caught:
-        Outside(environ=environ, region="us-east-1").client("sts")
-    assert "AWS_ENDPOINT_URL" in caught.value.remedy
+def test_an_invalid_endpoint_is_one_message() -> None:
+    """A typing error in AWS_ENDPOINT_URL gives a message that names the variable."""
+    env = {"AWS_ENDPOINT_URL": "nonsense", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"}
+    with pytest.raises(DeployError, match="nonsense") as caught:
+        DeployContext(env=env, region="us-east-1").client("sts")
+    assert "AWS_ENDPOINT_URL" in caught.value.hint

@@ -1,4 +1,4 @@
-"""What a month costs: what is there anyway, what each compile adds, and both per compile."""
+"""What a month costs: the fixed part, what the compiles add, and both per compile."""
 
 from dataclasses import dataclass
 
@@ -7,21 +7,21 @@ from tools.capacity import prices
 # A task of the template: one core, 2 GiB.
 TASK_VCPU, TASK_GB = 1.0, 2.0
 FUNCTION_GB = 0.5
-# One call per compile, with `wait`: it lasts as long as the compile and what it waits for, and some overhead.
+# One call per compile, with `wait`: it lasts as long as waiting and compiling, plus this overhead.
 FUNCTION_OVERHEAD_SECONDS = 0.15
-# Reads and writes of a job in Redis are some 30 commands and scripts, some of which move a source or a
-# result.
+# A job takes some 30 commands and scripts in Redis; some of them move a source or a result, which is more
+# units.
 UNITS_PER_COMPILE = 80
-# Heartbeats, claims and sweeps of a runner with nothing to do: three commands a second.
+# A runner without jobs: renewals, claims and sweeps are three commands a second.
 UNITS_PER_RUNNER_SECOND = 3.0
 KB_PER_JOB = 4.0  # a source of 1 or 2 KB, a result of as much, two hashes around them
 LOG_BYTES_PER_COMPILE = 600
-# Compressed; 5.1 GB on a disk. An image of 3.84 GB was measured to be 1.9 GB through `gzip -1`, and this is
-# in proportion. Images that are kept to roll back to share their layers, while the compilers are the same.
+# Compressed; 5.1 GB on disk. An image of 3.84 GB was measured as 1.9 GB after `gzip -1`, and this is in
+# proportion. Older images, kept for a rollback, share most layers with it.
 IMAGE_GB = 2.4
 ENDPOINTS = 4
-# What is published, and what alarms read: one metric each for five of ours and the two of target tracking,
-# two for the step from zero, four for the one to zero.
+# Metrics that are published, and metrics that alarms read: one each for our five alarms and the two of target
+# tracking, two for the step from zero, four for the step to zero.
 METRICS, ALARMS = 7, 13
 
 
@@ -45,7 +45,7 @@ class Bill:
 
     @property
     def variable_per_compile(self) -> float:
-        """Without what is there anyway."""
+        """Without the fixed part."""
         return (self.total - self.fixed) / self.compiles
 
 
@@ -68,20 +68,21 @@ def bill(
     spot: bool = True,
     free_tier: bool = True,
 ) -> Bill:
-    """A month with that many compiles, hours and starts of tasks; a call waits `seconds_per_call`.
+    """The bill of a month with this many compiles, task hours and starts; a call lasts `seconds_per_call`.
 
-    `egress` is the network's parameter. `layers` is the way of the image's layers, all of them at each start:
-    "gateway", the free endpoint that a new network always has, or "nat" in an existing network without it.
+    `egress` is the parameter of the network. `layers` is how an image's layers come, all of them at each
+    start: through "gateway", the free endpoint that a new network always has, or "nat" in a network without
+    it.
     """
     hours = prices.HOURS_PER_MONTH
     nat = prices.NAT_HOUR + prices.PUBLIC_ADDRESS_HOUR
-    ways = zones * ENDPOINTS * prices.ENDPOINT_HOUR if egress == "endpoints" else nat
-    way_gb = prices.ENDPOINT_GB if egress == "endpoints" else prices.NAT_GB
+    egress_hour = zones * ENDPOINTS * prices.ENDPOINT_HOUR if egress == "endpoints" else nat
+    egress_gb = prices.ENDPOINT_GB if egress == "endpoints" else prices.NAT_GB
     metrics, alarms = METRICS, ALARMS
     if free_tier:
         metrics, alarms = max(0, metrics - prices.FREE_METRICS), max(0, alarms - prices.FREE_ALARMS)
-    watching = metrics * prices.METRIC_MONTH + alarms * prices.ALARM_MONTH
-    fixed = ways * hours + prices.SECRET_MONTH + IMAGE_GB * prices.IMAGE_GB_MONTH + watching
+    monitoring = metrics * prices.METRIC_MONTH + alarms * prices.ALARM_MONTH
+    fixed = egress_hour * hours + prices.SECRET_MONTH + IMAGE_GB * prices.IMAGE_GB_MONTH + monitoring
     gb_seconds = compiles * FUNCTION_GB * (seconds_per_call + FUNCTION_OVERHEAD_SECONDS)
     calls = compiles
     if free_tier:
@@ -91,7 +92,7 @@ def bill(
         compiles * prices.API_GATEWAY_REQUEST
         + calls * prices.LAMBDA_REQUEST
         + gb_seconds * prices.LAMBDA_GB_SECOND
-        + compiles * LOG_BYTES_PER_COMPILE / 1e9 * (prices.LOG_GB + way_gb)
+        + compiles * LOG_BYTES_PER_COMPILE / 1e9 * (prices.LOG_GB + egress_gb)
     )
     pulls = 0.0 if layers == "gateway" else starts * IMAGE_GB * prices.NAT_GB
     return Bill(

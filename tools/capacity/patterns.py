@@ -1,7 +1,6 @@
-"""How jobs arrive: the patterns that the numbers are chosen for. One more is one more entry in `PATTERNS`.
+"""How jobs arrive over a day: the patterns that the numbers of scaling are chosen for.
 
-Rates are jobs a second over the hours of a day; `scale` makes a day of a pattern hold a wanted number of
-jobs.
+For another pattern, add an entry to `PATTERNS`. `Pattern.per_second` scales it to any number of jobs a day.
 """
 
 import math
@@ -14,15 +13,15 @@ DAY_HOURS = 24.0
 
 @dataclass(frozen=True)
 class Pattern:
-    """A day: `rate(hour)` with any unit, scaled to `jobs_per_day`."""
+    """A day: `rate(hour)` in any unit is scaled so that the day has `jobs_per_day` jobs."""
 
     name: str
-    words: str
+    description: str
     jobs_per_day: float
     rate: Callable[[float], float]
 
     def per_second(self, jobs_per_day: float | None = None) -> Callable[[float], float]:
-        """Jobs a second at an hour of the day."""
+        """A function from the hour of the day to jobs a second."""
         minutes = int(DAY_HOURS * 60)
         total = sum(self.rate(minute / 60) * 60 for minute in range(minutes))
         factor = (self.jobs_per_day if jobs_per_day is None else jobs_per_day) / total
@@ -30,29 +29,29 @@ class Pattern:
 
 
 def _office(hour: float) -> float:
-    """Nobody at night, most at eleven and at three."""
+    """Nothing at night, peaks at eleven and at three."""
     if not 7 <= hour <= 20:
         return 0.0
     return 0.1 + math.exp(-(((hour - 11) / 2) ** 2)) + math.exp(-(((hour - 15) / 2) ** 2))
 
 
 def _build_server(hour: float) -> float:
-    """A matrix of builds at the start of every half hour: two minutes each."""
+    """A matrix of builds every half hour, which arrives within two minutes."""
     return 1.0 if (hour * 60) % 30 < 2 else 0.01
 
 
 def _course(hour: float) -> float:
-    """A deadline at eight in the evening: more and more until then, nothing afterwards."""
+    """A deadline at eight in the evening: ever more until then, almost nothing afterwards."""
     return math.exp((hour - 20) / 1.5) if hour <= 20 else 0.005
 
 
 def _flash(hour: float) -> float:
-    """Quiet, then fifty times as much for ten minutes."""
+    """Quiet, except for ten minutes with fifty times as many jobs."""
     return 50.0 if 12 <= hour < 12 + 10 / 60 else 1.0
 
 
 def _nightly(hour: float) -> float:
-    """Everything between two and four at night."""
+    """Almost everything between two and four at night."""
     return 1.0 if 2 <= hour < 4 else 0.002
 
 
@@ -61,7 +60,7 @@ _LEVELS = [_BUMPS.lognormvariate(0, 1) for _ in range(24 * 4)]
 
 
 def _agents(hour: float) -> float:
-    """Programs that write programs: bursts of a quarter of an hour at any time, some ten times others."""
+    """Programs that write programs: each quarter of an hour has its own level, up to tenfold."""
     return _LEVELS[int(hour * 4) % len(_LEVELS)]
 
 
@@ -72,8 +71,8 @@ PATTERNS = (
     Pattern("office", "working hours of one continent, a million a month", MILLION_A_MONTH, _office),
     Pattern("build server", "a matrix every half hour", MILLION_A_MONTH, _build_server),
     Pattern("course", "a deadline at eight in the evening", 20_000, _course),
-    Pattern("flash crowd", "fifty times as much for ten minutes", MILLION_A_MONTH, _flash),
-    Pattern("nightly", "all of it between two and four", MILLION_A_MONTH, _nightly),
+    Pattern("flash crowd", "fifty times as many jobs for ten minutes", MILLION_A_MONTH, _flash),
+    Pattern("nightly", "almost all between two and four at night", MILLION_A_MONTH, _nightly),
     Pattern("agents", "bursts of a quarter of an hour", 3 * MILLION_A_MONTH, _agents),
     Pattern("hobby", "fifty jobs a day", 50, _office),
 )

@@ -1,10 +1,10 @@
-"""What AWS asks for, as published; US dollars, us-east-1, Linux on x86.
+"""AWS's prices in US dollars, for us-east-1 and Linux on x86.
 
-From the price pages of each service as of November 2025: aws.amazon.com/fargate/pricing,
+From the price page of each service in November 2025: aws.amazon.com/fargate/pricing,
 /elasticache/pricing, /api-gateway/pricing, /lambda/pricing, /privatelink/pricing, /vpc/pricing,
-/cloudwatch/pricing, /secrets-manager/pricing, /ecr/pricing. Spot prices move; this one is the usual seventy
-per cent off. Allowances that every account always has are counted apart, because another program of the
-account may use them.
+/cloudwatch/pricing, /secrets-manager/pricing, /ecr/pricing. Spot prices change; this one is the usual 70 %
+discount. The always-free allowances are separate constants, because other programs of the account may use
+them up.
 """
 
 HOURS_PER_MONTH = 730.0
@@ -20,15 +20,15 @@ LAMBDA_GB_SECOND = 0.0000166667
 LAMBDA_FREE_REQUESTS = 1e6
 LAMBDA_FREE_GB_SECONDS = 400_000.0
 
-# Valkey: storage by the hour, at least 100 MB of it, and units of work (1 KB read or written, or longer Lua).
+# Valkey: storage by the hour (at least 100 MB), and units of work (1 KB read or written, or longer Lua).
 SERVERLESS_GB_HOUR = 0.084
 SERVERLESS_LEAST_GB = 0.1
 SERVERLESS_UNIT = 0.0023 / 1e6
 CACHE_NODE_HOUR = {"cache.t4g.micro": 0.0128, "cache.t4g.small": 0.0256, "cache.m7g.large": 0.1264}
 
-# Traffic within a region between ECR and tasks is free, and so is S3 through a gateway endpoint, where the
-# layers of images come from (/ecr/pricing; docs.aws.amazon.com/AmazonECR: vpc-endpoints). Interface endpoints
-# and NAT gateways ask for each GB; a NAT gateway has a public address, too.
+# Within a region, traffic between ECR and tasks is free, and so is S3 through a gateway endpoint, which is
+# how the layers of images come (/ecr/pricing; docs.aws.amazon.com/AmazonECR: vpc-endpoints). Interface
+# endpoints and NAT gateways cost money for each GB; a NAT gateway also needs a public address.
 ENDPOINT_HOUR, ENDPOINT_GB = 0.01, 0.01
 NAT_HOUR, NAT_GB = 0.045, 0.045
 PUBLIC_ADDRESS_HOUR = 0.005
