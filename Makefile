@@ -23,7 +23,7 @@ BIN := .venv/bin
 # What mypy reads: the parts that are there.
 SOURCES := $(wildcard app.py bench chalicelib runner infra tests tools)
 
-.PHONY: help run test lint format lock bench package clean
+.PHONY: help run test lint format lock docs bench package clean
 
 # The times were measured on two cores, with everything set up; the first time, set-up comes on top.
 help: ## list the commands (less than a second)
@@ -61,6 +61,10 @@ format: ## format the code, and fix what ruff can fix (2 seconds)
 lock: ## write requirements*.txt from pyproject.toml, UPGRADE=1 for newer versions (10 seconds)
 	@bin/setup lint
 	@bin/lock
+
+docs: ## write the generated tables of the documents, and .env.example (2 seconds)
+	@bin/setup lint
+	@$(BIN)/python -m tools.reference
 
 bench: ## what each sandbox costs, as a ratio to the bare command (2 minutes)
 	@bin/setup test-all

@@ -29,12 +29,19 @@ def figures(counts: Counts, runners: int) -> dict[str, tuple[float, str]]:
     queued, processing = counts.by_status[Status.QUEUED], counts.by_status[Status.PROCESSING]
     backlog = queued + processing
     return {
+        # Jobs that wait.
         "QueuedJobs": (queued, "Count"),
+        # Jobs that a runner works on.
         "ProcessingJobs": (processing, "Count"),
+        # Both together.
         "Backlog": (backlog, "Count"),
+        # Backlog over living runners, at least 0.01: the scaling of the runners follows it.
         "BacklogPerTask": (max(LEAST_BACKLOG, backlog) / max(1, runners), "Count"),
+        # Jobs that a runner has ended since the store was created.
         "EndedJobs": (counts.totals.processed, "Count"),
+        # How long the oldest queued job has waited.
         "OldestQueuedSeconds": (counts.oldest_queued_seconds, "Seconds"),
+        # Runners that live.
         "Runners": (runners, "Count"),
     }
 

@@ -22,7 +22,7 @@ The tree::
 Exceptions of libraries are translated into these once, at the adapter that called the library.
 To add an error: subclass the nearest parent here, give it a slug, and draw it in the tree above. Its
 status is that of its parent unless `STATUS_OF_ERROR` in `api/error_responses.py` has an entry for it.
-Describe it in the table of errors in `docs/api.md`.
+Its docstring is its row in docs/api.md, which `make docs` writes.
 """
 
 from collections.abc import Sequence
@@ -74,7 +74,7 @@ class RequestError(WillItCompileError):
 
 
 class InvalidRequest(RequestError):
-    """A field is malformed, unknown, or asks for something that does not exist."""
+    """A field or query parameter is missing, unknown, malformed, or asks for what does not exist."""
 
     slug = "invalid_request"
 
@@ -88,7 +88,7 @@ class BatchTooLarge(InvalidRequest):
 
 
 class SourceTooLarge(RequestError):
-    """The decoded source is over the limit."""
+    """The decoded source, or the body, is over its limit."""
 
     slug = "source_too_large"
 
@@ -118,7 +118,7 @@ class JobEnded(WillItCompileError):
 
 
 class QueueFull(WillItCompileError):
-    """QUEUE_SIZE jobs are waiting; nothing was stored."""
+    """QUEUE_SIZE jobs are waiting, or a matrix has more cells than there is room; nothing was stored."""
 
     slug = "queue_full"
 

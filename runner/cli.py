@@ -19,7 +19,12 @@ from chalicelib.errors import SettingsError, StoreError
 from chalicelib.settings import Settings
 from runner.sandbox.base import SandboxUnavailable
 
-EXIT_SETTINGS, EXIT_STORE, EXIT_SANDBOX = 2, 3, 4
+# A setting is wrong, or no compiler passes its self-test.
+EXIT_SETTINGS = 2
+# Redis cannot be used at the start: it is away, or password, rights or TLS are wrong.
+EXIT_STORE = 3
+# No sandbox works on this host.
+EXIT_SANDBOX = 4
 
 
 def complain(message: str, code: int) -> int:
@@ -33,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m runner",
         description="Claims compile jobs from Redis, compiles them in a sandbox, and stores the results.",
-        epilog="Settings come from environment variables and from .env; see the table in README.md.",
+        epilog="Settings come from environment variables and from .env; see docs/settings.md.",
     )
     parser.add_argument(
         "--check", action="store_true", help="check settings, Redis, sandbox and compilers, then exit"

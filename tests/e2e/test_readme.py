@@ -26,12 +26,14 @@ from tests.support.processes import HOST, RunnerProcess
 from tests.support.servers import RedisServer, free_port
 from tests.support.servers.tools import ROOT
 from tests.support.skipping import require
+from tests.support.typed_commands import steps
 
 PORT = "8000"  # the one that README.md uses throughout
 
 KINDS: dict[str, Callable[[str], bool]] = {
     "serve": lambda command: command == "make run",
-    "ask": lambda command: command.startswith("curl "),
+    "ask": lambda command: command.startswith("curl ") and "/compile?" in command,
+    "matrix": lambda command: command.startswith("curl ") and "/matrix?" in command,
     "api": lambda command: " .venv/bin/chalice local " in command,
     "runner": lambda command: command.endswith(" .venv/bin/python -m runner"),
 }
@@ -59,14 +61,8 @@ def blocks() -> list[tuple[str, str]]:
 
 def commands(kind: str | None = None) -> list[str]:
     """The shell commands of README.md, all or those of a kind; continued lines are one command."""
-    lines = [
-        line.strip()
-        for language, text in blocks()
-        if language == "sh"
-        for line in text.replace("\\\n", " ").splitlines()
-        if line.strip() and not line.startswith("#")
-    ]
-    return lines if kind is None else [line for line in lines if KINDS[kind](line)]
+    typed = [command for block, _ in steps("README.md") for command in block]
+    return typed if kind is None else [command for command in typed if KINDS[kind](command)]
 
 
 def answers() -> list[dict[str, Any]]:
@@ -184,6 +180,25 @@ def assert_as_shown(shown: Any, answer: Any) -> None:
         assert shown == answer
 
 
+def assert_matrix_as_shown(shown: dict[str, Any], answer: dict[str, Any]) -> None:
+    """What README.md shows of a matrix holds for those of its compilers that are here."""
+    assert answer["ended"] is True
+    summary = answer["summary"]
+    assert set(shown["summary"]) <= set(summary)
+    assert summary["inconclusive"] == 0
+    assert summary["compiles"] + summary["rejected"] == summary["cells"] > 0
+    here = {cell["compiler"] for cell in answer["cells"]}
+    for cell in shown["compiles_on"]:
+        assert cell in answer["compiles_on"] or cell["compiler"] not in here
+    minimum = {entry["compiler"]: entry for entry in answer["minimum_standard"]}
+    for entry in shown["minimum_standard"]:
+        if entry["compiler"] in here:
+            assert_as_shown(entry, minimum[entry["compiler"]])
+    for group in shown["groups"]:
+        assert set(group) <= set(answer["groups"][0])
+        assert set(group["diagnostic"]) <= set(answer["groups"][0]["diagnostic"])
+
+
 # The tests
 
 
@@ -202,7 +217,8 @@ def test_every_command_is_run_or_has_a_reason_not_to_be() -> None:
 
 def test_the_answers_come_in_the_form_that_is_shown() -> None:
     """There is one JSON answer after each curl, so that the tests below compare all of them."""
-    assert len(answers()) == len(commands("ask")) == 2
+    assert len(commands("ask")) == 2
+    assert len(answers()) == len(commands("ask")) + len(commands("matrix"))
 
 
 def test_make_run_answers_the_curls_and_ends_on_sigterm(copy: Path, tmp_path: Path, stack: ExitStack) -> None:
@@ -212,8 +228,10 @@ def test_make_run_answers_the_curls_and_ends_on_sigterm(copy: Path, tmp_path: Pa
     assert "Serving on" in server.log()
     assert "installing" not in server.log()
     server.wait_for_runner()
-    for curl, shown in zip(commands("ask"), answers(), strict=True):
+    for curl, shown in zip(commands("ask"), answers(), strict=False):
         assert_as_shown(shown, server.run_curl(curl))
+    [matrix] = commands("matrix")
+    assert_matrix_as_shown(answers()[-1], server.run_curl(matrix))
     [first, *_] = commands("ask")
     slow = json.dumps({"source_code": slow_cpp(60), "language": "cpp", "compiler": "gcc", "stage": "syntax"})
     submitted = re.sub(r"-d '.*'", lambda _: f"-d '{slow}'", first).replace("?wait=20", "")
@@ -245,7 +263,7 @@ def test_the_commands_with_a_redis_work_together(
     runner = stack.enter_context(ReadmeRunner(runner_command, copy, tmp_path, **settings))
     api = stack.enter_context(ReadmeServer(api_command, copy, tmp_path, **settings))
     api.wait_for_runner()
-    for curl, shown in zip(commands("ask"), answers(), strict=True):
+    for curl, shown in zip(commands("ask"), answers(), strict=False):
         answer = api.run_curl(curl)
         assert_as_shown(shown, answer)
         index = f"job:index:status:{answer['status']}"

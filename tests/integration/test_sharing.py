@@ -16,7 +16,7 @@ from tests.support.tiers import in_tier
 # `syntax` is the cheapest stage: these tests are about the queue, not the compiler.
 GOOD = {"source_code": "int f(void) { return 0; }", "language": "c", "stage": "syntax"}
 DEADLINE_SECONDS = 120.0
-# So many that both runners get some.
+# Enough that both runners get some.
 JOBS = in_tier(fast=40, full=200)
 
 

@@ -7,15 +7,13 @@ import re
 
 from tests.support.servers.tools import ROOT
 
+# Every page that is written for readers of this repository.
 DOCUMENTS = (
     "README.md",
     "CHANGELOG.md",
-    "docs/architecture.md",
-    "docs/api.md",
-    "docs/development.md",
-    "docs/operations.md",
-    "docs/deploy.md",
-    "docs/capacity.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md")),
 )
 
 
@@ -28,17 +26,18 @@ def table(document: str, first: str, second: str) -> list[list[str]]:
     """The rows of the one table whose head begins with these two columns, as cells."""
     blocks = re.findall(r"(?:^\|.*\n)+", text_of(document), re.MULTILINE)
     tables = [[cells(line) for line in block.splitlines()] for block in blocks]
-    found = [rows for rows in tables if rows[0][:2] == [first, second]]
-    assert len(found) == 1, f"{document} has {len(found)} tables with the head | {first} | {second} |"
-    return found[0][2:]
+    matching = [rows for rows in tables if rows[0][:2] == [first, second]]
+    assert len(matching) == 1, f"{document} has {len(matching)} tables with the head | {first} | {second} |"
+    return matching[0][2:]
 
 
 def cells(line: str) -> list[str]:
+    """The cells of a line of a table."""
     return [cell.strip() for cell in line.strip().strip("|").split("|")]
 
 
 def quoted(text: str) -> list[str]:
-    """What stands in single backticks, outside fenced blocks."""
+    """What is in single backticks, outside fenced blocks."""
     without_blocks = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     return re.findall(r"`([^`\n]+)`", without_blocks)
 

@@ -1,9 +1,9 @@
-"""docs/api.md against the code: its tables have the routes, errors, fields, values and limits of the code.
+"""docs/api.md against the code: its routes, fields and values.
 
-The fields of nested objects are in sentences there: for these the tests check that each one is mentioned.
+The tables of routes, errors and limits are made from the code (test_reference.py), and tests/e2e runs the
+examples. The fields of nested objects are in sentences: the tests check that each one is mentioned.
 """
 
-import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -11,22 +11,12 @@ from typing import Any
 import pytest
 
 from app import app
-from chalicelib import diagnostic_groups, errors
 from chalicelib.api import (
     compile_request,
     content_negotiation,
-    error_responses,
-    expectations,
-    json_body,
-    query,
     responses,
-    source_files,
 )
 from chalicelib.catalog import (
-    MAX_FILE_NAME_BYTES,
-    MAX_FILE_NAME_LEVELS,
-    MAX_OPTION_CHARACTERS,
-    MAX_OPTIONS,
     load_catalog,
 )
 from chalicelib.matrix import plan
@@ -45,41 +35,17 @@ from chalicelib.models import (
 )
 from chalicelib.storage import backpressure
 from chalicelib.storage.protocol import Counts
-from runner.diagnostics import collector
 from tests.support.documents import cells, names_in, quoted, table, text_of
 from tests.support.factories import make_environment, make_job, make_matrix, make_result, make_runner
 
 
-def test_the_api_page_has_every_route() -> None:
-    """Its headings are the routes of app.py, with method and path."""
+def test_each_route_has_a_section_with_a_curl() -> None:
+    """The headings are the routes of app.py, with method and path, and each shows how it is called."""
     routes = {f"{method} {path}" for path, methods in app.routes.items() for method in methods}
-    headings = set(re.findall(r"^### `([A-Z]+ [^`]+)`$", text_of("docs/api.md"), re.MULTILINE))
-    assert headings == routes
-
-
-def _error_classes() -> list[type[errors.WillItCompileError]]:
-    """The tree without its root, which has no response of its own."""
-    classes: list[type[errors.WillItCompileError]] = []
-    waiting = [errors.WillItCompileError]
-    while waiting:
-        below = waiting.pop().__subclasses__()
-        classes += below
-        waiting += below
-    return [error for error in classes if error.__module__ == errors.__name__]
-
-
-def test_the_api_page_has_every_error_with_its_status_and_retry_after() -> None:
-    """The table has slug, status and Retry-After of each error, and of the two that are not in the tree."""
-    expected: dict[str, tuple[int, str]] = {}
-    for error in _error_classes():
-        seconds = error.retry_after_seconds
-        expected[error.slug] = (error_responses.status_of(error), "" if seconds is None else str(seconds))
-    expected[errors.QueueFull.slug] = (429, f"1 to {backpressure.LONGEST_RETRY_SECONDS}")
-    for response in (error_responses.internal_error(), error_responses.error_response(405, "")):
-        expected[str(response.body["error"])] = (response.status, "")
-    rows = table("docs/api.md", "error", "status")
-    assert {row[0].strip("`"): (int(row[1]), row[2]) for row in rows} == expected
-    assert len(rows) == len(expected)
+    parts = re.split(r"^###? (?:`([A-Z]+ [^`]+)`)?.*$", text_of("docs/api.md"), flags=re.MULTILINE)
+    sections = {head: text for head, text in zip(parts[1::2], parts[2::2], strict=True) if head}
+    assert set(sections) == routes
+    assert [head for head, text in sections.items() if "curl " not in text] == []
 
 
 def test_retry_after_of_a_full_queue_is_as_described() -> None:
@@ -123,31 +89,11 @@ def _matrix_body() -> dict[str, Any]:
     return report.to_json(load_catalog().language("cpp"))
 
 
-def test_the_api_page_has_every_language_with_its_usual_file() -> None:
-    """The languages of the catalogue, with the name that a single source gets."""
-    rows = table("docs/api.md", "language", "usual name")
-    usual_names = {row[0].strip("`"): row[1].strip("`") for row in rows}
-    assert usual_names == {language.id: language.default_main for language in load_catalog().languages}
-
-
 def test_the_api_page_has_every_format() -> None:
     """Each with its Content-Type."""
     rows = table("docs/api.md", "format", "Content-Type")
     media_types = {row[0].strip("`"): row[1].strip("`") for row in rows}
     assert media_types == {item.value: item.media_type for item in content_negotiation.OutputFormat}
-
-
-def test_the_examples_on_the_api_page_are_valid() -> None:
-    """One is the expectation of a request, the other a matrix."""
-    examples = re.findall(r"^```json\n(.*?)^```$", text_of("docs/api.md"), re.MULTILINE | re.DOTALL)
-    expect, matrix = (json.loads(example) for example in examples)
-    body = {"source_code": "int x;", "language": "cpp", "expect": expect}
-    offered = [make_environment(), make_environment(id="clang-16", family="clang")]
-    assert compile_request.resolve(
-        compile_request.parse(json.dumps(body).encode()), load_catalog(), offered
-    ).expect
-    matrix_plan = plan.make_plan(plan.parse(json.dumps(matrix).encode()), load_catalog(), offered)
-    assert len(matrix_plan.requests) == 4
 
 
 def test_the_api_page_has_every_field_of_an_ended_job() -> None:
@@ -217,28 +163,3 @@ def _field_tables() -> list[list[list[str]]]:
 def test_the_api_page_explains_every_value(head: str, values: Any) -> None:
     """Its tables have all statuses, verdicts, reasons and severities, and no others."""
     assert names_in(table("docs/api.md", head, "meaning")) == {value.value for value in values}
-
-
-def test_the_limits_on_the_api_page_are_those_of_the_code() -> None:
-    """Every limit of a request and of a result, with its unit."""
-    limits = {
-        "source, all files together, decoded": f"{source_files.MAX_SOURCE_BYTES} bytes",
-        "body": f"{json_body.MAX_BODY_BYTES} bytes",
-        "files": f"{source_files.MAX_FILES}",
-        "file name": f"{MAX_FILE_NAME_BYTES} bytes",
-        "parts of a file name": f"{MAX_FILE_NAME_LEVELS}",
-        "options": f"{MAX_OPTIONS}",
-        "option": f"{MAX_OPTION_CHARACTERS} characters",
-        "expected diagnostics": f"{expectations.MAX_EXPECTED_DIAGNOSTICS}",
-        "`wait`": f"{query.MAX_WAIT_SECONDS:g} seconds",
-        "cells of a matrix": f"{plan.MAX_CELLS}",
-        "source of a matrix, times its cells": f"{plan.MAX_MATRIX_BYTES} bytes",
-        "names and globs in a list of a matrix": f"{plan.MAX_PATTERNS}",
-        "details in an error": f"{json_body.MAX_DETAILS}",
-        "diagnostics in a result, children included": f"{collector.MAX_DIAGNOSTICS}",
-        "message of a diagnostic": f"{collector.MAX_MESSAGE_CHARACTERS} characters",
-        "diagnostics in `groups` of a matrix, or in its SARIF, as JSON": (
-            f"{diagnostic_groups.MAX_GROUPS_BYTES} bytes"
-        ),
-    }
-    assert {row[0]: row[1] for row in table("docs/api.md", "limit", "value")} == limits

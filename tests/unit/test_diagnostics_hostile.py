@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.diagnostics import collector, parse, without_parser_output
+from runner.diagnostics import PARSERS, collector, parse, without_parser_output
 
-_FORMATS = ["clang", "gfortran", "gnu", "go", "javac", "python", "rustc", "tsc", "zig"]
+_FORMATS = list(PARSERS)
 _FILES = {"main.x": "int x;\nint naïve = '😀';\n\ty\n", "a/b.x": "\ufeffx\r\ny"}
 
 _PIECES = st.sampled_from(

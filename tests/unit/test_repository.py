@@ -1,4 +1,4 @@
-"""What the repository promises about itself: one noun per file, explained settings, tests with a claim.
+"""What the repository promises about itself: one noun per file, reasons, tests with a claim.
 
 The rules are about every file that git would take, tracked or not, so that one about to be added counts.
 """
@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chalicelib.settings import variables
 from tests.support.clone import project_files
 from tests.support.servers.tools import ROOT
 from tests.support.skipping import require
@@ -77,26 +76,6 @@ def test_no_file_names_a_machine_or_a_package_index(files: list[Path]) -> None:
         (str(path.relative_to(ROOT)), word) for path in files for word in patterns if word in _text(path)
     ]
     assert places == []
-
-
-# Settings
-
-
-def test_the_example_settings_are_the_real_ones() -> None:
-    """.env.example names every variable once, with its default; one better not set is commented out."""
-    lines = re.findall(r"^#?([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
-    assert sorted(lines) == sorted((variable.name, variable.default) for variable in variables())
-
-
-def test_the_example_settings_are_all_explained() -> None:
-    """In .env.example each variable has a comment right above it."""
-    lines = (ROOT / ".env.example").read_text().splitlines()
-    bare = [
-        line
-        for before, line in zip(["", *lines], lines, strict=False)
-        if "=" in line and not before.startswith("#")
-    ]
-    assert [line for line in bare if not line.startswith("#")] == []
 
 
 # Habits
