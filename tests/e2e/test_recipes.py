@@ -61,7 +61,7 @@ def add_a_version_of_a_compiler(copy: ProjectCopy) -> tuple[str, ...]:
         )
         new = entry.replace("-14", "-15")
         copy.edit(path, re.escape(entry), (entry + new).replace("\\", r"\\"))
-    copy.edit("bin/setup", r"(for version in \{11\.\.14\})", r"\1 15")
+    copy.edit("bin/setup.d/system.sh", r"(for version in \{11\.\.14\})", r"\1 15")
     copy.edit("runner/Dockerfile", r'^(ARG GCC_VERSIONS=".*)"', r'\1 15"')
     return (
         "tests/unit/test_catalog.py",
@@ -113,7 +113,7 @@ def add_a_language(copy: ProjectCopy) -> tuple[str, ...]:
         "tests/cases/d/undeclared/case.toml", 'claim = "A name is not there."\nverdict = "rejected"\n'
     )
     copy.edit("docs/api.md", r"^\| Fortran \|", "| D, Fortran |")
-    copy.after("bin/setup", r"have npm \|\|", "    have gdc-12 || wanted+=(gdc-12)\n")
+    copy.after("bin/setup.d/system.sh", r"\|\| echo rustc", "    have gdc-12 || echo gdc-12\n")
     copy.edit("runner/Dockerfile", r'^(ARG OTHERS=".*)"', r'\1 gdc-12"')
     copy.edit("runner/Dockerfile", r"case \$package in ", r"\g<0>gdc-*) promised=\"$promised d/*\";; ")
     return (

@@ -175,6 +175,8 @@ RULES = (
     Rule("tests/aws/test_destroy.py::test_the_role*", "the deployment that is destroyed"),
     Rule("tests/aws/test_checkov.py::*", "cfn-lint, and test_rights.py for the rules that we chose"),
     # What users type
+    Rule("tests/e2e/test_recipes.py::test_a_recipe*", "each fourth recipe", every=4),
+    Rule("tests/e2e/test_recipes.py::test_all_recipes*", "the recipes one by one"),
     Rule("tests/e2e/test_readme.py::test_make_test*", "`make test` itself is running"),
     Rule("tests/e2e/test_locks.py::test_locking*", "tests/unit/test_locks.py compares them offline"),
     Rule("tests/e2e/test_readme.py::test_the_check*", "tests/unit/test_start_up.py"),
