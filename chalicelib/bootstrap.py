@@ -4,7 +4,7 @@ Nothing here happens at import time, and nothing connects before it is used. The
 what it needs (sandbox, toolchains, workers) in `runner/bootstrap.py`. Who builds what::
 
     app.py (Lambda, `chalice local`) ── build_application ──> store and use cases
-    runner/__main__.py ──────────────── build_store ────────> the store in Redis
+    runner/cli.py ───────────────────── build_store ────────> the store in Redis
 """
 
 import logging

@@ -62,7 +62,7 @@ class WillItCompileError(Exception):
 
 
 class SettingsError(WillItCompileError):
-    """A setting is missing or wrong: the message names the variable, its value and what is allowed."""
+    """A setting is missing or wrong; the log names the variable, its value and what is allowed."""
 
     slug = "invalid_settings"
 

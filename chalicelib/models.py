@@ -296,14 +296,17 @@ class Result(Model):
     def of_cancelled_job(cls, job_id: str, *, attempts: int = 0) -> "Result":
         """The result of a job that was cancelled."""
         return cls.inconclusive(
-            job_id, Reason.CANCELLED, "the job was cancelled by a request", attempts=attempts
+            job_id, Reason.CANCELLED, "The job was cancelled by a request.", attempts=attempts
         )
 
     @classmethod
     def of_used_up_attempts(cls, job_id: str, attempts: int) -> "Result":
         """The result of a job whose runners died or fell silent, `attempts` times."""
         times = "once" if attempts == 1 else f"{attempts} times"
-        error = f"its runner died or fell silent {times} while compiling it; no further attempt is made"
+        error = (
+            f"The runner of this job died or fell silent {times} while compiling it; "
+            "no further attempt is made."
+        )
         return cls.inconclusive(job_id, Reason.INFRASTRUCTURE, error, attempts=attempts)
 
 

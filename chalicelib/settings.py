@@ -5,8 +5,8 @@
 the variable, the value and what is allowed; the value of a secret is never shown.
 
 To add a setting: a field of `Settings` with its variable as `alias`, a `description`, and a type that says
-what is allowed (for a new kind of value, a type with its `Allowed`); a line in `.env.example`; a row in the
-table of tests/unit/test_settings.py. The "allowed" column of the documents comes from type and bounds.
+what is allowed (for a new kind of value, a type with its `Allowed`). From type and bounds comes the
+"allowed" column of the documents. The recipe in docs/development.md names the other places.
 """
 
 import functools

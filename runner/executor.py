@@ -204,7 +204,10 @@ class JobExecutor:
                 f"in {result.duration_seconds:.1f} s."
             )
         if reason is Reason.MEMORY:
-            return f"{compiler} needed more than the memory limit of {limits.memory_bytes // _MIB} MiB."
+            return (
+                f"{compiler} ran out of memory: its limit is {limits.memory_bytes // _MIB} MiB, "
+                "and the host may have had less."
+            )
         if reason is Reason.OUTPUT:
             return f"{compiler} printed more than the output limit of {limits.output_bytes // 1024} KiB."
         if reason is Reason.DISK:

@@ -127,7 +127,7 @@ class Runner:
         except StoreError as error:
             if not self._away:
                 logger.error(
-                    "runner %s: cannot claim jobs: %s; trying again until it is back",
+                    "runner %s: cannot claim jobs: %s; trying again until Redis answers",
                     self._info.id,
                     error.message,
                 )
@@ -169,11 +169,11 @@ class Runner:
             return self._compile_claim(claim, active.cancel)
         except Exception:
             logger.exception("job %s: unexpected failure, the job ends without a verdict", claim.job.id)
-            sentence = "the runner failed while compiling this job; this has been logged"
+            sentence = "The runner failed while compiling this job; its log says more."
             return Result.inconclusive(claim.job.id, Reason.INFRASTRUCTURE, sentence)
 
     def _complete(self, active: _Active, result: Result) -> None:
-        """Send the result until the store accepts or rejects it."""
+        """Send the result until the store takes it, or says that the claim is not valid any more."""
         claim = active.claim
         pause_seconds = SHORTEST_PAUSE_SECONDS
         completed = None
@@ -198,7 +198,9 @@ class Runner:
                 claim.attempts,
             )
         else:
-            logger.warning("job %s: its result is dropped: it came after its lease had expired", claim.job.id)
+            logger.warning(
+                "job %s: its result is dropped: the job was cancelled, or its lease had expired", claim.job.id
+            )
 
     # -- keeping time
 

@@ -94,7 +94,7 @@ ABSENT=()  # packages of compilers that are not installed
 
 # need_compilers ends: the oldest and the newest gcc and clang that the distribution has: where versions differ, these
 #   two differ most. The newest alone where it has only one.
-# need_compilers all: every version of every language that the catalogue knows, as far as the distribution has it.
+# need_compilers all: every package of `missing_compilers` that the distribution has.
 need_compilers() {
     local missing=() present=() available package
     if [ "$1" = ends ] && has_ends; then return 0; fi

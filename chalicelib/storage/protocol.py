@@ -59,7 +59,7 @@ class SweepReport:
 
     def __str__(self) -> str:
         parts = (
-            (self.released, "released to the queue"),
+            (self.released, "put back into the queue"),
             (self.completed, "completed for a process that died"),
             (self.given_up, "ended in error, all attempts used up"),
             (self.discarded, "discarded, their records had expired"),

@@ -146,7 +146,7 @@ def test_deploy_twice_then_status_then_destroy(
 
 def _not_ready_at_first() -> Callable[..., Reply]:
     """A service whose first two answers are 503, because no runner is ready yet."""
-    message = "No runner has registered its compilers yet: start one, or try again in a moment."
+    message = "No runner has registered its compilers yet: start a runner, or try again in a moment."
     first = iter([Reply(503, {"error": "not_ready", "message": message})] * 2)
     return lambda *call: next(first, None) or working_service(*call)
 

@@ -77,7 +77,7 @@ def test_api_and_runner_survive_a_restart_of_redis(start_redis: type[RedisServer
             assert server.address not in reply.body.decode()
             assert time.monotonic() - started < ANSWER_SECONDS, (method, path)
         assert api.call("GET", "/health").status == 200
-        runner.wait_for_log("trying again until it is back")
+        runner.wait_for_log("trying again until Redis answers")
         server.start()
         runner.wait_for_log("the store is back")
         assert api.call("POST", "/api/v1/compile?wait=20", REQUEST).json()["verdict"] == "compiles"

@@ -167,7 +167,7 @@ def test_the_engine_sees_whether_a_runner_is_alive(engine: Engine) -> None:
             status, output = container.exec_run(command, user="30000:30000")
             assert status != 0 and b"Permission denied" in output, command
         server.kill()
-        _wait(container, lambda: b"trying again until it is back" in container.logs(), "Redis is away")
+        _wait(container, lambda: b"trying again until Redis answers" in container.logs(), "Redis is away")
         _age(container)
         _wait(container, lambda: container.exec_run(_CHECK)[0] == 0, "a new sign")
         assert _health(container) == "healthy"

@@ -78,8 +78,8 @@ class ProjectCopy:
             timeout_seconds=timeout_seconds,
         )  # fmt: skip
 
-    def is_well_typed(self) -> None:
-        """Style and types, as `make lint` checks them, of what was added."""
+    def check_style(self) -> None:
+        """Ruff on the Python files that were touched."""
         python = [path for path in sorted(self.touched) if path.endswith(".py")]
         if python:
             self.run("ruff", "check", "--quiet", *python)

@@ -24,15 +24,14 @@ from tests.support.typed_commands import steps
 
 # What the recipes of docs/development.md add, as examples; and names that stand for a kind of file.
 EXAMPLES = {
-    "tests/unit/test_words.py",
     "case.toml",
     "main.py",
     "chalicelib/catalog/d.toml",
     "chalicelib/catalog/families/gdc.toml",
     "tests/unit/limit_words/gdc.toml",
     "tests/cases/d",
-    "runner/sandbox/gvisor/sandbox.py",
-    "runner/sandbox/gvisor/__init__.py",
+    "runner/sandbox/microvm/sandbox.py",
+    "runner/sandbox/microvm/__init__.py",
 }
 
 

@@ -8,7 +8,7 @@ def test_the_log_line_of_a_sweep_says_what_it_did_and_nothing_else() -> None:
     """An operator reads the numbers of jobs with what happened to them; what did not happen is left out."""
     report = SweepReport(released=2, given_up=1)
     assert report.fixed == 3
-    assert str(report) == "2 released to the queue; 1 ended in error, all attempts used up"
+    assert str(report) == "2 put back into the queue; 1 ended in error, all attempts used up"
     assert SweepReport().fixed == 0
 
 
