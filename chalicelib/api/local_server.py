@@ -88,14 +88,15 @@ def harden(handler: type[BaseHTTPRequestHandler], *, silence_seconds: float = SI
         except ConnectionError:
             self.close_connection = True
 
-    def server_name(self: BaseHTTPRequestHandler) -> str:
+    def server_name(_self: BaseHTTPRequestHandler) -> str:
         return SERVER_NAME
 
     # Without it each answer on a kept connection takes about 40 ms longer: head and body are written
     # separately, and the second waits for the acknowledgement of the first (Nagle, delayed ACK).
     handler.disable_nagle_algorithm = True
     handler.timeout = silence_seconds
-    handler.version_string = server_name  # type: ignore[method-assign]
+    # mypy compares the names of parameters, too.
+    handler.version_string = server_name  # type: ignore[method-assign, assignment]
     # The errors of the standard library itself, a line that is too long for example, are JSON as well.
     handler.error_content_type = "application/json"
     handler.error_message_format = _TEMPLATE
