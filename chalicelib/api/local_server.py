@@ -32,6 +32,10 @@ _DRAIN_BYTES = 64 * 1024 * 1024
 # So a Content-Length might not count, and a body would be answered as a second request.
 _HEADER_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n")
 
+# The standard library splits this line at any blank, and answers one without a version as HTTP/0.9: without a
+# head.
+_FIRST_LINE = re.compile(rb"[^ \t\r\n]+ [^ \t\r\n]+ HTTP/1\.[01] *\r\n")
+
 _TEMPLATE = '{"error": "bad_request", "message": "%(explain)s", "details": []}\n'
 
 
@@ -64,8 +68,14 @@ def exit_when_port_is_taken(server: type[TCPServer]) -> None:
 def harden(handler: type[BaseHTTPRequestHandler], *, silence_seconds: float = SILENCE_SECONDS) -> None:
     """Changes a handler class (for this whole process) so that no head of a request can break it."""
     parse_request, handle = handler.parse_request, handler.handle
+    send_continue = handler.handle_expect_100
 
     def parse_and_check(self: BaseHTTPRequestHandler) -> bool:
+        # Missing in the types of the standard library. A blank line is what a client may send after a body.
+        line: bytes = self.raw_requestline  # type: ignore[attr-defined]
+        if line.strip() and not _FIRST_LINE.fullmatch(line):
+            _answer_malformed_line(self, line)
+            return False
         reader = self.rfile
         lines = _HeaderLines(reader)
         # The standard library keeps no line as it was sent, and what it parsed is not what others parse.
@@ -80,7 +90,13 @@ def harden(handler: type[BaseHTTPRequestHandler], *, silence_seconds: float = SI
         if error:
             self.send_error(error[0], explain=error[1])
             _drain(self)
-        return not error
+            return False
+        expects = self.headers.get("Expect", "").lower() == "100-continue"
+        return send_continue(self) if expects and self.request_version == "HTTP/1.1" else True
+
+    def go_on_later(_self: BaseHTTPRequestHandler) -> bool:
+        # A client that asks whether its body will be read is answered when its head has been checked.
+        return True
 
     def handle_until_client_leaves(self: BaseHTTPRequestHandler) -> None:
         try:
@@ -95,6 +111,7 @@ def harden(handler: type[BaseHTTPRequestHandler], *, silence_seconds: float = SI
     # separately, and the second waits for the acknowledgement of the first (Nagle, delayed ACK).
     handler.disable_nagle_algorithm = True
     handler.timeout = silence_seconds
+    handler.handle_expect_100 = go_on_later  # type: ignore[method-assign, assignment]
     # mypy compares the names of parameters, too.
     handler.version_string = server_name  # type: ignore[method-assign, assignment]
     # The errors of the standard library itself, a line that is too long for example, are JSON as well.
@@ -126,6 +143,16 @@ class _HeaderLines(BufferedIOBase):
         if self._well_formed:
             return None
         return HTTPStatus.BAD_REQUEST, "A header line is malformed: each must be a name, a colon and text."
+
+
+def _answer_malformed_line(handler: BaseHTTPRequestHandler, line: bytes) -> None:
+    """Answers a request whose first line cannot be read, and closes its connection."""
+    # Of the standard library, which sets them when it parses the line; an answer needs them.
+    handler.command, handler.request_version = "", "HTTP/1.1"
+    handler.requestline = line.decode("latin-1").rstrip()
+    message = "The request has bad HTTP syntax: its first line must be a method, a path and HTTP/1.1."
+    handler.send_error(HTTPStatus.BAD_REQUEST, explain=message)
+    _drain(handler)
 
 
 def _head_error(handler: BaseHTTPRequestHandler) -> tuple[HTTPStatus, str] | None:

@@ -100,6 +100,9 @@ class Parser(HTTPRequestParser):
                 raise HeadError(HTTPStatus.BAD_REQUEST, bad_address) from None
 
     def _check(self) -> None:
+        if self.version not in ("1.0", "1.1"):
+            bad_version = "The request has bad HTTP syntax: its first line must end in HTTP/1.1 (or 1.0)."
+            raise HeadError(HTTPStatus.BAD_REQUEST, bad_version)
         if self.chunked or "TRANSFER_ENCODING" in self.headers:
             in_one_piece = "Send the body in one piece, with a Content-Length."
             raise HeadError(HTTPStatus.LENGTH_REQUIRED, in_one_piece)

@@ -192,6 +192,24 @@ HEADS = {
     "200 headers": (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 200 + b"\r\n", 431, "header"),
     "a header of 70,000 letters": (b"GET / HTTP/1.1\r\nX: " + b"y" * 70_000 + b"\r\n\r\n", 431, "header"),
     "four words": (b"GET / x HTTP/1.1\r\n\r\n", 400, "syntax"),
+    **{
+        f"a first line {name}": (line + b"Host: x\r\n" + _LENGTH + b"\r\n" + _INNER, 400, "syntax")
+        for name, line in {
+            "without a version": b"GET /health\r\n",
+            "of HTTP/0.9": b"GET /health HTTP/0.9\r\n",
+            "of HTTP/1.2": b"GET /health HTTP/1.2\r\n",
+            "of HTTP/1.10": b"GET /health HTTP/1.10\r\n",
+            "of HTTP/2.0": b"GET /health HTTP/2.0\r\n",
+            "with a colon after its version": b"GET /health HTTP/1.1:\r\n",
+            "with tabs": b"GET\t/health\tHTTP/1.1\r\n",
+            "with two blanks": b"GET  /health HTTP/1.1\r\n",
+            "with a carriage return": b"GET /health\r HTTP/1.1\r\n",
+            "that ends in a line feed alone": b"GET /health HTTP/1.1\n",
+        }.items()
+    },
+    "a client that waits to go on": (
+        _HEAD + b"Expect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n", 413, "too large"
+    ),
     "a length with a sign, and a body": (
         _HEAD + b"Content-Length: +%d\r\n\r\n" % len(_INNER) + _INNER, 400, "Content-Length"
     ),
