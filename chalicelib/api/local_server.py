@@ -111,8 +111,9 @@ def harden(handler: type[BaseHTTPRequestHandler], *, silence_seconds: float = SI
     # separately, and the second waits for the acknowledgement of the first (Nagle, delayed ACK).
     handler.disable_nagle_algorithm = True
     handler.timeout = silence_seconds
+    # Why in place: see above. mypy compares the names of parameters, too.
     handler.handle_expect_100 = go_on_later  # type: ignore[method-assign, assignment]
-    # mypy compares the names of parameters, too.
+    # As above.
     handler.version_string = server_name  # type: ignore[method-assign, assignment]
     # The errors of the standard library itself, a line that is too long for example, are JSON as well.
     handler.error_content_type = "application/json"
