@@ -8,14 +8,15 @@ To add a field: here, in `CompileRequest`, and in the fingerprint unless no verd
 
 import hashlib
 from collections.abc import Sequence
+from typing import Annotated
 
 from pydantic import Field
 
 from chalicelib.api import expectations, json_body
 from chalicelib.api.expectations import ClientExpectation
 from chalicelib.api.source_files import ClientSources, read_files
-from chalicelib.api.validation import invalid, joined, quoted
-from chalicelib.catalog import MAX_OPTIONS, Catalog, Language
+from chalicelib.api.validation import Name, invalid, joined, quoted
+from chalicelib.catalog import MAX_OPTION_CHARACTERS, MAX_OPTIONS, Catalog, Language
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import (
     CompileRequest,
@@ -30,12 +31,15 @@ from chalicelib.models import (
 _NOT_IN_FINGERPRINT = {"cache", "expect"}
 
 
+Option = Annotated[str, Field(max_length=MAX_OPTION_CHARACTERS)]
+
+
 class ClientJob(ClientSources):
     """The fields that a compile request and a matrix have in common."""
 
-    language: str
-    stage: str = Stage.COMPILE.value
-    options: list[str] = Field(default_factory=list, max_length=MAX_OPTIONS)
+    language: Name
+    stage: Name = Stage.COMPILE.value
+    options: list[Option] = Field(default_factory=list, max_length=MAX_OPTIONS)
     cache: bool = True
     expect: ClientExpectation | None = None
 
@@ -43,10 +47,10 @@ class ClientJob(ClientSources):
 class ClientRequest(ClientJob):
     """The JSON object of ``POST /api/v1/compile``."""
 
-    compiler: str | None = None
-    standard: str | None = None
-    architecture: str | None = None
-    os: str | None = None
+    compiler: Name | None = None
+    standard: Name | None = None
+    architecture: Name | None = None
+    os: Name | None = None
 
 
 def parse(body: bytes) -> ClientRequest:

@@ -6,11 +6,11 @@ compares it with a result whenever a response is made. An expectation never chan
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from chalicelib.api.validation import ClientModel, invalid, joined, quoted
+from chalicelib.api.validation import ClientModel, Name, invalid, joined, quoted
 from chalicelib.models import (
     Diagnostic,
     Expectation,
@@ -22,6 +22,12 @@ from chalicelib.models import (
 
 # A test of a header expects a handful; the bound keeps the comparison with 1,000 diagnostics cheap.
 MAX_EXPECTED_DIAGNOSTICS = 32
+# No diagnostic has more: see `MAX_MESSAGE_CHARACTERS` in runner/diagnostics/collector.py.
+MAX_EXPECTED_CHARACTERS = 8_192
+# Two kilobytes for each diagnostic. It is stored with every job, and with every cell of a matrix.
+MAX_EXPECT_BYTES = 64 * 1024
+# Compilers count lines and columns in 32 bits, with a sign.
+MAX_POSITION = 2**31 - 1
 
 # At most this many diagnostics are searched for a near miss: the hint is worth no more time.
 _NEAR_MISS_CANDIDATES = 100
@@ -31,21 +37,25 @@ _WEAK_FIELDS = frozenset({"severity", "file"})
 _ERRORS = (Severity.FATAL, Severity.ERROR)
 
 
+_Text = Annotated[str, Field(min_length=1, max_length=MAX_EXPECTED_CHARACTERS)]
+_Position = Annotated[int, Field(ge=1, le=MAX_POSITION)]
+
+
 class ClientExpectedDiagnostic(ClientModel):
     """One element of ``expect.diagnostics``."""
 
-    severity: str | None = None
-    message: str | None = Field(None, min_length=1)
-    code: str | None = Field(None, min_length=1)
-    file: str | None = Field(None, min_length=1)
-    line: int | None = Field(None, ge=1)
-    column: int | None = Field(None, ge=1)
+    severity: Name | None = None
+    message: _Text | None = None
+    code: _Text | None = None
+    file: _Text | None = None
+    line: _Position | None = None
+    column: _Position | None = None
 
 
 class ClientExpectation(ClientModel):
     """The field ``expect`` of a request."""
 
-    verdict: str | None = None
+    verdict: Name | None = None
     diagnostics: list[ClientExpectedDiagnostic] = Field(
         default_factory=list, max_length=MAX_EXPECTED_DIAGNOSTICS
     )
@@ -65,7 +75,15 @@ def resolve(expect: ClientExpectation | None) -> Expectation | None:
                 f"expect.diagnostics.{number}.severity",
                 "`expect` cannot be met: it expects an error, and code that compiles has none.",
             )
-    return Expectation(verdict=verdict, diagnostics=diagnostics)
+    expectation = Expectation(verdict=verdict, diagnostics=diagnostics)
+    size_bytes = len(expectation.model_dump_json().encode())
+    if size_bytes > MAX_EXPECT_BYTES:
+        raise invalid(
+            "expect",
+            f"`expect` has {size_bytes} bytes as JSON; at most {MAX_EXPECT_BYTES} are allowed: "
+            "a part of each message is enough.",
+        )
+    return expectation
 
 
 def _resolve_diagnostic(expected: ClientExpectedDiagnostic, number: int) -> ExpectedDiagnostic:

@@ -5,8 +5,9 @@ What the values mean is checked by `compile_request.py` and `matrix/plan.py`. Wh
 """
 
 import codecs
+import json
 from collections.abc import Sequence
-from typing import Any, TypeVar, get_args
+from typing import Any, NoReturn, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
@@ -43,11 +44,40 @@ def read(body: bytes, model: type[ModelT]) -> ModelT:
     if isinstance(files, dict) and len(files) > MAX_FILES:
         raise invalid("files", f"There are {len(files)} files; at most {MAX_FILES} are allowed.")
     try:
-        return model.model_validate(value)
+        checked = model.model_validate(value)
     except ValidationError as error:
         items = error.errors(include_url=False, include_input=False)
         details = [_detail(item, model) for item in items[:MAX_DETAILS]]
         raise InvalidRequest(details[0].message, details) from None
+    _check_keys(body)
+    return checked
+
+
+def _check_keys(body: bytes) -> None:
+    """Raises `InvalidRequest` for an object that has a key twice; `body` is JSON in UTF-8.
+
+    Which value counts is left open by JSON: a proxy that takes the first would check another request than
+    this service, which takes the last.
+    """
+
+    def check(pairs: list[tuple[str, Any]]) -> None:
+        names = {name for name, _ in pairs}
+        if len(names) < len(pairs):
+            _raise_duplicate(pairs)
+
+    # Only the keys are looked at: no value is kept, and numbers stay text, because int() is slow where they
+    # are long. pydantic's parser, which is stricter, has none of this: it has checked the rest.
+    json.loads(body.decode(), object_pairs_hook=check, parse_int=str, parse_float=str)
+
+
+def _raise_duplicate(pairs: list[tuple[str, Any]]) -> NoReturn:
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            break
+        seen.add(name)
+    field = quoted(name, quote=False)
+    raise invalid(field, f"`{field}` is a key twice in one object: send it once.")
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
@@ -74,6 +104,10 @@ def _detail(item: Any, model: type[BaseModel]) -> ErrorDetail:
     if kind == "too_long":
         return ErrorDetail(
             path, f"`{path}` has too many elements: at most {item['ctx']['max_length']} are allowed."
+        )
+    if kind == "string_too_long":
+        return ErrorDetail(
+            path, f"`{path}` is too long: at most {item['ctx']['max_length']} characters are allowed."
         )
     if kind == "model_type":
         return ErrorDetail(path, f"`{path}` is not valid: it should be a JSON object.")

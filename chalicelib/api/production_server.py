@@ -27,7 +27,7 @@ from waitress.task import ErrorTask
 from waitress.utilities import RequestHeaderFieldsTooLarge
 
 from chalicelib.api import error_responses
-from chalicelib.api.wsgi import MAX_CONTENT_BYTES, Gateway, Handler
+from chalicelib.api.wsgi import MAX_CONTENT_BYTES, SERVER_NAME, Gateway, Handler
 
 # A request that waits (`?wait=25`) holds its thread, so this is how many clients can wait at once. An idle
 # thread costs about 20 kB; docker-compose.yml allows 512 threads and processes.
@@ -80,6 +80,10 @@ class Parser(HTTPRequestParser):
         if header_plus.count(b"\n") > MAX_HEADERS + 1:
             too_many = f"There are too many headers: at most {MAX_HEADERS} are read."
             raise HeadError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, too_many)
+        if b"\r\n " in header_plus or b"\r\n\t" in header_plus:
+            # waitress joins the lines; others take the second for a header of its own.
+            folded = "A header line is malformed: it starts with a blank."
+            raise HeadError(HTTPStatus.BAD_REQUEST, folded)
         try:
             super().parse_header(header_plus)
         except TransferEncodingNotImplemented:
@@ -96,6 +100,9 @@ class Parser(HTTPRequestParser):
                 raise HeadError(HTTPStatus.BAD_REQUEST, bad_address) from None
 
     def _check(self) -> None:
+        if self.version not in ("1.0", "1.1"):
+            bad_version = "The request has bad HTTP syntax: its first line must end in HTTP/1.1 (or 1.0)."
+            raise HeadError(HTTPStatus.BAD_REQUEST, bad_version)
         if self.chunked or "TRANSFER_ENCODING" in self.headers:
             in_one_piece = "Send the body in one piece, with a Content-Length."
             raise HeadError(HTTPStatus.LENGTH_REQUIRED, in_one_piece)
@@ -213,8 +220,7 @@ class ProductionServer(TcpWSGIServer):
             outbuf_overflow=sys.maxsize,
             # The page shows the scheme that the proxy names. It decides nothing.
             clear_untrusted_proxy_headers=False,
-            # Without a version, which would only help an attacker.
-            ident="will-it-compile",
+            ident=SERVER_NAME,
             # A client may leave when it likes.
             log_socket_errors=False,
             # select() takes no more than 1024 files.

@@ -2,14 +2,24 @@
 
 import base64
 import binascii
+import re
+from typing import Annotated
+
+from pydantic import Field
 
 from chalicelib.api.validation import ClientModel, invalid, joined, quoted
-from chalicelib.catalog import Catalog, Language, check_file_names
+from chalicelib.catalog import MAX_FILE_NAME_BYTES, Catalog, Language, check_file_names
 from chalicelib.errors import SourceTooLarge
 
 # 1 MiB of source is some 30,000 lines: enough for an amalgamated library, too little for an archive.
 MAX_SOURCE_BYTES = 1024 * 1024
 MAX_FILES = 64
+# A stored job is JSON, which writes each of these in six characters: without a bound a source of 1 MiB would
+# be stored as 6 MiB. A test of what a compiler does with them needs a few.
+MAX_CONTROL_CHARACTERS = 16 * 1024
+
+# Tab, line feed, carriage return, form feed and backspace have a form of two characters.
+_CONTROL = re.compile(r"[\x00-\x07\x0b\x0e-\x1f]")
 
 
 class ClientSources(ClientModel):
@@ -18,7 +28,7 @@ class ClientSources(ClientModel):
     source_code: str | None = None
     code: str | None = None
     files: dict[str, str] | None = None
-    main: str | None = None
+    main: Annotated[str, Field(max_length=MAX_FILE_NAME_BYTES)] | None = None
 
 
 def read_files(request: ClientSources, language: Language, catalog: Catalog) -> tuple[dict[str, str], str]:
@@ -44,6 +54,7 @@ def read_files(request: ClientSources, language: Language, catalog: Catalog) -> 
         _check_files(files, language, catalog)
         main = _main(files, request.main, language)
     _check_size(sum(len(text.encode()) for text in files.values()))
+    _check_control_characters(files)
     return files, main
 
 
@@ -51,6 +62,15 @@ def _check_size(size_bytes: int) -> None:
     if size_bytes > MAX_SOURCE_BYTES:
         raise SourceTooLarge(
             f"The source has {size_bytes} bytes; at most {MAX_SOURCE_BYTES} (1 MiB) are allowed."
+        )
+
+
+def _check_control_characters(files: dict[str, str]) -> None:
+    count = sum(len(_CONTROL.findall(text)) for text in files.values())
+    if count > MAX_CONTROL_CHARACTERS:
+        raise SourceTooLarge(
+            f"The source has {count} control characters; at most {MAX_CONTROL_CHARACTERS} are allowed "
+            "(tabs and ends of lines do not count)."
         )
 
 

@@ -4,12 +4,20 @@ Every error about a field is one sentence that names the field, what was sent an
 """
 
 from collections.abc import Iterable
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from chalicelib.errors import ErrorDetail, InvalidRequest
 
+# Our own names are shorter: of languages, compilers, standards, targets and stages. To compare a longer one,
+# or to match a longer glob, would only cost time.
+MAX_NAME_CHARACTERS = 64
+
 _MAX_QUOTED_CHARACTERS = 60
+
+# What a client sends to choose something by its name.
+Name = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]
 
 
 class ClientModel(BaseModel):

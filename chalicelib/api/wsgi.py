@@ -15,6 +15,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+# The header Server of every server of ours: a version would tell an attacker which holes to try.
+SERVER_NAME = "will-it-compile"
 # API Gateway does not take a longer body either.
 MAX_CONTENT_BYTES = 10 * 1024 * 1024
 

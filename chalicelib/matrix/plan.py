@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field
 
 from chalicelib.api import compile_request, expectations, json_body
 from chalicelib.api.source_files import read_files
-from chalicelib.api.validation import invalid, joined, quoted
+from chalicelib.api.validation import Name, invalid, joined, quoted
 from chalicelib.catalog import Catalog, Language
 from chalicelib.errors import InvalidRequest, SourceTooLarge
 from chalicelib.models import (
@@ -30,20 +30,18 @@ from chalicelib.models import (
 
 # Seven compilers by nine standards, or what a few workers compile within one wait of 25 s.
 MAX_CELLS = 64
-# Each cell is a job with a copy of the source, so that it can be read and compiled independently.
+# Each cell is a job with a copy of the request, so that it can be read and compiled independently.
 MAX_MATRIX_BYTES = 16 * 1024 * 1024
 # With more patterns than cells, some of them must mean the same cell.
 MAX_PATTERNS = 64
 
 _ALL = "all"
-# Our own names are shorter; matching a longer pattern would only cost time.
-_MAX_PATTERN_CHARACTERS = 64
 _GLOB = re.compile(r"[*?\[]")
 
 
 # Names and globs; a single one may be sent without a list.
 Patterns = Annotated[
-    list[str],
+    list[Name],
     BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
     Field(max_length=MAX_PATTERNS),
 ]
@@ -94,36 +92,43 @@ def make_plan(request: ClientMatrix, catalog: Catalog, environments: Sequence[En
             f"The matrix would have {len(cells)} cells; at most {MAX_CELLS} are allowed: "
             "choose fewer compilers, standards or targets.",
         )
-    size_bytes = sum(len(text.encode()) for text in files.values())
-    if size_bytes * len(cells) > MAX_MATRIX_BYTES:
-        raise SourceTooLarge(
-            f"The source has {size_bytes} bytes for each of {len(cells)} cells; "
-            f"at most {MAX_MATRIX_BYTES} bytes (16 MiB) are allowed in all."
-        )
     expect = expectations.resolve(request.expect)
     stage = compile_request.find_stage(request.stage, able[0])
+    requests = tuple(
+        CompileRequest(
+            files=files,
+            main=main,
+            language=language.id,
+            compiler=environment.id,
+            standard=standard,
+            architecture=target.architecture,
+            os=target.os,
+            stage=stage,
+            options=tuple(request.options),
+            cache=request.cache,
+            expect=expect,
+        )
+        for environment, standard, target in cells
+    )
+    _check_size(requests)
     return Plan(
         language=language,
         stage=stage,
-        requests=tuple(
-            CompileRequest(
-                files=files,
-                main=main,
-                language=language.id,
-                compiler=environment.id,
-                standard=standard,
-                architecture=target.architecture,
-                os=target.os,
-                stage=stage,
-                options=tuple(request.options),
-                cache=request.cache,
-                expect=expect,
-            )
-            for environment, standard, target in cells
-        ),
+        requests=requests,
         omitted=tuple(omitted),
         environments=tuple(able),
     )
+
+
+def _check_size(requests: Sequence[CompileRequest]) -> None:
+    """Raises `SourceTooLarge` when the requests are too long as they are stored, as JSON."""
+    # They differ in a few short names only, so the first one stands for all.
+    size_bytes = len(requests[0].model_dump_json().encode())
+    if size_bytes * len(requests) > MAX_MATRIX_BYTES:
+        raise SourceTooLarge(
+            f"The request (source, options and `expect`) has {size_bytes} bytes as JSON for each of "
+            f"{len(requests)} cells; at most {MAX_MATRIX_BYTES} bytes (16 MiB) are allowed in all."
+        )
 
 
 def _split_by_ability(
@@ -275,7 +280,7 @@ def _is_glob(pattern: str) -> bool:
 
 
 def _matches(name: str, pattern: str) -> bool:
-    return len(pattern) <= _MAX_PATTERN_CHARACTERS and fnmatch.fnmatchcase(name.lower(), pattern)
+    return fnmatch.fnmatchcase(name.lower(), pattern)
 
 
 def _no_match(

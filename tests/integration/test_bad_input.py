@@ -164,6 +164,15 @@ def test_a_method_that_a_path_does_not_have_is_405(
 # -- broken HTTP
 
 _HEAD = b"POST /api/v1/compile HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+# A body that is a request by itself. A server that overlooks the Content-Length answers it as the next one.
+_INNER = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+_LENGTH = b"Content-Length: %d\r\n" % len(_INNER)
+
+
+def _smuggled(lines: bytes) -> bytes:
+    """A request with these header lines before its Content-Length, and another request as its body."""
+    return _HEAD + lines + _LENGTH + b"\r\n" + _INNER
+
 
 HEADS = {
     "a negative length": (_HEAD + b"Content-Length: -5\r\n\r\n{}", 400, "Content-Length"),
@@ -183,6 +192,58 @@ HEADS = {
     "200 headers": (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 200 + b"\r\n", 431, "header"),
     "a header of 70,000 letters": (b"GET / HTTP/1.1\r\nX: " + b"y" * 70_000 + b"\r\n\r\n", 431, "header"),
     "four words": (b"GET / x HTTP/1.1\r\n\r\n", 400, "syntax"),
+    **{
+        f"a first line {name}": (line + b"Host: x\r\n" + _LENGTH + b"\r\n" + _INNER, 400, "syntax")
+        for name, line in {
+            "without a version": b"GET /health\r\n",
+            "of HTTP/0.9": b"GET /health HTTP/0.9\r\n",
+            "of HTTP/1.2": b"GET /health HTTP/1.2\r\n",
+            "of HTTP/1.10": b"GET /health HTTP/1.10\r\n",
+            "of HTTP/2.0": b"GET /health HTTP/2.0\r\n",
+            "with a colon after its version": b"GET /health HTTP/1.1:\r\n",
+            "with tabs": b"GET\t/health\tHTTP/1.1\r\n",
+            "with two blanks": b"GET  /health HTTP/1.1\r\n",
+            "with a carriage return": b"GET /health\r HTTP/1.1\r\n",
+            "that ends in a line feed alone": b"GET /health HTTP/1.1\n",
+        }.items()
+    },
+    "a client that waits to go on": (
+        _HEAD + b"Expect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n", 413, "too large"
+    ),
+    "a length with a sign, and a body": (
+        _HEAD + b"Content-Length: +%d\r\n\r\n" % len(_INNER) + _INNER, 400, "Content-Length"
+    ),
+    "the same length twice": (_smuggled(_LENGTH), 400, "Content-Length"),
+    "another length first": (_smuggled(b"Content-Length: 0\r\n"), 400, "Content-Length"),
+    "two lengths in one header": (_smuggled(b"Content-Length: 0, 5\r\n"), 400, "Content-Length"),
+    "chunks beside a length": (_smuggled(b"Transfer-Encoding: chunked\r\n"), 411, "Content-Length"),
+    "chunks in capitals": (_smuggled(b"TRANSFER-ENCODING: CHUNKED\r\n"), 411, "Content-Length"),
+    "an unknown encoding": (_smuggled(b"Transfer-Encoding: xchunked\r\n"), 411, "Content-Length"),
+    **{
+        f"a header {name}": (_smuggled(line), 400, "header")
+        for name, line in {
+            "with a blank in its name": b"X y: z\r\n",
+            "without a colon": b"X\r\n",
+            "without a name": b": z\r\n",
+            "with a blank before its colon": b"X : z\r\n",
+            "that ends its name with a tab": b"Transfer-Encoding\t: chunked\r\n",
+            "that is folded": b"X: y\r\n z\r\n",
+            "that is folded with a tab": b"X: y\r\n\tz\r\n",
+            "that folds a Content-Length": b"X: y\r\n Content-Length: 0\r\n",
+            "of one blank": b" \r\n",
+            "with a NUL": b"X: y\x00z\r\n",
+            "with a NUL in its name": b"X\x00: z\r\n",
+            "with an escape": b"X: y\x1b[2Jz\r\n",
+            "with a name beyond ASCII": b"\xc3\xa9: z\r\n",
+            "with a carriage return": b"X: y\rContent-Length: 0\r\n",
+            "that ends in a carriage return": b"X: y\r\r\n",
+            "that ends in a line feed alone": b"X: y\n",
+            "like one of a mailbox": b"From someone\r\n",
+        }.items()
+    },
+    "a folded line before all headers": (
+        b"POST /api/v1/compile HTTP/1.1\r\n X: y\r\nHost: x\r\n" + _LENGTH + b"\r\n" + _INNER, 400, "header"
+    ),
 }  # fmt: skip
 
 
@@ -201,6 +262,12 @@ def test_a_broken_head_gets_a_response_and_the_connection_is_closed(name: str, a
     error = json.loads(body)
     assert (error["error"], error["details"]) == ("bad_request", [])
     assert word in error["message"]
+
+
+def test_no_header_says_which_version_serves(api: ApiProcess) -> None:
+    """`Server` is the name of this service: a version would tell an attacker which holes to try."""
+    for path in ("/health", "/nope"):
+        assert api.call("GET", path).headers["server"] == "will-it-compile"
 
 
 def test_a_client_that_disconnects_is_not_an_error(api: ApiProcess) -> None:

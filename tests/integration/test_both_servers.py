@@ -174,6 +174,13 @@ def test_a_broken_head_is_answered_alike(name: str, servers: Servers) -> None:
     assert answer(servers.production) == answer(servers.local)
 
 
+def test_neither_server_says_its_version(servers: Servers) -> None:
+    """`Server` is the same name in both, in an answer and in an error of the server itself."""
+    for api in servers:
+        for method, path in (("GET", "/health"), ("HEAD", "/health"), ("GET", "/" + "a" * 70_000)):
+            assert api.call(method, path).headers["server"] == "will-it-compile"
+
+
 def test_only_one_answer_is_not_alike(servers: Servers) -> None:
     """OPTIONS: `chalice local` answers for CORS, which we do not have; in production it is a 405."""
     local, production = (api.call("OPTIONS", "/health") for api in servers)

@@ -63,6 +63,10 @@ def _option(option: Any, *words: str) -> Case:
     return _sent(*words, options=[option])
 
 
+def _expected(*words: str, **diagnostic: Any) -> Case:
+    return _sent(*words, expect={"diagnostics": [diagnostic]})
+
+
 def _waiting(query: str, *words: str) -> Case:
     return Case(json.dumps(GOOD).encode(), words, query=query)
 
@@ -186,8 +190,50 @@ SIZES = {
     "a long option": _option("-D" + "X" * 300, "256 characters"),
     "a long file name": _named("a" * 300 + ".cpp", "255 bytes"),
     "a deep file name": _named("a/" * 9 + "x.cpp", "at most 8 parts"),
-    "a long language": _sent("is not a language", "…", "cpp", language="x" * 100_000),
+    "a long language": _sent("is not a language", "…", "cpp", language="x" * 64),
+    "a longer language": _sent("`language` is too long", "64 characters", language="x" * 100_000),
+    "a long compiler": _sent("`compiler`", "64 characters", compiler="x" * 65),
+    "a long standard": _sent("`standard`", "64 characters", standard="x" * 65),
+    "a long stage": _sent("`stage`", "64 characters", stage="x" * 65),
+    "a long main": _files("`main`", "255 characters", main="x" * 256),
+    "many control characters": _sent("16384", "control characters", status=413, source_code="\x00" * 16385),
+    "a long expectation": _expected("`expect.diagnostics.0.message`", "8192 characters", message="x" * 8193),
+    "a long code": _expected("`expect.diagnostics.0.code`", "8192 characters", code="x" * 8193),
+    "a long file": _expected("`expect.diagnostics.0.file`", "8192 characters", file="x" * 8193),
+    "a line beyond all": _expected("`expect.diagnostics.0.line`", "2147483647", line=10**30),
+    "many expectations": _sent(
+        "`expect.diagnostics`", "at most 32", expect={"diagnostics": [{"line": 1}] * 33}
+    ),
+    "long expectations": _sent(
+        "`expect`", "at most 65536", expect={"diagnostics": [{"message": "x" * 8192}] * 9}
+    ),
 }
+
+DUPLICATES = {
+    "language twice": _raw(b'{"language":"c","language":"cpp","source_code":""}', "`language`", "twice"),
+    "the same value twice": _raw(b'{"language":"c","language":"c","source_code":""}', "`language`", "twice"),
+    "twice, once with an escape": _raw(
+        b'{"language":"c","l\\u0061nguage":"cpp","source_code":""}', "`language`", "twice"
+    ),
+    "source twice": _raw(b'{"source_code":"a","language":"c","source_code":"b"}', "`source_code`", "twice"),
+    "first null": _raw(b'{"language":"c","source_code":null,"source_code":""}', "`source_code`", "twice"),
+    "a file twice": _raw(
+        b'{"language":"cpp","files":{"main.cpp":"a","x.h":"","main.cpp":"b"}}', "`main.cpp`", "twice"
+    ),
+    "a verdict twice": _raw(
+        b'{"language":"c","source_code":"","expect":{"verdict":"compiles","verdict":"rejected"}}',
+        "`verdict`",
+        "twice",
+    ),
+    "in a list": _raw(
+        b'{"language":"c","source_code":"","expect":{"diagnostics":[{"line":1},{"line":1,"line":2}]}}',
+        "`line`",
+        "twice",
+    ),
+    "100,000 times": _raw(
+        b'{"source_code":"",' + b'"language":"c",' * 100_000 + b'"language":"cpp"}', "`language`", "twice"
+    ),
+}  # fmt: skip
 
 BASE64 = {
     "not Base64": _only("`code` is not valid Base64", language="cpp", code="int main() {}"),
@@ -292,7 +338,10 @@ WAITS = {
     }.items()
 }
 
-TABLES = (BODIES, ENCODINGS, CONTENT_TYPES, TYPES, FIELDS, SIZES, BASE64, CATALOGUE, FILES, OPTIONS, WAITS)
+TABLES = (
+    BODIES, ENCODINGS, CONTENT_TYPES, TYPES, FIELDS, SIZES, DUPLICATES, BASE64, CATALOGUE, FILES, OPTIONS,
+    WAITS,
+)  # fmt: skip
 
 CASES = {
     f"{table}: {name}": case
@@ -303,6 +352,7 @@ CASES = {
         "type": TYPES,
         "field": FIELDS,
         "size": SIZES,
+        "duplicate": DUPLICATES,
         "base64": BASE64,
         "catalogue": CATALOGUE,
         "files": FILES,

@@ -172,8 +172,9 @@ def test_one_byte_more_is_too_large(sent: dict[str, Any]) -> None:
         b'{"language":' + b"9" * 6_000_000 + b"}",
         b'{"language":' + b"[" * 3_000_000,
         b'{"' + b"k" * 6_000_000 + b'":1}',
+        b'{"source_code":"","language":"cpp"' + b',"os":null' * 600_000 + b"}",
     ],
-    ids=["fields", "files", "options", "digits", "brackets", "name"],
+    ids=["fields", "files", "options", "digits", "brackets", "name", "duplicates"],
 )
 def test_a_body_made_to_be_expensive_is_checked_quickly(body: bytes) -> None:
     """The largest body of the worst kind takes about a second; with an error for each part it took eight."""

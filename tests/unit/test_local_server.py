@@ -101,6 +101,27 @@ def test_a_body_is_read_and_the_connection_kept(server: _Server) -> None:
     assert server.failures == []
 
 
+def test_a_client_that_asks_is_told_to_go_on_when_its_head_is_good(
+    connect: Callable[[], socket.socket], server: _Server
+) -> None:
+    """`Expect: 100-continue` gets 100 before the body, and the answer after it."""
+    connection = connect()
+    connection.sendall(_head(2)[:-2] + b"Expect: 100-continue\r\n\r\n")
+    assert connection.recv(65536).startswith(b"HTTP/1.1 100 Continue\r\n")
+    connection.sendall(b"{}")
+    assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert server.failures == []
+
+
+def test_a_client_that_asks_is_not_told_to_go_on_when_its_head_is_bad(
+    connect: Callable[[], socket.socket],
+) -> None:
+    """The 400 comes first, and is all that comes."""
+    connection = connect()
+    connection.sendall(_head(2)[:-2] + b"Expect: 100-continue\r\nX y: z\r\n\r\n")
+    assert _read_all(connection).startswith(b"HTTP/1.1 400 ")
+
+
 def test_a_body_that_does_not_come_is_given_up(connect: Callable[[], socket.socket], server: _Server) -> None:
     """The connection of a client that promises more than it sends is closed after the time of silence."""
     connection = connect()

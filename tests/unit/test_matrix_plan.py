@@ -197,7 +197,8 @@ def test_a_compiler_for_which_an_option_is_forbidden_is_omitted_with_the_reason(
         ({"compilers": 5}, "compilers", "list"),
         ({"compilers": [5]}, "compilers.0", "string"),
         ({"compilers": ["x"] * 65}, "compilers", "at most 64"),
-        ({"compilers": ["*" * 100]}, "compilers.0", "matches no compiler"),
+        ({"compilers": ["*x" * 32]}, "compilers.0", "matches no compiler"),
+        ({"compilers": ["*" * 65]}, "compilers.0", "at most 64 characters"),
         ({"standards": ["c17"]}, "standards.0", "'c17' is not a standard for C++ here; available are c++11"),
         ({"standards": ["c++20", "rust*"]}, "standards.1", "matches no standard"),
         ({"standards": ["c++98"]}, "standards.0", "available are c++11"),
@@ -237,16 +238,17 @@ def test_too_many_cells_are_invalid_and_the_message_has_their_number() -> None:
 
 
 def test_a_source_that_is_too_long_for_its_number_of_cells_is_invalid() -> None:
-    """Every cell stores its own copy, so the sum counts."""
+    """Every cell stores its own copy of the request, so the sum counts, as JSON."""
     offered = [make_environment(id=f"gcc-{number}", standards=MODERN) for number in range(16)]
 
     def make(size: int) -> Plan:
         body = {"source_code": "x" * size, "language": "cpp", "standards": "all"}
         return plan.make_plan(plan.parse(json.dumps(body).encode()), CATALOG, offered)
 
-    assert len(make(MAX_MATRIX_BYTES // 64).requests) == 64
+    others = len(make(0).requests[0].model_dump_json())
+    assert len(make(MAX_MATRIX_BYTES // 64 - others).requests) == 64
     with pytest.raises(SourceTooLarge, match="each of 64 cells"):
-        make(MAX_MATRIX_BYTES // 64 + 1)
+        make(MAX_MATRIX_BYTES // 64 - others + 1)
 
 
 _patterns = st.text(alphabet="gc+-*?[]!0123456789nu/x_ ", max_size=70)
