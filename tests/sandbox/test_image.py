@@ -98,7 +98,7 @@ def api(engine: Engine) -> Iterator[ApiProcess]:
             assert time.monotonic() < deadline, logs
             time.sleep(0.2)
         print(f"a runner was ready {time.monotonic() - started:.1f} s after its container's start")
-        assert b"the record of the build holds for" in task.container.logs()
+        assert b"the build's record is used for" in task.container.logs()
         yield api
 
 
