@@ -10,6 +10,9 @@ error about the source. A forger needs such an error to make it fail. A crash is
 absence, too: the last pattern of most families, ``\\A``, matches any output, so that a compiler that fails
 without an ordinary error has crashed.
 
+The words are searched for by `re`, which holds the whole process while it searches. So a pattern sees lines
+of a bounded length, and tests/unit/test_linear_reading.py refuses one that may need more than linear time.
+
 To add a limit that a compiler reports: a `[[limit_messages]]` in its family's file and a case in
 tests/unit/limit_words.
 """
@@ -38,6 +41,11 @@ _REASON_OF_SIGNAL: dict[int, Reason] = {signal.SIGKILL: Reason.MEMORY}
 # The ordinary errors of a family without an `error_pattern` (javac, zig): with a line number, or of the
 # compiler as a whole. The other families have patterns of their own.
 _ERROR_PATTERN = re.compile(r"(?m)^[^\n]*:\d+: (?:fatal )?[eE]rror: |^error: ")
+
+# Of a longer line than twice this, patterns see its start and its end. What a compiler says about a limit
+# begins with the place, or a program's name, and ends with the reason; between them are names of files, of
+# at most 4,096 bytes (PATH_MAX) each. So no limit is overlooked, however long a line is.
+_LINE_END_CHARACTERS = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +101,7 @@ def classify(
         return Verdict.INCONCLUSIVE, _REASON_OF_LIMIT[result.limit_hit]
     if result.exit_code == 0:
         return Verdict.COMPILES, None
-    text = result.stderr.decode(errors="replace") if output is None else output
+    text = _with_bounded_lines(result.stderr.decode(errors="replace") if output is None else output)
     matching = [entry for entry in limit_patterns if entry.pattern.search(text)]
     reported = _reason_of(matching)
     if result.signal is not None:
@@ -104,6 +112,18 @@ def classify(
     if reported is None or _has_ordinary_error(text, matching, error_pattern or _ERROR_PATTERN):
         return Verdict.REJECTED, None
     return Verdict.INCONCLUSIVE, reported
+
+
+def _with_bounded_lines(text: str) -> str:
+    """`text` without the middle of its very long lines."""
+    lines = text.split("\n")
+    longest = 2 * _LINE_END_CHARACTERS
+    if max(map(len, lines)) <= longest:
+        return text
+    return "\n".join(
+        line if len(line) <= longest else line[:_LINE_END_CHARACTERS] + line[-_LINE_END_CHARACTERS:]
+        for line in lines
+    )
 
 
 def _reason_of(matching: Sequence[LimitPattern]) -> Reason | None:

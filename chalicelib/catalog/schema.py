@@ -72,9 +72,11 @@ class LimitMessage(CatalogModel):
 
     `pattern` must describe complete lines, ``(?m)^…$``, that begin with a program's name: a job's text can
     be anywhere else. Its matches are removed before ordinary errors are searched for, so it must not reach
-    over one: ``(?:(?!error: )[^\n])*`` is the rest of a line. Errors that `explains` matches may follow from
-    the same limit; they do not count when `pattern` matched. ``\A`` as the last pattern means: a failure
-    without an ordinary error (`Family.error_pattern`) is a crash of the compiler, however it words it.
+    over one: ``(?![^\n]*error: )[^\n]*`` is the rest of a line. It must be linear: of a line, one stretch
+    may have an open end, and a second belongs into a look ahead from the place where the first begins
+    (tests/unit/test_linear_reading.py). Errors that `explains` matches may follow from the same limit; they
+    do not count when `pattern` matched. ``\A`` as the last pattern means: a failure without an ordinary
+    error (`Family.error_pattern`) is a crash of the compiler, however it words it.
 
     A thread that cannot be created is reported as memory: compilers word a lack of memory for its stack and
     a lack of threads alike, and no source asks for threads.

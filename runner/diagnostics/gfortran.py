@@ -48,6 +48,7 @@ def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic,
     sources = SourceIndex(files, folder)
     collector = Collector()
     others: list[str] = []
+    blocks = _Blocks(lines)
 
     def read_others() -> None:
         for diagnostic in gnu.collect(others, sources).top if any(others) else ():
@@ -56,7 +57,7 @@ def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic,
 
     index = 0
     while index < len(lines) and not collector.full:
-        end, diagnostic = _message(lines, index, sources)
+        end, diagnostic = _message(blocks, index, sources)
         if diagnostic is None:
             others.append(lines[index])
         else:
@@ -67,14 +68,28 @@ def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic,
     return collector.build()
 
 
-def _message(lines: Sequence[str], index: int, sources: SourceIndex) -> tuple[int, DiagnosticBuilder | None]:
-    """The index of the line after the message that starts at `index`, and the message; or None for it."""
-    place = _PLACE.fullmatch(lines[index])
-    at = index + 1 if place else index
-    if place:
-        last = min(index + MAX_MESSAGE_LINES, len(lines))
-        while at < last and (_SNIPPET.fullmatch(lines[at]) or _PLACE.fullmatch(lines[at])):
+class _Blocks:
+    """Where the snippets and further locations behind a location end; each line is looked at once."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self.lines = lines
+        self._block = range(0)
+
+    def end(self, index: int) -> int:
+        """The first line from `index` on that is no snippet and no location, or the limit."""
+        last = min(index + MAX_MESSAGE_LINES - 1, len(self.lines))
+        at = self._block.stop if self._block.start <= index <= self._block.stop else index
+        while at < last and (_SNIPPET.fullmatch(self.lines[at]) or _PLACE.fullmatch(self.lines[at])):
             at += 1
+        self._block = range(index, at)
+        return at
+
+
+def _message(blocks: _Blocks, index: int, sources: SourceIndex) -> tuple[int, DiagnosticBuilder | None]:
+    """The index of the line after the message that starts at `index`, and the message; or None for it."""
+    lines = blocks.lines
+    place = _PLACE.fullmatch(lines[index])
+    at = blocks.end(index + 1) if place else index
     match = (_TEXT if place else _TOOL).fullmatch(lines[at]) if at < len(lines) else None
     if match is None and not place:
         match = _TEXT.fullmatch(lines[at])

@@ -98,6 +98,7 @@ def strip(text: str) -> str:
 def _walk(lines: Sequence[str], sources: SourceIndex) -> Iterator[tuple[int, int, DiagnosticBuilder | None]]:
     """The messages in order: index of the first line, of the line after it, the message; None for an edit."""
     linking = False
+    reader = _Reader(lines, sources)
     steps: list[DiagnosticBuilder] = []
     index = 0
     while index < len(lines):
@@ -116,7 +117,7 @@ def _walk(lines: Sequence[str], sources: SourceIndex) -> Iterator[tuple[int, int
                 from_linker.message = sources.without_folder(from_linker.message)
                 yield start, index, from_linker
             continue
-        diagnostic = _header(line, sources)
+        diagnostic = reader.header(start)
         if diagnostic is None:
             step = _step(line, sources)
             # The last step is where the way begins, and often the only one in the request's own files.
@@ -124,7 +125,7 @@ def _walk(lines: Sequence[str], sources: SourceIndex) -> Iterator[tuple[int, int
                 del steps[MAX_MESSAGE_LINES - 1 :]
                 steps.append(step)
             continue
-        message_lines = _rest_of_message(diagnostic, lines, index, sources)
+        message_lines = _rest_of_message(diagnostic, reader, index, sources)
         index += len(message_lines)
         diagnostic.message = "\n".join((diagnostic.message, *message_lines))
         diagnostic.message, diagnostic.code = split_code(diagnostic.message)
@@ -134,6 +135,32 @@ def _walk(lines: Sequence[str], sources: SourceIndex) -> Iterator[tuple[int, int
             diagnostic.children += steps
         steps = []
         yield start, index, diagnostic
+
+
+class _Reader:
+    """The lines of an output, each looked at once, although every message looks at many behind it."""
+
+    def __init__(self, lines: Sequence[str], sources: SourceIndex) -> None:
+        self.lines = lines
+        self._sources = sources
+        self._headers: dict[int, DiagnosticBuilder | None] = {}
+        # No snippet starts at any of these lines.
+        self._plain = range(0)
+
+    def header(self, index: int) -> DiagnosticBuilder | None:
+        """The message that starts at `index`, or None; its text may be complete already."""
+        if index not in self._headers:
+            self._headers[index] = _header(self.lines[index], self._sources)
+        return self._headers[index]
+
+    def next_snippet(self, index: int) -> int | None:
+        """Where the next snippet starts, if a message that ends before `index` may reach that far."""
+        last = min(index + MAX_MESSAGE_LINES, len(self.lines))
+        at = self._plain.stop if self._plain.start <= index <= self._plain.stop else index
+        while at < last and _snippet(self.lines, at) is None:
+            at += 1
+        self._plain = range(index, at)
+        return at if at < last else None
 
 
 def _step(line: str, sources: SourceIndex) -> DiagnosticBuilder | None:
@@ -183,34 +210,28 @@ def _header(line: str, sources: SourceIndex) -> DiagnosticBuilder | None:
 
 
 def _rest_of_message(
-    diagnostic: DiagnosticBuilder, lines: Sequence[str], index: int, sources: SourceIndex
+    diagnostic: DiagnosticBuilder, reader: _Reader, index: int, sources: SourceIndex
 ) -> Sequence[str]:
     """The lines from `index` on that belong to the message: those before its own snippet."""
     if diagnostic.line is None:
         return ()
-    rivals: list[DiagnosticBuilder] = []
-    for end in range(index, min(index + MAX_MESSAGE_LINES, len(lines))):
-        snippet = _snippet(lines, end)
-        if snippet is None:
-            other = _header(lines[end], sources)
-            if other is not None:
-                rivals.append(other)
-            continue
-        number, text = snippet
-        expected = sources.line(diagnostic.file, diagnostic.line)
-        own = number in (None, diagnostic.line) and (expected is None or _same(expected, text))
-        # The snippet may belong to another message about the same line (about any line, if the source is not
-        # known); then the caret must be at our column and at that of no other message.
-        if own and any(expected is None or other.line == diagnostic.line for other in rivals):
-            own = (
-                diagnostic.column is not None
-                and _caret(lines[end + 1], lines[end], text) == diagnostic.column
-            )
-            own = own and all(other.column != diagnostic.column for other in rivals)
-        if not own:
+    end = reader.next_snippet(index)
+    if end is None:
+        return ()
+    lines = reader.lines
+    number, text = _snippet(lines, end) or (None, "")
+    expected = sources.line(diagnostic.file, diagnostic.line)
+    if number not in (None, diagnostic.line) or not (expected is None or _same(expected, text)):
+        return ()
+    # The snippet may belong to another message about the same line (about any line, if the source is not
+    # known); then the caret must be at our column and at that of no other message.
+    rivals = [other for at in range(index, end) if (other := reader.header(at)) is not None]
+    if any(expected is None or other.line == diagnostic.line for other in rivals):
+        own = diagnostic.column is not None
+        own = own and _caret(lines[end + 1], lines[end], text) == diagnostic.column
+        if not own or any(other.column == diagnostic.column for other in rivals):
             return ()
-        return lines[index : next((at for at in range(index, end) if _ADDED.match(lines[at])), end)]
-    return ()
+    return lines[index : next((at for at in range(index, end) if _ADDED.match(lines[at])), end)]
 
 
 def _caret(marks: str, line: str, text: str) -> int | None:

@@ -8,6 +8,9 @@ from runner.diagnostics.collector import MAX_LINE_CHARACTERS
 # Quoted text that ends on its line, left to right: strings and characters may contain a backquote. A string
 # that does not end reaches to the end of the line, so that no part of a line is read twice.
 _CLOSED = re.compile(r'"(?:[^"\\]|\\.)*"?|' + r"'(?:[^'\\]|\\[^']+)'|`[^`]*`")
+# The end of a quotation is looked for up to the end of the text. After this many without an end no more are
+# looked for: no compiler prints even two.
+_MAX_UNTERMINATED = 4
 
 
 def lines_of(text: str) -> list[str]:
@@ -21,6 +24,7 @@ class LineCursor:
     def __init__(self, text: str) -> None:
         self._lines = lines_of(text)
         self._next = 0
+        self._unterminated = 0
 
     @property
     def at_end(self) -> bool:
@@ -51,13 +55,16 @@ class LineCursor:
         Go prints a raw string and TypeScript a template literal type as the source has it, with its line
         breaks, so these lines may look like messages of their own. There is no backquote inside of
         backquotes: the next one ends the quotation, whatever else is in there. An unterminated quotation is
-        ignored.
+        ignored; after a few of those no quotation is read any more.
         """
+        if self._unterminated == _MAX_UNTERMINATED:
+            return []
         start, rest = self._next, line
         end = start
         while "`" in _CLOSED.sub("", rest):
             closing = next((at for at in range(end, len(self._lines)) if "`" in self._lines[at]), None)
             if closing is None:
+                self._unterminated += 1
                 return []
             rest = self._lines[closing].partition("`")[2]
             end = closing + 1

@@ -29,7 +29,8 @@ from runner.sanitize import clean_text
 _COMPILING = re.compile(r"\*\*\* Error compiling '(.*)'\.\.\.")
 _FILE = re.compile(r'  File "(.*)", line ([0-9]{1,9})')
 _EXCEPTION = re.compile(r"(?:Sorry: )?([A-Z][A-Za-z]{0,99})(?:: (.*))?")
-_PLACE = re.compile(r"(.*) \((.*), line ([0-9]{1,9})\)")
+# The end of ` (name, line 3)` behind a message; the last parenthesis before it opens it.
+_PLACE_END = re.compile(r", line ([0-9]{1,9})\)\Z")
 _WARNING = re.compile(r"([^\s:][^:]*):([0-9]{1,9}): ([A-Z][A-Za-z]{0,99}Warning): (.*)")
 _TRACEBACK = "Traceback (most recent call last):"
 _SNIPPET_INDENT = "    "
@@ -89,11 +90,12 @@ def _error(
     )
     diagnostic.severity = Severity.FATAL if crashed else Severity.ERROR
     diagnostic.code, diagnostic.message = match[1], match[2] or ""
-    end = _PLACE.fullmatch(diagnostic.message)
-    if end and place is None:
+    end = _PLACE_END.search(diagnostic.message)
+    message, opening, name = diagnostic.message[: end.start()].rpartition(" (") if end else ("", "", "")
+    if end and opening and place is None:
         # This line has only the last part of the name; the line before has all of it.
-        diagnostic.message, diagnostic.line = end[1], int(end[3]) or None
-        diagnostic.file = diagnostic.file or sources.rename(end[2])
+        diagnostic.message, diagnostic.line = message, int(end[1]) or None
+        diagnostic.file = diagnostic.file or sources.rename(name)
     diagnostic.message = sources.without_folder(diagnostic.message)
     return diagnostic
 

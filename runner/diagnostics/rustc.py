@@ -79,7 +79,8 @@ def _messages(text: str) -> Iterator[tuple[str, dict[str, Any] | None]]:
 
 
 def _decoded(line: str) -> dict[str, Any] | None:
-    if not line.startswith(_OBJECT):
+    # The cheap questions first: a text may have ten thousands of lines that are no object of rustc's.
+    if not line.startswith(_OBJECT) or '"message"' not in line or not line.rstrip().endswith("}"):
         return None
     try:
         value = json.loads(line)

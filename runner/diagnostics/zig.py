@@ -18,7 +18,9 @@ _SEVERITIES = {"error": Severity.ERROR, "warning": Severity.WARNING, "note": Sev
 _HEADER = re.compile(r"(?:([^\s:][^:]*):([0-9]{1,9}):([0-9]{1,9}): )?(error|warning|note): (.*)")
 _INDENTED_NOTE = re.compile(r" +note: (.*)")
 _REFERENCES = "referenced by:"
-_REFERENCE = re.compile(r"    (\S.*): ([^\s:][^:]*):([0-9]{1,9}):([0-9]{1,9})")
+# `    main: main.zig:3:5`, cut at its last colon with a space.
+_REFERRING = re.compile(r"    (\S.*)")
+_REFERRED = re.compile(r"([^\s:][^:]*):([0-9]{1,9}):([0-9]{1,9})")
 _CARETS = re.compile(r"[ \t]*~*\^~*")
 
 
@@ -32,9 +34,8 @@ def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic,
             continue
         line = cursor.take()
         if line == _REFERENCES:
-            while reference := _REFERENCE.fullmatch(cursor.peek()):
+            while diagnostic := _reference(cursor.peek(), sources):
                 cursor.take()
-                diagnostic = _reference(reference, sources)
                 if diagnostic.file is not None and sources.known(diagnostic.file):
                     collector.add(diagnostic)
             continue
@@ -65,14 +66,18 @@ def _message(match: re.Match[str], cursor: LineCursor, sources: SourceIndex) -> 
     return diagnostic
 
 
-def _reference(match: re.Match[str], sources: SourceIndex) -> DiagnosticBuilder:
+def _reference(line: str, sources: SourceIndex) -> DiagnosticBuilder | None:
     """A location that refers to the one before it, up to the start of the program or an export."""
+    name, _, place = line.rpartition(": ")
+    referring, referred = _REFERRING.fullmatch(name), _REFERRED.fullmatch(place)
+    if referring is None or referred is None:
+        return None
     return DiagnosticBuilder(
         severity=Severity.NOTE,
-        message=f"referenced by {match[1]}",
-        file=sources.rename(match[2]),
-        line=int(match[3]) or None,
-        column=int(match[4]) or None,
+        message=f"referenced by {referring[1]}",
+        file=sources.rename(referred[1]),
+        line=int(referred[2]) or None,
+        column=int(referred[3]) or None,
     )
 
 

@@ -232,6 +232,18 @@ def test_the_signal_says_more_than_that_it_crashed() -> None:
         assert classify(ended, limit_patterns=_patterns("javac")) == (Verdict.INCONCLUSIVE, reason)
 
 
+@pytest.mark.parametrize("length", [4_000, 8_192, 20_000])
+def test_a_limit_counts_in_a_line_of_any_length(length: int) -> None:
+    """Only the start and the end of a very long line are read: the words of a limit are there."""
+    name = "a" * length
+    for output in (
+        f"cc1: error: {name}: Cannot allocate memory\n",
+        f"/usr/bin/ld: {name}: Cannot allocate memory\ncollect2: error: ld returned 1 exit status\n",
+    ):
+        assert _judge("gcc", output) == (Verdict.INCONCLUSIVE, Reason.MEMORY)
+    assert _judge("gcc", f"main.c:1:2: error: {name}\n") == (Verdict.REJECTED, None)
+
+
 def test_long_hostile_lines_are_matched_quickly() -> None:
     """No pattern needs minutes of backtracking, even for a line made for that."""
     for line in (
