@@ -15,6 +15,7 @@ The tree::
     ├── QueueFull                     backpressure: try again later           (429)
     ├── NotReady                      no runner has registered yet            (503)
     └── StoreError                    the store failed                        (503)
+        ├── StoreUnreadable           data of another release, or of others   (503)
         ├── StoreUnavailable          down, loading, failing over, timed out  (503)
         ├── StoreAccessError          wrong password, user, TLS or protocol   (503)
         └── StoreFull                 Redis is out of memory                  (503)
@@ -141,6 +142,12 @@ class StoreError(WillItCompileError):
     slug = "store_error"
     # A failover or restart of Redis takes a few seconds; retrying sooner only adds load.
     retry_after_seconds = 5
+
+
+class StoreUnreadable(StoreError):
+    """What the store holds there was written by another release, or is damaged, and cannot be read."""
+
+    slug = "store_unreadable"
 
 
 class StoreUnavailable(StoreError):

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 
 class Status(StrEnum):
@@ -74,6 +74,9 @@ def utc_now() -> datetime:
     """The current time, timezone-aware, in UTC."""
     return datetime.now(UTC)
 
+
+# For a time that must be there and cannot be read.
+UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -170,8 +173,10 @@ class Environment(Model):
     version_key: tuple[int, ...]
     standards: tuple[str, ...]
     default_standard: str
-    targets: tuple[str, ...] = Field(description="<architecture>-<os> pairs, such as x86_64-linux.")
-    stages: tuple[Stage, ...]
+    targets: tuple[str, ...] = Field(
+        min_length=1, description="<architecture>-<os> pairs, such as x86_64-linux."
+    )
+    stages: tuple[Stage, ...] = Field(min_length=1)
     version_text: str = Field("", description="The line in which the compiler names its version in full.")
     image: str = Field("", description="The container image that the runner runs in; empty outside of one.")
 
@@ -239,9 +244,20 @@ class Job(Model):
     runner: str = ""
     fingerprint: str = ""
     owner: str = ""
+    # Why its record cannot be read: then `request` is empty, and the job can only be ended. Not stored.
+    unreadable: str = ""
+
+    @classmethod
+    def of_unreadable_record(cls, job_id: str, why: str, status: Status = Status.QUEUED) -> "Job":
+        """What stands for a job whose record cannot be read; the time of its submission is not known."""
+        request = CompileRequest(
+            files={}, main="", language="", compiler="", standard="", architecture="", os=""
+        )
+        return cls(id=job_id, request=request, status=status, created_at=UNKNOWN_TIME, unreadable=why)
 
 
-Nanoseconds = Annotated[int, Field(ge=0)]
+# Redis counts with 64 bits.
+Nanoseconds = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Result(Model):
@@ -309,6 +325,18 @@ class Result(Model):
         )
         return cls.inconclusive(job_id, Reason.INFRASTRUCTURE, error, attempts=attempts)
 
+    @classmethod
+    def of_unreadable_record(cls, job_id: str, attempts: int) -> "Result":
+        """The result of a job whose record cannot be read, so that nothing can be compiled."""
+        error = "its record in the store cannot be read: another release wrote it, or it is damaged"
+        return cls.inconclusive(job_id, Reason.INFRASTRUCTURE, error, attempts=attempts)
+
+    @classmethod
+    def of_unreadable_result(cls, job_id: str) -> "Result":
+        """What stands for a result that cannot be read."""
+        error = "its result in the store cannot be read: another release wrote it, or it is damaged"
+        return cls.inconclusive(job_id, Reason.INFRASTRUCTURE, error)
+
 
 class Cell(Model):
     """One environment of a matrix, and the job that compiles there.
@@ -353,9 +381,10 @@ class RunnerInfo(Model):
 
     id: str
     host: str
-    started_at: datetime
-    max_workers: int
-    active_workers: int = 0
+    started_at: AwareDatetime
+    # More than any host runs: with the bound, sums over runners can be written.
+    max_workers: int = Field(ge=0, lt=2**31)
+    active_workers: int = Field(0, ge=0, lt=2**31)
     sandbox: str = ""
     sandbox_weaknesses: tuple[str, ...] = ()
 

@@ -1,7 +1,7 @@
 """The command `python -m runner`: settings, wiring, signals and exit codes.
 
 Exit codes: 0 stopped by a signal, 2 a wrong setting or no compiler, 3 Redis cannot be used, 4 no
-sandbox works. Each error comes with one line that says what to do.
+sandbox works, 5 it cannot go on. Each error comes with one line that says what to do.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from chalicelib import bootstrap
 from chalicelib.errors import SettingsError, StoreError
 from chalicelib.settings import Settings
 from runner.sandbox.base import SandboxUnavailable
+from runner.worker import TimekeeperDied
 
 # A setting is wrong, or no compiler passes its self-test.
 EXIT_SETTINGS = 2
@@ -25,6 +26,8 @@ EXIT_SETTINGS = 2
 EXIT_STORE = 3
 # No sandbox works on this host.
 EXIT_SANDBOX = 4
+# A thread that a runner cannot do without has ended: start it again.
+EXIT_DEFECT = 5
 
 
 def complain(message: str, code: int) -> int:
@@ -59,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return complain(error.message, EXIT_STORE)
     except SandboxUnavailable as error:
         return complain(str(error), EXIT_SANDBOX)
+    except TimekeeperDied as error:
+        return complain(f"{error}; start the runner again", EXIT_DEFECT)
 
 
 def _run(settings: Settings, agent_uri: str, *, check_only: bool) -> int:

@@ -10,9 +10,9 @@ from chalicelib.errors import SettingsError
 from chalicelib.settings import Settings
 from chalicelib.storage.protocol import JobStore
 from runner.bootstrap import build_runner, find_compilers, open_sandbox
-from runner.cli import EXIT_SANDBOX, EXIT_SETTINGS, complain
+from runner.cli import EXIT_DEFECT, EXIT_SANDBOX, EXIT_SETTINGS, complain
 from runner.sandbox.base import SandboxUnavailable
-from runner.worker import Runner
+from runner.worker import Runner, TimekeeperDied
 
 logger = logging.getLogger("will_it_compile.runner")
 
@@ -41,7 +41,12 @@ def start(settings: Settings, store: JobStore) -> Callable[[], None]:
             os._exit(EXIT_SETTINGS)
         running.append(runner)
         if not stopped.is_set():
-            runner.run()
+            try:
+                runner.run()
+            except TimekeeperDied as error:
+                complain(f"{error}; start the server again", EXIT_DEFECT)
+                sys.stderr.flush()
+                os._exit(EXIT_DEFECT)
 
     thread = threading.Thread(target=work, name="embedded-runner", daemon=True)
     thread.start()

@@ -4,6 +4,10 @@ Threads: one claims (only while a slot is free, so that no job waits inside a ru
 compile, and the timekeeper renews leases, registers and sweeps. All state that they share is `_active`,
 under one lock. When the store cannot be reached nothing is lost: claiming pauses, and results are kept
 and sent again until the store is back.
+
+Both loops survive whatever is raised in one of their rounds: it is logged, and the next round comes. Should
+the timekeeper end all the same, so does `run`, with `TimekeeperDied`: a runner that renews nothing must be
+started again.
 """
 
 import functools
@@ -32,6 +36,14 @@ RENEW_SECONDS = 0.4
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 3.0
 # A registration survives a few lost renewals, like a lease.
 REGISTRATIONS_PER_TTL = 3
+
+
+# A defect shows in every round, that is twice a second: one stack trace a minute says as much.
+LOG_AGAIN_SECONDS = 60.0
+
+
+class TimekeeperDied(RuntimeError):
+    """The thread that renews leases has ended; what holds the runner must end as well."""
 
 
 @dataclass(eq=False, slots=True)
@@ -83,20 +95,33 @@ class Runner:
         self._stopping = threading.Event()
         self._done = threading.Event()
         self._away = False
+        # What failed unexpectedly, and when it was last logged.
+        self._logged_at: dict[str, float] = {}
 
     def run(self) -> None:
-        """Claim and compile until `stop` is called; returns when all jobs are completed or released."""
+        """Claim and compile until `stop` is called; returns when all jobs are completed or released.
+
+        Raises `TimekeeperDied` when it can renew no lease any more; the running jobs are released first.
+        """
         # Daemon threads: a process that gets a second signal need not wait for them.
         timekeeper = threading.Thread(target=self._keep_time, name="timekeeper", daemon=True)
         timekeeper.start()
         logger.info("runner %s: ready, %d workers", self._info.id, self._info.max_workers)
-        while not self._stopping.is_set():
+        died = False
+        while not self._stopping.is_set() and not died:
             self._last_round_at = time.monotonic()
-            self._claim_one()
-        self._drain()
+            try:
+                self._claim_one()
+            except Exception as error:  # noqa: BLE001 -- no job, and nothing in the store, ends a runner
+                self._log_defect("claiming", error)
+                self._stopping.wait(LONGEST_PAUSE_SECONDS)
+            died = not timekeeper.is_alive()
+        self._drain(0.0 if died else self._stop_grace_seconds)
         self._done.set()
         timekeeper.join()
-        self._quietly(lambda: self._store.unregister(self._info.id))
+        self._quietly("unregistering", lambda: self._store.unregister(self._info.id))
+        if died:
+            raise TimekeeperDied("the thread that renews the leases has ended: the log says why")
         logger.info("runner %s: stopped", self._info.id)
 
     def stop(self) -> None:
@@ -118,13 +143,21 @@ class Runner:
             self._active[claim.job.id] = active
             self._workers.add(worker)
         self._protection.job_started()
-        worker.start()
+        try:
+            worker.start()
+        except RuntimeError:  # this process may start no more threads
+            self._forget(active, worker)
+            self._release(claim)
+            raise
 
     def _claim(self) -> Claim | None:
         """A claim, or None. When the store cannot be reached: one log line, a pause, and None."""
         try:
             claim = self._store.claim(self._info.id, CLAIM_BLOCK_SECONDS)
-        except StoreError as error:
+        except Exception as error:
+            if not isinstance(error, StoreError):
+                self._slots.release()
+                raise
             if not self._away:
                 logger.error(
                     "runner %s: cannot claim jobs: %s; trying again until Redis answers",
@@ -140,12 +173,26 @@ class Runner:
         self._away = False
         return claim
 
-    def _quietly(self, call: Callable[[], object]) -> None:
+    def _quietly(self, what: str, call: Callable[[], object]) -> None:
         """Call the store for something that will be tried again anyway."""
         try:
             call()
         except StoreError as error:
-            logger.debug("runner %s: %s", self._info.id, error.message)
+            logger.debug("runner %s: %s: %s", self._info.id, what, error.message)
+        except Exception as error:  # noqa: BLE001 -- the other steps of a round must come all the same
+            self._log_defect(what, error)
+
+    def _log_defect(self, what: str, error: Exception) -> None:
+        """Log an unexpected exception, unless the same step failed a moment ago."""
+        now = time.monotonic()
+        if now - self._logged_at.get(what, -LOG_AGAIN_SECONDS) >= LOG_AGAIN_SECONDS:
+            self._logged_at[what] = now
+            logger.error(
+                "runner %s: %s failed unexpectedly, and is tried again; this is a defect: please report it",
+                self._info.id,
+                what,
+                exc_info=error,
+            )
 
     # -- one job
 
@@ -156,12 +203,18 @@ class Runner:
             active.completing = not active.cancel.is_set()
             if active.completing:
                 self._complete(active, result)
+        except Exception:
+            # Its lease runs out, and the sweep gives it to another runner, or ends it.
+            logger.exception("job %s: its result could not be stored; its lease will run out", claim.job.id)
         finally:
-            with self._lock:
-                self._active.pop(claim.job.id, None)
-                self._workers.discard(threading.current_thread())
-            self._protection.job_ended()
-            self._slots.release()
+            self._forget(active, threading.current_thread())
+
+    def _forget(self, active: _Active, worker: threading.Thread) -> None:
+        with self._lock:
+            self._active.pop(active.claim.job.id, None)
+            self._workers.discard(worker)
+        self._protection.job_ended()
+        self._slots.release()
 
     def _compile(self, active: _Active) -> Result:
         claim = active.claim
@@ -207,14 +260,17 @@ class Runner:
     def _keep_time(self) -> None:
         register_at = 0.0
         while not self._done.wait(self._renew_seconds):
-            # While stopping there are no rounds; the stop has a time limit of its own.
-            self._touch_alive(0.0 if self._stopping.is_set() else time.monotonic() - self._last_round_at)
-            self._quietly(self._renew)
+            self._quietly("showing that it is alive", self._show_alive)
+            self._quietly("renewing", self._renew)
             now = time.monotonic()
             if now >= register_at:
                 register_at = now + self._register_seconds
-                self._quietly(self._register)
-                self._quietly(self._sweep)
+                self._quietly("registering", self._register)
+                self._quietly("sweeping", self._sweep)
+
+    def _show_alive(self) -> None:
+        # While stopping there are no rounds; the stop has a time limit of its own.
+        self._touch_alive(0.0 if self._stopping.is_set() else time.monotonic() - self._last_round_at)
 
     def _renew(self) -> None:
         with self._lock:
@@ -241,16 +297,16 @@ class Runner:
 
     # -- stopping
 
-    def _drain(self) -> None:
+    def _drain(self, grace_seconds: float) -> None:
         """Wait for the running jobs; release those that do not complete in time."""
-        deadline = time.monotonic() + self._stop_grace_seconds
+        deadline = time.monotonic() + grace_seconds
         with self._lock:
             workers = list(self._workers)
         if workers:
             logger.info(
                 "runner %s: stopping, waits up to %g s for %d running jobs",
                 self._info.id,
-                self._stop_grace_seconds,
+                grace_seconds,
                 len(workers),
             )
         for worker in workers:
@@ -262,7 +318,7 @@ class Runner:
         for worker in workers:
             worker.join(CLAIM_BLOCK_SECONDS)
         for active in remaining:
-            self._quietly(functools.partial(self._release, active.claim))
+            self._quietly("releasing", functools.partial(self._release, active.claim))
 
     def _release(self, claim: Claim) -> None:
         if self._store.release(claim):

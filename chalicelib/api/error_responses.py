@@ -47,6 +47,8 @@ def response_to(error: errors.WillItCompileError) -> ErrorResponse:
     # Addresses, user names and settings concern the operator, who finds them in the log.
     if isinstance(error, errors.StoreError):
         body["message"] = "The job store is not available right now: try again in a moment."
+    if isinstance(error, errors.StoreUnreadable):
+        body["message"] = "What is stored there cannot be read: another release wrote it, or it is damaged."
     if isinstance(error, errors.SettingsError):
         body["message"] = "The service is not configured correctly; its log says what is wrong."
     headers = {}

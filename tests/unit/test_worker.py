@@ -2,16 +2,16 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
 
 from chalicelib.errors import StoreUnavailable
-from chalicelib.models import Reason, Result, Status
+from chalicelib.models import Environment, Reason, Result, RunnerInfo, Status
 from chalicelib.storage.memory import MemoryStore
-from chalicelib.storage.protocol import Claim
-from runner.worker import Runner
+from chalicelib.storage.protocol import Claim, SweepReport
+from runner.worker import Runner, TimekeeperDied
 from tests.support.factories import make_environment, make_job, make_result, make_runner, make_settings
 from tests.support.servers import wait_until
 
@@ -79,6 +79,44 @@ class StuckStore(MemoryStore):
         while self.stuck:
             time.sleep(0.01)
         return super().claim(runner, block_seconds)
+
+
+class DefectiveStore(MemoryStore):
+    """A store of which each method fails a few times with an exception of another kind than ours."""
+
+    def __init__(self, failures: int) -> None:
+        super().__init__(make_settings())
+        self._failures = dict.fromkeys(("claim", "renew", "register", "sweep", "complete"), failures)
+
+    def _fail(self, method: str) -> None:
+        if self._failures[method] > 0:
+            self._failures[method] -= 1
+            raise ValueError(f"a defect of {method}")
+
+    def claim(self, runner: str, block_seconds: float) -> Claim | None:
+        """Fails first."""
+        self._fail("claim")
+        return super().claim(runner, block_seconds)
+
+    def renew(self, runner: str, claims: Sequence[Claim]) -> frozenset[str]:
+        """Fails first."""
+        self._fail("renew")
+        return super().renew(runner, claims)
+
+    def register(self, runner: RunnerInfo, environments: Sequence[Environment], ttl_seconds: float) -> None:
+        """Fails first."""
+        self._fail("register")
+        super().register(runner, environments, ttl_seconds)
+
+    def sweep(self) -> SweepReport:
+        """Fails first."""
+        self._fail("sweep")
+        return super().sweep()
+
+    def complete(self, claim: Claim, result: Result) -> bool:
+        """Fails first."""
+        self._fail("complete")
+        return super().complete(claim, result)
 
 
 @contextmanager
@@ -218,6 +256,64 @@ def test_an_exception_ends_the_job_but_not_the_runner() -> None:
     result = store.get_result(job.id)
     assert result is not None
     assert result.reason is Reason.INFRASTRUCTURE
+
+
+def test_both_loops_survive_any_exception(caplog: pytest.LogCaptureFixture) -> None:
+    """Each step fails once and is done in the next round; a job whose result was not stored is done again."""
+    store, compiler, job = DefectiveStore(1), SteeredCompiler(), make_job()
+    store.submit(job)
+    compiler.go.set()
+    with running(store, compiler, lease=0.6):
+        eventually(lambda: len(store.runners()) == 1, "the registration")
+        eventually(lambda: len(compiler.started) == 1, "the claim")
+    records = [record for record in caplog.records if record.exc_info]
+    assert {str(record.exc_info[1]) for record in records if record.exc_info} >= {
+        f"a defect of {method}" for method in ("claim", "register", "complete")
+    }
+
+
+def test_a_defect_that_stays_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    """Registering fails in every round: one stack trace, however many rounds there are."""
+    store, ages = DefectiveStore(1000), list[float]()
+    with running(store, SteeredCompiler(), lease=0.1, touch_alive=ages.append):
+        eventually(lambda: len(ages) >= 12, "a dozen rounds")
+    messages = [record.getMessage() for record in caplog.records]
+    assert sum("registering failed unexpectedly" in message for message in messages) == 1
+    assert sum("claiming failed unexpectedly" in message for message in messages) == 1
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_runner_ends_with_its_timekeeper() -> None:
+    """When the timekeeper dies, `run` releases the running job and raises, and nothing reports it alive."""
+
+    class EndOfThread(BaseException):
+        """What no loop catches."""
+
+    store, compiler, job = MemoryStore(make_settings()), SteeredCompiler(), make_job()
+    store.submit(job)
+    rounds = list[float]()
+
+    def touch_alive(age_seconds: float) -> None:
+        rounds.append(age_seconds)
+        if compiler.running:
+            raise EndOfThread
+
+    runner = Runner(
+        store,
+        compiler,
+        make_runner(),
+        [],
+        lease_seconds=15,
+        stop_grace_seconds=60,
+        touch_alive=touch_alive,
+    )
+    with pytest.raises(TimekeeperDied):
+        runner.run()
+    assert compiler.cancelled == [job.id]
+    assert status_of(store, job.id) is Status.QUEUED
+    reported = len(rounds)
+    time.sleep(0.5)
+    assert len(rounds) == reported
 
 
 def test_the_age_of_the_last_round_is_reported() -> None:

@@ -33,11 +33,18 @@ from redis.exceptions import (
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel, SlaveNotFoundError
 
-from chalicelib.errors import StoreAccessError, StoreError, StoreFull, StoreUnavailable
+from chalicelib.errors import (
+    StoreAccessError,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+    StoreUnreadable,
+)
 from chalicelib.settings import Settings
 from chalicelib.storage.protocol import GROUP
 from chalicelib.storage.redis import keys
 from chalicelib.storage.redis.scripts import Argument, ReplyT, Script, Scripts
+from chalicelib.storage.redis.unreadable import UnreadableKeys, reason_of
 
 # A reachable Redis accepts within a round trip; a second covers a lost SYN.
 CONNECT_TIMEOUT_SECONDS = 1.0
@@ -63,6 +70,7 @@ class RedisClient:
         self.settings = settings
         self.keys = keys.CoordinationKeys.for_mode(settings.redis_mode)
         self.scripts = Scripts()
+        self.unreadable = UnreadableKeys()
         self.ttl_ms = round(settings.job_ttl_seconds * 1000)
         self._injected_driver = driver
         self._drivers: dict[int, Any] = {}
@@ -99,7 +107,14 @@ class RedisClient:
     def run(self, script: Script[ReplyT], *arguments: Argument, on: Sequence[str] = ()) -> ReplyT:
         """Runs a script over the coordination keys, or on the given ones."""
         with translated(self.settings):
-            return script(self._driver, on or self.keys.for_scripts(), arguments)
+            answer = script(self._driver, on or self.keys.for_scripts(), arguments)
+        try:
+            return script.decode(answer)
+        except (ValueError, LookupError, TypeError) as error:
+            raise StoreUnreadable(
+                f"Redis at {self.settings.redis_address_text} holds what the script {script.name} "
+                f"cannot read: {reason_of(error)}"
+            ) from error
 
     @contextmanager
     def pipeline(self) -> Iterator[Any]:
@@ -107,8 +122,23 @@ class RedisClient:
         with translated(self.settings):
             yield self._driver.pipeline(transaction=False)
 
+    def read_each(self, pipe: Any) -> list[Any]:
+        """The answers of a pipeline that reads; `StoreUnreadable` for each key of another type than ours."""
+        with translated(self.settings):
+            answers = [
+                explain(answer, self.settings) if isinstance(answer, Exception) else answer
+                for answer in pipe.execute(raise_on_error=False)
+            ]
+        for answer in answers:
+            if isinstance(answer, StoreError) and not isinstance(answer, StoreUnreadable):
+                raise answer
+        return answers
+
     def next_entry(self, runner: str, block_seconds: float) -> tuple[str, str] | None:
-        """The next entry of the stream for this runner as (entry, job id); None when none came in time."""
+        """The next entry of the stream for this runner as (entry, job id); None when none came in time.
+
+        Of an entry that is not ours the id is empty, or anything.
+        """
         block_ms = max(1, round(min(block_seconds, LONGEST_BLOCK_SECONDS) * 1000))
         with translated(self.settings):
             try:
@@ -121,7 +151,14 @@ class RedisClient:
         if not answer:
             return None
         [[_, [[entry, fields]]]] = answer
-        return entry, fields["id"]
+        return entry, (fields or {}).get("id", "")
+
+    def drop_entry(self, entry: str) -> None:
+        """Takes an entry out of the stream for good."""
+        # In this order: an entry that is pending and not in the stream is dropped by the sweep, should this
+        # process end in between.
+        self._call(self._driver.xdel, self.keys.stream, entry)
+        self._call(self._driver.xack, self.keys.stream, GROUP, entry)
 
     def _read_stream(self, runner: str, block_ms: int) -> Any:
         return self._driver.xreadgroup(GROUP, runner, {self.keys.stream: ">"}, count=1, block=block_ms)
@@ -200,6 +237,9 @@ def connect(settings: Settings, *, pool_size: int) -> Any:
         "username": settings.redis_username or None,
         "password": settings.redis_password.get_secret_value() or None,
         "decode_responses": True,
+        # Bytes that are no UTF-8 must not end the reading of an answer half-way. As surrogates they fail
+        # where a value is checked, and go back as the same bytes where a member is removed.
+        "encoding_errors": "surrogateescape",
         "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "socket_timeout": SOCKET_TIMEOUT_SECONDS,
         "socket_keepalive": True,
@@ -294,6 +334,8 @@ def explain(error: BaseException, settings: Settings, *, probing: bool = False) 
         )
     if isinstance(error, ssl.SSLError) or "WRONG_VERSION_NUMBER" in text:
         return StoreAccessError(f"{where} does not speak TLS: set REDIS_TLS=false")
+    if "WRONGTYPE" in text:
+        return StoreUnreadable(f"{where} has a key of another type than ours: {text}")
     if isinstance(error, ResponseError):
         return StoreError(f"{where} refused a command: {text}")
     # A server that expects the other protocol hangs up or waits for more; neither error says why.

@@ -6,19 +6,26 @@ an older claim never overwrites what a newer one wrote.
 Jobs and results are hashes of flat fields rather than one JSON text, because operators read them by hand and
 scripts need single fields. A field that is missing (written by an older release) takes the model's default.
 To add a field: add it to the model with a default, and for jobs to the two functions below.
+
+What cannot be read (another release's, damaged, somebody else's) is logged once, and has a stand-in: a job
+that can only be ended, a result without a verdict. A matrix has no stand-in: `StoreUnreadable`.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
 
-from chalicelib.models import CompileRequest, Job, Matrix, Result, Status
+from chalicelib.errors import StoreUnreadable
+from chalicelib.models import CompileRequest, Job, Matrix, Result, Status, is_id
 from chalicelib.storage.redis import keys
 from chalicelib.storage.redis.client import RedisClient
 from chalicelib.storage.redis.scripts import flattened
+from chalicelib.storage.redis.unreadable import reason_of
 from chalicelib.timestamps import format_time, parse_time
 
 Fields = dict[str, str]
+ReadT = TypeVar("ReadT", Job, Result)
 
 # A record holds up to 1 MiB of source: this many of them are sent well within the time-out of a socket.
 CHUNK = 8
@@ -53,8 +60,25 @@ class JobRecords:
 
     def read(self, job_id: str) -> Job | None:
         """A job as its record has it; the status may lag behind the status sets."""
-        fields = self._client.hgetall(keys.job(job_id))
-        return job_from_fields(fields) if fields else None
+        try:
+            fields = self._client.hgetall(keys.job(job_id))
+        except StoreUnreadable as error:
+            return self._unreadable_job(job_id, error, {})
+        return self._job(job_id, fields) if fields else None
+
+    def _job(self, job_id: str, fields: Fields) -> Job:
+        try:
+            return _of_job(job_id, job_from_fields(fields), fields["id"])
+        except Exception as error:  # noqa: BLE001 -- whatever a decoder raises, it says that this is not ours
+            return self._unreadable_job(job_id, error, fields)
+
+    def _unreadable_job(self, job_id: str, error: Exception, fields: Fields) -> Job:
+        why = reason_of(error)
+        self._client.unreadable.log(keys.job(job_id), why, "its job can only end in error")
+        status = fields.get("status", "")
+        return Job.of_unreadable_record(
+            job_id, why, Status(status) if status in set(Status) else Status.QUEUED
+        )
 
     def delete(self, job_ids: Sequence[str]) -> None:
         """Removes the records of jobs that were never queued."""
@@ -74,7 +98,7 @@ class JobRecords:
         }
         arguments = [token, self._client.ttl_ms, keys.events(job_id), *flattened(fields.items())]
         record = self._client.run(self._client.scripts.update_job, *arguments, on=[keys.job(job_id)])
-        return job_from_fields(record) if record else None
+        return self._job(job_id, record) if record else None
 
     def expired(self, job_ids: Sequence[str]) -> list[str]:
         """Those of the ids whose record no longer exists."""
@@ -96,8 +120,30 @@ class JobRecords:
 
     def read_result(self, job_id: str) -> StoredResult | None:
         """A job's result, once there is one."""
-        fields = self._client.hgetall(keys.result(job_id))
-        return StoredResult(result_from_fields(fields), int(fields.get("token", 0))) if fields else None
+        try:
+            fields = self._client.hgetall(keys.result(job_id))
+        except StoreUnreadable as error:
+            return StoredResult(self._unreadable_result(job_id, error), 0)
+        if not fields:
+            return None
+        token = fields.get("token", "0")
+        # Whatever else it is, no claim has it as its token; 18 digits are more than there are claims.
+        is_token = token.isascii() and token.isdigit() and len(token) <= 18
+        return StoredResult(self._result(job_id, fields), int(token) if is_token else -1)
+
+    def _result(self, job_id: str, fields: Fields) -> Result:
+        try:
+            return _of_job(job_id, result_from_fields(fields), fields["job_id"])
+        except Exception as error:  # noqa: BLE001 -- whatever a decoder raises, it says that this is not ours
+            return self._unreadable_result(job_id, error)
+
+    def _unreadable_result(self, job_id: str, error: Exception) -> Result:
+        self._client.unreadable.log(keys.result(job_id), reason_of(error), "clients get no verdict")
+        return Result.of_unreadable_result(job_id)
+
+    def delete_result(self, job_id: str) -> None:
+        """Removes a result that no claim wrote."""
+        self._client.delete(keys.result(job_id))
 
     def read_outlines(self, job_ids: Sequence[str]) -> list[Result | None]:
         """Results without what the compilers wrote, which may be long."""
@@ -106,12 +152,14 @@ class JobRecords:
         with self._client.pipeline() as pipe:
             for job_id in job_ids:
                 pipe.hmget(keys.result(job_id), _OUTLINE)
-            answers = pipe.execute()
-        outlines = [
-            {name: text for name, text in zip(_OUTLINE, texts, strict=True) if text is not None}
-            for texts in answers
-        ]
-        return [result_from_fields(fields) if fields else None for fields in outlines]
+            answers = self._client.read_each(pipe)
+        return [self._outline(job_id, answer) for job_id, answer in zip(job_ids, answers, strict=True)]
+
+    def _outline(self, job_id: str, answer: list[str | None] | StoreUnreadable) -> Result | None:
+        if isinstance(answer, StoreUnreadable):
+            return self._unreadable_result(job_id, answer)
+        fields = {name: text for name, text in zip(_OUTLINE, answer, strict=True) if text is not None}
+        return self._result(job_id, fields) if fields else None
 
     # -- matrices
 
@@ -120,9 +168,15 @@ class JobRecords:
         self._client.set(keys.matrix(matrix.id), matrix.model_dump_json(), px=self._client.ttl_ms)
 
     def read_matrix(self, matrix_id: str) -> Matrix | None:
-        """A matrix; None when it is unknown or expired."""
-        text = self._client.get(keys.matrix(matrix_id))
-        return Matrix.model_validate_json(text) if text else None
+        """A matrix; None when it is unknown or expired. Raises `StoreUnreadable`."""
+        key = keys.matrix(matrix_id)
+        try:
+            text = self._client.get(key)
+            return _matrix(matrix_id, text) if text else None
+        except (StoreUnreadable, ValueError) as error:
+            why = reason_of(error)
+            self._client.unreadable.log(key, why, "clients get 503")
+            raise StoreUnreadable(f"{key} cannot be read: {why}") from error
 
     def delete_matrix(self, matrix_id: str) -> None:
         """Removes a matrix whose jobs were never queued."""
@@ -150,20 +204,41 @@ def job_to_fields(job: Job) -> Fields:
 
 def job_from_fields(fields: Mapping[str, str]) -> Job:
     """The inverse of `job_to_fields`."""
-    created_at = parse_time(fields["created_at"])
-    assert created_at is not None, "created_at is written with the record"
+    created_at = _time(fields["created_at"])
+    if created_at is None:
+        raise ValueError("created_at is written with the record")
     return Job(
         id=fields["id"],
         request=CompileRequest.model_validate_json(fields["request"]),
         status=Status(fields["status"]),
         created_at=created_at,
-        started_at=parse_time(fields.get("started_at", "")),
-        completed_at=parse_time(fields.get("completed_at", "")),
+        started_at=_time(fields.get("started_at", "")),
+        completed_at=_time(fields.get("completed_at", "")),
         attempts=int(fields.get("attempts", "0")),
         runner=fields.get("runner", ""),
         fingerprint=fields.get("fingerprint", ""),
         owner=fields.get("owner", ""),
     )
+
+
+def _of_job(job_id: str, stored: ReadT, stored_id: str) -> ReadT:
+    if stored_id != job_id:
+        raise ValueError("it is that of another job")
+    return stored
+
+
+def _matrix(matrix_id: str, text: str) -> Matrix:
+    matrix = Matrix.model_validate_json(text)
+    # Only ids may become parts of keys.
+    if matrix.id != matrix_id or not all(is_id(cell.job_id) for cell in matrix.cells):
+        raise ValueError("it is that of another matrix, or its jobs have no ids")
+    return matrix
+
+
+def _time(text: str) -> datetime | None:
+    moment = parse_time(text)
+    format_time(moment)  # raises when it is not in the calendar of UTC
+    return moment
 
 
 def result_to_fields(result: Result) -> Fields:

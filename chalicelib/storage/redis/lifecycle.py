@@ -95,7 +95,7 @@ class Lifecycle:
     def _complete(self, result: Result, token: int) -> bool:
         """The steps after the seal: result, move, record. False when another claim's end came first."""
         job_id, status, client = result.job_id, result.status, self._client
-        if not self._records.write_result(result, token):
+        if not self._write_result(result, token):
             return False
         duration_ms = result.duration // 1_000_000
         reply = client.run(
@@ -112,6 +112,18 @@ class Lifecycle:
         self._records.update(job_id, token, status, completed_at=utc_now(), attempts=result.attempts)
         self._prune(status, reply.sample)
         return True
+
+    def _write_result(self, result: Result, token: int) -> bool:
+        if self._records.write_result(result, token):
+            return True
+        # A result of a newer claim: then its seal is another one. Otherwise no claim wrote it, and it may not
+        # keep the job from ending.
+        client, job_id = self._client, result.job_id
+        reply = client.run(client.scripts.seal, job_id, token, result.status.value, client.ttl_ms)
+        if reply.outcome is not SealOutcome.SEALED:
+            return False
+        self._records.delete_result(job_id)
+        return self._records.write_result(result, token)
 
     def complete_sealed(self, job_id: str, seal: Seal, *, used_up_attempts: int | None = None) -> bool:
         """Completes a job that another process sealed before it went silent.

@@ -10,6 +10,7 @@ with the function that decodes the answer.
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from importlib.resources import files
@@ -21,6 +22,8 @@ from chalicelib.models import Status, Totals
 from chalicelib.storage.protocol import Counts
 
 Argument = str | int | float
+# 18 digits are below 2**63, which Redis counts to.
+_COUNTER = re.compile(r"[0-9]{1,18}")
 ReplyT = TypeVar("ReplyT")
 
 
@@ -30,17 +33,16 @@ class Script(Generic[ReplyT]):
     def __init__(self, name: str, decode: Callable[[Any], ReplyT], *, prelude: str = "") -> None:
         self.name = name
         self.text = prelude + _read(name)
-        self._decode = decode
+        self.decode = decode
         # Redis names scripts by SHA-1; it is an identifier here, not a protection.
         self._digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
-    def __call__(self, driver: Any, keys: Sequence[str], arguments: Sequence[Argument]) -> ReplyT:
-        """Runs the script on a client of redis-py; raises what redis-py raises."""
+    def __call__(self, driver: Any, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        """Runs the script on a client of redis-py; raises what redis-py raises. `decode` reads the answer."""
         try:
-            answer = driver.evalsha(self._digest, len(keys), *keys, *arguments)
+            return driver.evalsha(self._digest, len(keys), *keys, *arguments)
         except NoScriptError:
-            answer = driver.eval(self.text, len(keys), *keys, *arguments)
-        return self._decode(answer)
+            return driver.eval(self.text, len(keys), *keys, *arguments)
 
 
 def _read(name: str) -> str:
@@ -58,6 +60,7 @@ class Scripts:
         self.release = Script("release", bool, prelude=prelude)
         self.seal = Script("seal", SealReply.decode, prelude=prelude)
         self.move_sealed = Script("move_sealed", MoveReply.decode, prelude=prelude)
+        self.remove_wrong_types = Script("remove_wrong_types", tuple[str, ...])
         self.sweep = Script("sweep", SweepReply.decode, prelude=prelude)
         self.discard = Script("discard", _nothing, prelude=prelude)
         self.statuses = Script("statuses", _statuses, prelude=prelude)
@@ -65,7 +68,7 @@ class Scripts:
         # These run on keys of their own.
         self.update_job = Script("update_job", _mapping)
         self.write_result = Script("write_result", bool)
-        self.register = Script("register", bool)
+        self.register = Script("register", str)
 
 
 class Seal(NamedTuple):
@@ -194,9 +197,14 @@ def _counts(answer: list[Any]) -> Counts:
     numbers, totals, age_ms = answer
     return Counts(
         by_status=dict(zip(Status, map(int, numbers), strict=True)),
-        totals=Totals.of({name.removeprefix("total_"): int(value) for name, value in paired(totals)}),
+        totals=Totals.of({name.removeprefix("total_"): _counter(value) for name, value in paired(totals)}),
         oldest_queued_seconds=int(age_ms) / 1000,
     )
+
+
+def _counter(text: str) -> int:
+    """A number as HINCRBY writes it; 0 for anything else."""
+    return int(text) if _COUNTER.fullmatch(text) else 0
 
 
 def _mapping(answer: list[str]) -> dict[str, str]:

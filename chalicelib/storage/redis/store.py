@@ -19,12 +19,13 @@ The parts: `client.py` (connection, errors), `scripts.py` (the scripts and their
 What it must never do: KEYS, SCAN or MULTI; a script over two slots; a wait without a bound.
 """
 
+import logging
 import time
 import uuid
 from collections.abc import Mapping, Sequence
 
 from chalicelib.errors import QueueFull
-from chalicelib.models import Environment, Job, Matrix, Result, RunnerInfo, Status, utc_now
+from chalicelib.models import Environment, Job, Matrix, Result, RunnerInfo, Status, is_id, utc_now
 from chalicelib.settings import Settings
 from chalicelib.storage.backpressure import batch_too_large, queue_full
 from chalicelib.storage.protocol import Claim, Counts, SweepReport, count_ended
@@ -35,6 +36,8 @@ from chalicelib.storage.redis.lifecycle import Lifecycle
 from chalicelib.storage.redis.listener import Listener
 from chalicelib.storage.redis.runner_registry import RunnerRegistry
 from chalicelib.storage.redis.scripts import Claimed, NotClaimed, Seal, SealOutcome
+
+logger = logging.getLogger("will_it_compile")
 
 # Polling is the fallback for a lost pub/sub message, which is rare: a second is soon enough.
 POLL_SECONDS = 1.0
@@ -78,7 +81,9 @@ class RedisStore:
         stored = self._records.read_result(job.id)
         ended_at = utc_now()
         updated = self._records.update(job.id, stored.token if stored else 0, status, completed_at=ended_at)
-        return updated or job.model_copy(update={"status": status, "completed_at": ended_at})
+        ended = updated or job.model_copy(update={"completed_at": ended_at})
+        # Whatever the record says: a token that no claim has keeps it from being updated.
+        return ended.model_copy(update={"status": status})
 
     def get_result(self, job_id: str) -> Result | None:
         stored = self._records.read_result(job_id)
@@ -111,6 +116,11 @@ class RedisStore:
         if delivery is None:
             return None
         entry, job_id = delivery
+        if not is_id(job_id):
+            key = f"entry {entry} of {self._client.keys.stream}"
+            self._client.unreadable.log(key, "it carries no id of a job", "it is dropped")
+            self._client.drop_entry(entry)
+            return None
         claimant = f"{runner}/{uuid.uuid4().hex}"
         reply = self._client.run(self._scripts.claim, job_id, entry, claimant, self._client.ttl_ms)
         match reply:
@@ -135,7 +145,11 @@ class RedisStore:
             # The record expired or was evicted: there is nothing to compile, and nobody waits for it.
             self._client.run(self._scripts.discard, job_id)
             return None
-        return Claim(job=job, token=reply.token, attempts=reply.attempts, runner=runner)
+        claim = Claim(job=job, token=reply.token, attempts=reply.attempts, runner=runner)
+        if job.unreadable:
+            self.complete(claim, Result.of_unreadable_record(job_id, reply.attempts))
+            return None
+        return claim
 
     def renew(self, runner: str, claims: Sequence[Claim]) -> frozenset[str]:
         if not claims:
@@ -173,6 +187,12 @@ class RedisStore:
     def sweep(self) -> SweepReport:
         # While no runner lives, nothing else keeps the environments, and without them no job is accepted.
         self._registry.keep_environments()
+        for key in self._client.run(self._scripts.remove_wrong_types, on=self._client.keys.for_scripts()):
+            logger.error(
+                "sweep: %s was of another type than ours and has been removed; what it held before is lost. "
+                "Look for what else writes into this Redis",
+                key,
+            )
         report = self._lifecycle.sweep()
         if report is None:
             return SweepReport()

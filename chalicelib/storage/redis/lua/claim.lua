@@ -5,18 +5,18 @@
 --       | {"held"} (another claim has it) | {"ended"} | {"in_no_set"} (lost or expired).
 local id, entry, claimant, ttl_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 if member('queued', id) then
-  local seal = fact(id, ':seal')
+  local seal = seal_of(id)
   if seal then return {'sealed', seal} end
   local valid = fact(id, ':entry')
   if valid and valid ~= entry then drop_entry(valid) end
   move(id, 'queued', 'processing', ttl_ms)
   redis.call('HSET', LIVE, id .. ':entry', entry, id .. ':claimant', claimant)
-  local token = redis.call('HINCRBY', LIVE, id .. ':token', 1)
+  local token = add(LIVE, id .. ':token', 1)
   return {'claimed', token, attempts_of(id)}
 end
 if member('processing', id) then
   if fact(id, ':claimant') == claimant then
-    return {'claimed', tonumber(fact(id, ':token')), attempts_of(id)}
+    return {'claimed', tonumber(fact(id, ':token') or 0) or 0, attempts_of(id)}
   end
   if fact(id, ':entry') ~= entry then drop_entry(entry) end
   return {'held'}

@@ -13,8 +13,8 @@ move(id, from, target, ttl_ms)
 redis.call('SADD', SETS[target], id)
 redis.call('PEXPIRE', SETS[target], ttl_ms)
 forget(id)
-redis.call('HINCRBY', STATS, 'total_' .. target, 1)
-redis.call('HINCRBY', STATS, 'total_duration_ms', ARGV[6])
+add(STATS, 'total_' .. target, 1)
+add(STATS, 'total_duration_ms', ARGV[6])
 local answer = {'moved'}
 for _, other in ipairs(redis.call('SRANDMEMBER', SETS[target], sample)) do answer[#answer + 1] = other end
 return answer

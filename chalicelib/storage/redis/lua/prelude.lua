@@ -22,6 +22,7 @@
 --      go on that has begun to write. So scripts that serve submitted jobs begin with a write that needs none
 --      (SMOVE, XACK, PEXPIRE). submit does not: without memory no new job is taken.
 --   5. A script that runs twice with the same arguments (because an answer was lost) has the effect of one run.
+--   6. What no release wrote counts as absent: no entry, fact, id or number of another form ends a script.
 
 local STREAM, LIVE, STATS = KEYS[1], KEYS[2], KEYS[3]
 local GROUP = 'runners'
@@ -30,7 +31,26 @@ local SETS = {}
 for position, name in ipairs(NAMES) do SETS[name] = KEYS[3 + position] end
 local FACTS = {':entry', ':token', ':returned', ':claimant', ':seal'}
 
+-- Ids are made by `new_id` in models.py; whatever else is in a set or an entry belongs to no job.
+local function is_id(text) return #text == 32 and not string.find(text, '[^0-9a-f]') end
+
 local function fact(id, name) return redis.call('HGET', LIVE, id .. name) end
+
+-- The seal of a job; one that names a status which this release does not know counts as none.
+local function seal_of(id)
+  local seal = fact(id, ':seal')
+  local status = seal and string.match(seal, '^%d+:(%a+)$')
+  if status and SETS[status] and status ~= 'queued' and status ~= 'processing' then return seal end
+  return false
+end
+
+-- Adds to a number in a hash; what is not a number, or too large, counts as 0.
+local function add(key, field, number)
+  local sum = redis.pcall('HINCRBY', key, field, number)
+  if type(sum) ~= 'table' then return sum end
+  redis.call('HDEL', key, field)
+  return redis.call('HINCRBY', key, field, number)
+end
 local function member(status, id) return redis.call('SISMEMBER', SETS[status], id) == 1 end
 
 -- The status of a job, or false when it is in no set.
@@ -44,7 +64,7 @@ end
 local function drop_entry(entry)
   if not entry then return end
   redis.pcall('XACK', STREAM, GROUP, entry) -- fails when there is no group; then nothing was pending
-  redis.call('XDEL', STREAM, entry)
+  redis.pcall('XDEL', STREAM, entry) -- fails when it does not read as an entry, and then none exists
 end
 
 -- Puts an id at the end of the stream; its former entry, if any, becomes stale and is deleted.
@@ -57,8 +77,9 @@ end
 
 -- The job id that an entry carries, or false when the entry does not exist any more.
 local function id_of(entry)
-  local entries = redis.call('XRANGE', STREAM, entry, entry)
-  return entries[1] and entries[1][2][2] or false
+  local entries = redis.pcall('XRANGE', STREAM, entry, entry)
+  local fields = entries[1] and entries[1][2]
+  return fields and fields[1] == 'id' and is_id(fields[2]) and fields[2] or false
 end
 
 local function move(id, from, to, ttl_ms)
@@ -74,7 +95,7 @@ end
 
 -- Claims that count against MAX_ATTEMPTS: all but those that were released.
 local function attempts_of(id)
-  return tonumber(fact(id, ':token') or 0) - tonumber(fact(id, ':returned') or 0)
+  return (tonumber(fact(id, ':token') or 0) or 0) - (tonumber(fact(id, ':returned') or 0) or 0)
 end
 
 -- Runs a command on the consumer group; creates the group again if it (or the stream) was deleted.

@@ -3,16 +3,20 @@
 -- KEYS[2] runner:<id> (hash)   KEYS[3] environments (hash: digest, JSON list of environments)
 -- ARGV: runner id, ttl in ms, information (JSON), digest, environments (JSON, or "": known by their digest),
 -- time to live of the environments in ms.
--- Answer: 1 when the environments of that digest are known, 0 when they must be sent.
+-- Answer: the environments of that digest, so that the runner sees whether they are as it sent them; else "".
+-- A key of another type is nobody's, and is removed.
 local runners, runner, environments = KEYS[1], KEYS[2], KEYS[3]
 local id, ttl_ms, information, digest, list, environments_ttl_ms =
   ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+for key, kind in pairs({[runners] = 'zset', [runner] = 'hash', [environments] = 'hash'}) do
+  if redis.call('TYPE', key).ok ~= kind then redis.call('DEL', key) end
+end
 if ttl_ms == 0 then
   redis.call('ZREM', runners, id)
   redis.call('DEL', runner)
-  return 1
+  return ''
 end
 redis.call('ZREMRANGEBYSCORE', runners, '-inf', now_ms)
 redis.call('ZADD', runners, now_ms + ttl_ms, id)
@@ -21,4 +25,4 @@ redis.call('HSET', runner, 'info', information, 'environments', digest)
 redis.call('PEXPIRE', runner, ttl_ms)
 if list ~= '' then redis.call('HSET', environments, digest, list) end
 redis.call('PEXPIRE', environments, environments_ttl_ms)
-return redis.call('HEXISTS', environments, digest)
+return redis.call('HGET', environments, digest) or ''

@@ -5,9 +5,9 @@
 local id, token, ttl_ms, why = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 if not member('processing', id) or fact(id, ':token') ~= token then return 0 end
 if why == 'released' then
-  if fact(id, ':seal') then return 0 end
+  if seal_of(id) then return 0 end
   move(id, 'processing', 'queued', ttl_ms)
-  redis.call('HINCRBY', LIVE, id .. ':returned', 1)
+  add(LIVE, id .. ':returned', 1)
 else
   move(id, 'processing', 'queued', ttl_ms)
   redis.call('HDEL', LIVE, id .. ':seal')

@@ -5,8 +5,8 @@
 --       | {"stale_claim"} (the claim with this token no longer holds the job)
 --       | {"ended", status} | {"in_no_set"} (lost or expired).
 local id, token, target = ARGV[1], ARGV[2], ARGV[3]
-local seal = fact(id, ':seal')
-local current = fact(id, ':token') or '0'
+local seal = seal_of(id)
+local current = string.match(fact(id, ':token') or '', '^%d+$') or '0'
 if seal then
   if token == '*' then token = current end
   if seal == token .. ':' .. target then return {'sealed', token} end

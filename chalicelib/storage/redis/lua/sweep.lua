@@ -10,7 +10,9 @@ local lease_ms, most, allowed, ttl_ms, sample =
   tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-if now_ms - tonumber(redis.call('HGET', STATS, 'swept_at_ms') or 0) < tonumber(ARGV[6]) then return false end
+-- A time in the future is that of a clock that was set back, or nobody's: it must not stop the sweeps.
+local swept_at_ms = tonumber(redis.call('HGET', STATS, 'swept_at_ms') or 0) or 0
+if swept_at_ms <= now_ms and now_ms - swept_at_ms < tonumber(ARGV[6]) then return false end
 redis.call('PEXPIRE', LIVE, ttl_ms)
 redis.call('HSET', STATS, 'swept_at_ms', now_ms)
 
@@ -20,7 +22,7 @@ local released, sealed, used_up, sampled = {}, {}, {}, {}
 for _, pending in ipairs(with_group('XPENDING', STREAM, GROUP, 'IDLE', lease_ms, '-', '+', most)) do
   local entry = pending[1]
   local id = id_of(entry)
-  local seal = id and fact(id, ':seal')
+  local seal = id and seal_of(id)
   if not id or fact(id, ':entry') ~= entry then
     drop_entry(entry)
   elseif seal and not (seal == (fact(id, ':token') or '') .. ':error' and attempts_of(id) >= allowed) then
@@ -31,7 +33,7 @@ for _, pending in ipairs(with_group('XPENDING', STREAM, GROUP, 'IDLE', lease_ms,
     released[#released + 1] = id
   elseif member('processing', id) then
     if attempts_of(id) >= allowed then
-      seal = fact(id, ':token') .. ':error'
+      seal = (string.match(fact(id, ':token') or '', '^%d+$') or '0') .. ':error'
       redis.call('HSET', LIVE, id .. ':seal', seal)
       used_up[#used_up + 1] = id
       used_up[#used_up + 1] = attempts_of(id)
@@ -53,8 +55,11 @@ end
 
 -- 2. Queued ids whose stream entry was lost, or whose cancel was cut off.
 for _, id in ipairs(redis.call('SRANDMEMBER', SETS.queued, sample)) do
-  local entry, seal = fact(id, ':entry'), fact(id, ':seal')
-  if seal then -- a cancel that was cut off; completing it twice does no harm
+  local entry, seal = fact(id, ':entry'), seal_of(id)
+  if not is_id(id) then
+    redis.call('SREM', SETS.queued, id)
+    forget(id)
+  elseif seal then -- a cancel that was cut off; completing it twice does no harm
     sealed[#sealed + 1] = id
     sealed[#sealed + 1] = seal
   elseif not entry or not id_of(entry) then
@@ -68,9 +73,14 @@ end
 --    step 1 of a later sweep finds it. "nobody" is a consumer that never reads.
 for _, id in ipairs(redis.call('SRANDMEMBER', SETS.processing, sample)) do
   local entry = fact(id, ':entry')
-  if not entry or not id_of(entry) then entry = deliver(id) end
-  if #with_group('XPENDING', STREAM, GROUP, entry, entry, 1) == 0 then
-    with_group('XCLAIM', STREAM, GROUP, 'nobody', 0, entry, 'FORCE', 'JUSTID')
+  if not is_id(id) then
+    redis.call('SREM', SETS.processing, id)
+    forget(id)
+  else
+    if not entry or not id_of(entry) then entry = deliver(id) end
+    if #with_group('XPENDING', STREAM, GROUP, entry, entry, 1) == 0 then
+      with_group('XCLAIM', STREAM, GROUP, 'nobody', 0, entry, 'FORCE', 'JUSTID')
+    end
   end
   sampled[#sampled + 1] = id
 end
