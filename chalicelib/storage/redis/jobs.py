@@ -224,6 +224,7 @@ def job_from_fields(fields: Mapping[str, str]) -> Job:
 def _of_job(job_id: str, stored: ReadT, stored_id: str) -> ReadT:
     if stored_id != job_id:
         raise ValueError("it is that of another job")
+    stored.model_dump_json()  # raises when a text is not valid Unicode, which no answer can hold
     return stored
 
 

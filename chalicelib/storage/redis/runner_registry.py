@@ -102,6 +102,7 @@ class RunnerRegistry:
         for value in values:
             try:
                 environment = Environment.model_validate(value)
+                environment.model_dump_json()  # raises when a text is not valid Unicode
             except ValueError as error:
                 identity = value.get("id") if isinstance(value, dict) else None
                 self._leave_out(f"environment {identity!r} in {key}", error)
