@@ -397,3 +397,18 @@ def test_a_sweep_in_the_future_does_not_stop_the_sweeps(clean_redis: RedisServer
         redis.hset(COORDINATION.stats, "swept_at_ms", swept_at)
         assert store.sweep().released == 1
         assert store.complete(claim_one(store), make_result(job.id))
+
+
+@pytest.mark.parametrize("key", [COORDINATION.stats, COORDINATION.live, "runners", "environments"])
+def test_a_key_of_another_program_is_kept_under_another_name(
+    clean_redis: RedisServer, store: RedisStore, key: str
+) -> None:
+    """A key of another type is not ours to delete: its content is renamed, however often it comes back."""
+    redis = clean_redis.client()
+    for number in (1, 2):
+        redis.delete(key)
+        redis.set(key, f"of another program {number}")
+        store.register(make_runner(), [make_environment()], 60)
+        store.sweep()
+        assert redis.get(f"job:set-aside:{key}:{number}") == f"of another program {number}"
+        assert redis.type(key) in ("hash", "zset", "none")

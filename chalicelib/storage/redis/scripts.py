@@ -53,14 +53,14 @@ class Scripts:
     """All scripts. The coordination scripts share a prelude and its KEYS."""
 
     def __init__(self) -> None:
-        prelude = _read("prelude")
+        prelude, rename_aside = _read("prelude"), _read("rename_aside")
         self.submit = Script("submit", SubmitReply, prelude=prelude)
         self.claim = Script("claim", _claim_reply, prelude=prelude)
         self.renew = Script("renew", frozenset[str], prelude=prelude)
         self.release = Script("release", bool, prelude=prelude)
         self.seal = Script("seal", SealReply.decode, prelude=prelude)
         self.move_sealed = Script("move_sealed", MoveReply.decode, prelude=prelude)
-        self.remove_wrong_types = Script("remove_wrong_types", tuple[str, ...])
+        self.set_aside = Script("set_aside", tuple[str, ...], prelude=rename_aside)
         self.sweep = Script("sweep", SweepReply.decode, prelude=prelude)
         self.discard = Script("discard", _nothing, prelude=prelude)
         self.statuses = Script("statuses", _statuses, prelude=prelude)
@@ -68,7 +68,7 @@ class Scripts:
         # These run on keys of their own.
         self.update_job = Script("update_job", _mapping)
         self.write_result = Script("write_result", bool)
-        self.register = Script("register", str)
+        self.register = Script("register", str, prelude=rename_aside)
 
 
 class Seal(NamedTuple):

@@ -187,10 +187,10 @@ class RedisStore:
     def sweep(self) -> SweepReport:
         # While no runner lives, nothing else keeps the environments, and without them no job is accepted.
         self._registry.keep_environments()
-        for key in self._client.run(self._scripts.remove_wrong_types, on=self._client.keys.for_scripts()):
+        for key in self._client.run(self._scripts.set_aside, on=self._client.keys.for_scripts()):
             logger.error(
-                "sweep: %s was of another type than ours and has been removed; what it held before is lost. "
-                "Look for what else writes into this Redis",
+                "sweep: %s was of another type than ours and is now job:set-aside:…; the jobs that it listed "
+                "come back. Look for what else writes into this Redis",
                 key,
             )
         report = self._lifecycle.sweep()

@@ -4,14 +4,15 @@
 -- ARGV: runner id, ttl in ms, information (JSON), digest, environments (JSON, or "": known by their digest),
 -- time to live of the environments in ms.
 -- Answer: the environments of that digest, so that the runner sees whether they are as it sent them; else "".
--- A key of another type is nobody's, and is removed.
+-- A key of another type is not ours: it is kept under another name (rename_aside.lua).
 local runners, runner, environments = KEYS[1], KEYS[2], KEYS[3]
 local id, ttl_ms, information, digest, list, environments_ttl_ms =
   ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 for key, kind in pairs({[runners] = 'zset', [runner] = 'hash', [environments] = 'hash'}) do
-  if redis.call('TYPE', key).ok ~= kind then redis.call('DEL', key) end
+  local present = redis.call('TYPE', key).ok
+  if present ~= 'none' and present ~= kind then rename_aside(key) end
 end
 if ttl_ms == 0 then
   redis.call('ZREM', runners, id)
