@@ -8,8 +8,8 @@ one begins. What it knows of a text is which characters may come next and which 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from re import _constants as sre  # type: ignore[attr-defined]
-from re import _parser  # type: ignore[attr-defined]
+from re import _constants as sre  # type: ignore[attr-defined]  # no stubs: it is private
+from re import _parser  # type: ignore[attr-defined]  # no stubs: it is private
 from typing import Any
 
 # Enough characters to tell the classes of our patterns apart: ASCII, a letter and two quotation marks.
@@ -185,7 +185,7 @@ class _Walk:
         """The mask of an element for one character."""
         flags = self._flags & (re.IGNORECASE | re.DOTALL)
         data = _parser.SubPattern(_state_of(flags), [(op, value)])
-        compiled = re._compiler.compile(data, flags)  # type: ignore[attr-defined]
+        compiled = re._compiler.compile(data, flags)  # type: ignore[attr-defined]  # private as well
         return _union(1 << bit for bit, char in enumerate(_ALPHABET) if compiled.fullmatch(char))
 
 
