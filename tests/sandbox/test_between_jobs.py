@@ -220,7 +220,8 @@ def _ratio(start: Start, hostile: _Job) -> float:
     Beside an ordinary one rather than alone: two cores may be two threads of one, and then any neighbour
     slows it down by half, which no sandbox can change. The two kinds of runs take turns.
     """
-    ordinary, beside = [], []
+    ordinary: list[float] = []
+    beside: list[float] = []
     for _ in range(_ROUNDS):
         for neighbour, seconds in ((_BUSY, ordinary), (hostile, beside)):
             with _beside(start, neighbour):
