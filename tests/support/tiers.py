@@ -106,6 +106,11 @@ RULES = (
         "tests/faults/test_states.py::test_the_model*",
         "it tests the model, which changes rarely; the model itself runs",
     ),
+    Rule(
+        "tests/faults/test_poison.py::test_poison_is_one_jobs_end",
+        "each fifth pair of a key and what is wrong with it",
+        every=5,
+    ),
     Rule("tests/faults/test_memory.py::test_under_eviction*", "the full Redis that refuses writes"),
     # Compilers
     Rule(
