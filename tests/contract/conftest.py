@@ -18,7 +18,7 @@ from tests.support.stores import redis_store, store_over
 KINDS = ("memory", "fakeredis", "standalone", "tls", "sentinel", "cluster")
 
 # A user with the rights that the service needs and no others: its keys, its channels, its commands.
-# docs/architecture.md and docs/operations.md publish this line; infra/templates/store.yml grants the same.
+# docs/operations.md publishes this line; infra/templates/store.yml grants the same.
 SERVICE_USER = (
     "wic on >s3cret ~job:* ~result:* ~matrix:* ~runner:* ~runners ~environments ~stats &job:events:* "
     "-@all +@read +@write +@connection +@pubsub +@scripting +time "
