@@ -70,11 +70,13 @@ RULES = (
         marker="engine",
     ),
     # Stores and servers
-    Rule(
-        "tests/contract/*",
-        "the contract over memory and one real Redis; topologies differ in how keys are routed, not in "
-        "what a step does",
-        but=("stores", ("memory", "standalone")),
+    *(
+        Rule(
+            f"tests/contract/*[[]*store-{name}*",
+            "the contract over memory and one real Redis; topologies differ in how keys are routed, not in "
+            "what a step does",
+        )
+        for name in ("fakeredis", "tls", "sentinel", "cluster")
     ),
     Rule("tests/integration/test_servers.py::*sentinel*", "only tests of the full tier need this server"),
     Rule("tests/integration/test_servers.py::*cluster*", "only tests of the full tier need this server"),
