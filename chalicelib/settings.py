@@ -267,7 +267,7 @@ class Settings(BaseModel):
         description="Memory in MiB that one compile may use.",
     )
     # Per stream. A page of errors is 4 kB, and a template error up to 200 kB. Both streams must fit into
-    # Redis and through API Gateway (10 MB). The rest is cut off, and the result says `truncated`.
+    # Redis and through API Gateway (10 MB). A run that prints more is ended: inconclusive, `output`.
     output_limit_kb: Kibibytes = Field(
         alias="OUTPUT_LIMIT_KB",
         default=256,

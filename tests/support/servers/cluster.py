@@ -2,14 +2,13 @@
 
 import subprocess
 from collections.abc import Callable
-from contextlib import ExitStack
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import redis
 from redis.cluster import ClusterNode
 from redis.exceptions import RedisError
 
+from tests.support.servers.group import ServerGroup
 from tests.support.servers.process import ProcessError
 from tests.support.servers.redis_server import HOST, RedisServer
 from tests.support.servers.tools import wait_until
@@ -20,14 +19,14 @@ from tests.support.skipping import require
 _NODE_TIMEOUT_MILLISECONDS = 2_000
 
 
-class RedisCluster:
+class RedisCluster(ServerGroup):
     """`masters` masters (3 at least, as redis-cli demands) with `replicas` replicas each."""
 
     def __init__(self, *, masters: int = 3, replicas: int = 1) -> None:
         self.masters = masters
         self.replicas = replicas
         self.nodes: list[RedisServer] = []
-        self._stack = ExitStack()
+        super().__init__()
 
     def environment(self) -> dict[str, str]:
         """The settings with which the API and a runner use this cluster."""
@@ -123,16 +122,3 @@ class RedisCluster:
             "a cluster that serves all slots, with replicas that hold their masters' data",
             100.0,  # seconds; 3 to 5 are usual
         )
-
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self._stack.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()

@@ -1,13 +1,12 @@
 """A master, its replicas and the sentinels that watch them, made to fail over within about two seconds."""
 
-from contextlib import ExitStack
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import redis
 from redis.exceptions import RedisError
 from redis.sentinel import Sentinel
 
+from tests.support.servers.group import ServerGroup
 from tests.support.servers.redis_server import HOST, RedisServer
 from tests.support.servers.tools import wait_until
 
@@ -17,7 +16,7 @@ _DOWN_AFTER_MILLISECONDS = 500
 _FAILOVER_TIMEOUT_MILLISECONDS = 3_000
 
 
-class SentinelGroup:
+class SentinelGroup(ServerGroup):
     """1 master, 2 replicas, 3 sentinels. `kill()` the `master()`, and `wait_for_master_other_than` it."""
 
     def __init__(self, *, password: str | None = None, master_name: str = "mymaster") -> None:
@@ -25,7 +24,7 @@ class SentinelGroup:
         self.password = password
         self.servers: list[RedisServer] = []
         self.sentinels: list[RedisServer] = []
-        self._stack = ExitStack()
+        super().__init__()
 
     def environment(self) -> dict[str, str]:
         """The settings with which the API and a runner use this group."""
@@ -113,16 +112,3 @@ class SentinelGroup:
             if (known["num-slaves"], known["num-other-sentinels"]) != (2, 2):
                 return False
         return self.servers[0].replicas_online() == len(self.servers) - 1
-
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self._stack.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
