@@ -36,8 +36,6 @@ RENEW_SECONDS = 0.4
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 3.0
 # A registration survives a few lost renewals, like a lease.
 REGISTRATIONS_PER_TTL = 3
-
-
 # A defect shows in every round, that is twice a second: one stack trace a minute says as much.
 LOG_AGAIN_SECONDS = 60.0
 
@@ -133,7 +131,11 @@ class Runner:
     def _claim_one(self) -> None:
         if not self._slots.acquire(timeout=CLAIM_BLOCK_SECONDS):
             return
-        claim = self._claim()
+        try:
+            claim = self._claim()
+        except Exception:
+            self._slots.release()
+            raise
         if claim is None:
             self._slots.release()
             return
@@ -154,10 +156,7 @@ class Runner:
         """A claim, or None. When the store cannot be reached: one log line, a pause, and None."""
         try:
             claim = self._store.claim(self._info.id, CLAIM_BLOCK_SECONDS)
-        except Exception as error:
-            if not isinstance(error, StoreError):
-                self._slots.release()
-                raise
+        except StoreError as error:
             if not self._away:
                 logger.error(
                     "runner %s: cannot claim jobs: %s; trying again until Redis answers",
