@@ -3,9 +3,10 @@
 The compilers of the distribution are below /usr. Those that come from elsewhere (zig, tsc) and the caches
 that were filled when they were installed are in one folder, which jobs see as /compilers: in the image it
 has that name, on a developer's machine it is .setup/compilers (bin/setup fills it). Nothing here may be
-writable by jobs, and nothing may be a secret.
+writable by jobs, and nothing may be a secret. So of /usr jobs see only what compilers need: administrators
+keep settings in /usr/etc and /usr/local/etc (npm its tokens), data in /usr/local/var, sources in /usr/src.
 
-To show jobs one more directory: add it to `read_only`, after looking at what else is in it.
+To show jobs one more directory: add it to `_BELOW_USR`, after looking at what else is in it.
 """
 
 import os
@@ -28,6 +29,17 @@ TMP = "/tmp"  # noqa: S108 (inside the sandbox, where nobody else is)
 # The root directories that are links into /usr on a merged host and directories on others.
 USR_DIRECTORIES = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 
+# What compilers need of /usr and of /usr/local: programs, libraries, headers, folders of other targets (such
+# as aarch64-linux-gnu), and the place where Go's own archives are unpacked. /usr/share is for everything that
+# a host has; these are the parts of it that compilers of distributions use.
+_BELOW_USR = (
+    "bin", "sbin", "include", "lib", "lib32", "lib64", "libx32", "libexec",
+    "*-linux-*", "*-w64-mingw32", "*-none-*",
+    "share/clang*", "share/gcc*", "share/go-[0-9]*", "share/golang*", "share/llvm*", "share/nodejs",
+    "share/zig*",
+)  # fmt: skip
+_GO = "/usr/local/go"
+
 _OWN_COMPILERS = Path(__file__).resolve().parents[2] / ".setup" / "compilers"
 
 
@@ -43,7 +55,9 @@ def read_only(root: str = "") -> tuple[str, ...]:
     keeps a file in /etc that it cannot start without (jvm.cfg).
     """
     java = sorted(path.removeprefix(root) for path in glob(f"{root}/etc/java-*-openjdk"))
-    return ("/usr", "/etc/alternatives", *java)
+    patterns = [*(f"{usr}/{name}" for usr in ("/usr", "/usr/local") for name in _BELOW_USR), _GO]
+    found = [path.removeprefix(root) for pattern in patterns for path in sorted(glob(f"{root}{pattern}"))]
+    return (*(path for path in found if os.path.isdir(root + path)), "/etc/alternatives", *java)
 
 
 def compilers_folder() -> Path | None:

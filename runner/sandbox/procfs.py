@@ -1,6 +1,7 @@
 """What processes use right now, read from /proc: the only reader of /proc in the sandboxes.
 
-`tree_usage` sums up a process and its descendants, `processes_of_user` lists the processes of one user id.
+`processes_of_tree` lists a process and its descendants, `processes_of_user` the processes of one user id, and
+`sum_of` sums up what they use.
 Rusage only tells what has ended, and the kernel's limits are per process, so the sum over living
 processes has to be sampled. A sample is a snapshot of something that moves: a process that appears or
 ends meanwhile is counted or not, and the next sample corrects it.
@@ -33,6 +34,10 @@ _STATE, _PARENT, _UTIME, _STIME, _CUTIME, _CSTIME, _NICE, _THREADS, _STARTED = (
 # States of a task: it runs or waits for a core; it has ended.
 _RUNNABLE, _ENDED = b"R", (b"Z", b"X")
 
+# The memory that only this job needs, in fields of /proc/PID/status: what it wrote, and its page tables,
+# which cost 4 kB for each 2 MB of addresses, even if these were only read.
+_COUNTED = (b"\nRssAnon:", b"\nRssShmem:", b"\nVmPTE:")
+
 # The niceness when nothing is alive: there is nothing to be slowed down.
 _HIGHEST_NICE = 19
 
@@ -59,7 +64,8 @@ class Process:
 
     `started` is in clock ticks since the boot: with the pid it names a process for ever. `runnable` of its
     `threads` run or want to; `nice` is the lowest niceness of a living one. `resident_bytes` counts
-    anonymous and shared memory; pages of files (the compiler's own code) belong to the page cache.
+    anonymous and shared memory and page tables; pages of files (the compiler's own code) belong to the page
+    cache.
     """
 
     pid: int
@@ -75,11 +81,11 @@ class Process:
     peak_bytes: int
 
 
-def tree_usage(root: int, *, tasks_at_most: int) -> Usage:
-    """Sum up the process `root` and its descendants. Nothing is used when it has ended.
+def processes_of_tree(root: int, *, tasks_at_most: int) -> list[Process]:
+    """The process `root` and its descendants; none when it has ended.
 
-    CPU time includes children that were waited for. Threads count as tasks; after `tasks_at_most` of them
-    the rest is not looked at, since the caller ends the run.
+    Threads count as tasks; after `tasks_at_most` of them the rest is not looked at, since the caller ends
+    the run.
     """
     processes: list[Process] = []
     tasks = 0
@@ -102,11 +108,11 @@ def tree_usage(root: int, *, tasks_at_most: int) -> Usage:
             if child not in seen:
                 seen.add(child)
                 waiting.append(child)
-    return sum_of(processes)
+    return processes
 
 
 def sum_of(processes: Sequence[Process]) -> Usage:
-    """What these processes use together."""
+    """What these processes use together. CPU time includes children that were waited for."""
     return Usage(
         cpu_seconds=sum(process.own_ticks + process.children_ticks for process in processes) * TICK_SECONDS,
         resident_bytes=sum(process.resident_bytes for process in processes),
@@ -145,6 +151,11 @@ def start_ticks(pid: int) -> int:
     return int(_stat_fields(_read(f"/proc/{pid}/stat"))[_STARTED])
 
 
+def running_tasks() -> int:
+    """How many tasks of the whole machine run or want to, the caller included."""
+    return int(_read("/proc/loadavg").split()[3].partition(b"/")[0])
+
+
 def supported() -> bool:
     """Whether this kernel lists a process's children (CONFIG_PROC_CHILDREN)."""
     pid = os.getpid()
@@ -165,7 +176,7 @@ def _parse(pid: int, status: bytes) -> Process:
     fields = _stat_fields(_read(f"/proc/{pid}/stat"))
     threads = int(fields[_THREADS])
     living = [thread for thread in _thread_fields(pid, fields, threads) if thread[_STATE] not in _ENDED]
-    resident_kib = sum(sum(_numbers(status, name)[:1]) for name in (b"\nRssAnon:", b"\nRssShmem:"))
+    resident_kib = sum(sum(_numbers(status, name)[:1]) for name in _COUNTED)
     return Process(
         pid=pid,
         parent=int(fields[_PARENT]),

@@ -1,6 +1,7 @@
 """The bubblewrap sandbox's own duties: which user runs a job, how it fails, and what is left when it dies."""
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -18,7 +19,9 @@ import pytest
 from runner.sandbox.base import Command, LimitHit, SandboxError, SandboxUnavailable
 from runner.sandbox.bubblewrap.sandbox import Bubblewrap
 from runner.workspace import Workspace
-from tests.sandbox.support import TIGHT, let_everybody_in, parent_of, processes_named
+from tests.sandbox.hostile.programs import program
+from tests.sandbox.hostile.secrets import PLACES_BELOW_USR, Secrets
+from tests.sandbox.support import TIGHT, compile_in, let_everybody_in, parent_of, processes_named
 from tests.support.servers.tools import wait_until
 from tests.support.skipping import missing
 
@@ -216,6 +219,33 @@ def test_a_root_runner_runs_jobs_as_another_user(
         future.result(timeout=60)
     assert owner != 0
     assert os.geteuid() == 0 or owner == os.geteuid()
+
+
+def test_files_of_the_host_below_usr_are_out_of_reach(
+    bubblewrap: Bubblewrap, workspace_with_probe: Callable[[], Workspace], hidden: Secrets
+) -> None:
+    """A file that everybody may read, with settings or sources below /usr, does not exist for a job."""
+    planted = [hidden.paths[name] for name in PLACES_BELOW_USR if Path(hidden.paths[name]).exists()]
+    if not planted:
+        missing("only root can put a file below /usr")
+    for path in planted:
+        for name in (path, f"/usr/bin/../..{path}", str(Path(path).parent)):
+            with workspace_with_probe() as workspace:
+                assert bubblewrap.run(Command(["./probe", "read", name]), workspace, TIGHT).exit_code == 1, (
+                    name
+                )
+
+
+def test_compiles_are_charged_what_they_use(bubblewrap: Bubblewrap) -> None:
+    """A driver with its compiler, assembler and linker, ten times over, costs what it says that it used."""
+    script = f"for n in 1 2 3 4 5 6 7 8 9 10; do {program(bubblewrap, 'gcc')} main.c; done; times"
+    source = "#include <stdio.h>\nint main(void) { return puts(__FILE__); }\n"
+    result = compile_in(bubblewrap, ["sh", "-c", script], {"main.c": source})
+    of_shell_and_children = re.findall(r"(\d+)m([\d.]+)s", result.stdout.decode())
+    used_seconds = sum(60 * int(minutes) + float(seconds) for minutes, seconds in of_shell_and_children)
+    print(f"{used_seconds:.2f} s used, {result.cpu_seconds:.2f} s counted")
+    assert result.exit_code == 0 and len(of_shell_and_children) == 4
+    assert 0.8 * used_seconds < result.cpu_seconds < 1.1 * used_seconds + 0.1
 
 
 def test_an_ordinary_user_gets_the_same_protection(

@@ -90,6 +90,25 @@ def test_cpu_time_of_children_counts(run: Run) -> None:
     assert 0.9 <= result.cpu_seconds < 4  # each of them alone could use 1 s
 
 
+def test_cpu_time_of_children_that_vanish_counts(run: Run) -> None:
+    """Short children of parents that ignore SIGCHLD, so that nobody is told what they used, hit the limit."""
+    result = run("vanishing-children", "2", cpu_seconds=3, wall_seconds=100)
+    used_seconds = 0.012 * len(result.stdout)  # a dot for each child
+    print(f"{used_seconds:.2f} s used, {result.cpu_seconds:.2f} s counted")
+    assert result.limit_hit is LimitHit.TIMEOUT and result.duration_seconds < 100
+    assert used_seconds < 1.2 * 3
+
+
+def test_short_children_that_are_waited_for_cost_what_they_use(run: Run) -> None:
+    """A program that starts a hundred short programs, as a build does, is not charged more than they used."""
+    result = run("short-children", "100")
+    used_seconds = float(result.stderr)
+    print(f"{used_seconds:.2f} s used, {result.cpu_seconds:.2f} s counted")
+    assert result.limit_hit is None and len(result.stdout) == 100
+    # The rest is what it took to start the program, and to watch it in a container.
+    assert 0.8 * used_seconds < result.cpu_seconds < 1.1 * used_seconds + 0.2
+
+
 def test_one_process_cannot_take_more_memory(run: Run) -> None:
     """Memory over the limit is denied or ends the run; either way not much more is ever used."""
     result = run("eat", "2000")
@@ -103,6 +122,13 @@ def test_memory_is_limited_in_sum(run: Run, words: tuple[str, ...]) -> None:
     result = run(*words)
     assert result.limit_hit is LimitHit.MEMORY
     assert result.peak_memory_bytes < 8 * TIGHT.memory_bytes
+
+
+def test_page_tables_are_memory(run: Run) -> None:
+    """Tables of pages that were only read, which the kernel counts for nobody, hit the limit."""
+    # A quarter of a gigabyte, and nothing of it is in the program's own pages.
+    result = run("page-tables", "128")
+    assert result.limit_hit is LimitHit.MEMORY, result
 
 
 def test_memory_within_the_limit_can_be_used_and_is_reported(run: Run) -> None:

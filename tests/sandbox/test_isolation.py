@@ -107,6 +107,12 @@ def test_no_unix_socket_of_the_host_answers(run: Run, probe: Path, tmp_path: Pat
         "/dev/mem",
         "/dev/tty",
         "/dev/zero",
+        "/usr/etc",
+        "/usr/games",
+        "/usr/src",
+        "/usr/local/etc",
+        "/usr/local/src",
+        "/usr/local/var",
     ],
 )
 def test_nothing_of_the_host_is_readable(run: Run, path: str) -> None:

@@ -17,6 +17,7 @@ from dataclasses import replace
 from runner.sandbox import procfs
 from runner.sandbox.base import Limits, SandboxError
 from runner.sandbox.cpu_fairness import Weight
+from runner.sandbox.cpu_time import CpuTime
 from runner.sandbox.host_paths import TMP
 from runner.sandbox.limits import file_count_limit
 from runner.sandbox.procfs import Usage
@@ -42,6 +43,7 @@ class BubblewrapRun:
         self.process = process
         self._slow_down = slow_down or self._slow_down_group
         self._weight = Weight()
+        self._cpu_time = CpuTime()
         self.watched = False
         self._status = status
         self._status_text = b""
@@ -107,11 +109,13 @@ class BubblewrapRun:
         if self._init < 0:
             return Usage(0.0, 0, 0, 0)
         # Also counts process 1, and one more to tell "at the limit" from "over it".
-        usage = procfs.tree_usage(self._init_pid, tasks_at_most=self._limits.processes + 2)
+        processes = procfs.processes_of_tree(self._init_pid, tasks_at_most=self._limits.processes + 2)
+        usage = procfs.sum_of(processes)
+        cpu_seconds = max(usage.cpu_seconds, self._cpu_time.update(processes))
         nice = self._weight.update(usage.runnable)
         if nice > usage.nice:
             self._slow_down(nice)
-        return replace(usage, tasks=max(0, usage.tasks - 1))
+        return replace(usage, cpu_seconds=cpu_seconds, tasks=max(0, usage.tasks - 1))
 
     def _slow_down_group(self, nice: int) -> None:
         """Raise the niceness of the job's process group, led by process 1; none can leave it (seccomp)."""

@@ -1,10 +1,10 @@
-"""The bubblewrap sandbox: fresh namespaces, a root of its own, nothing of the host but /usr.
+"""The bubblewrap sandbox: fresh namespaces, a root of its own, nothing of the host but compilers.
 
 A run is the chain `bwrap … -- timeout … prlimit … -- sh … argv`, as an unprivileged user even when the
 runner is root; the last thing that bwrap does is to install the system call filter. Inside:
 
-- /usr is read-only (with /bin, /lib and the like as the host has them); there is no /proc, no
-  /etc but the alternatives that compilers are reached through, no home, no network;
+- what compilers need of /usr is read-only (with /bin, /lib and the like as the host has them); there is no
+  /proc, no /etc but the alternatives that compilers are reached through, no home, no network;
 - /work and /tmp are file systems in memory with a size of their own. The job's files are copied
   into /work through descriptors, so nothing that a job writes ever reaches the host;
 - `timeout` is process 1, since the kernel does not end a process 1 by ordinary signals, as compilers expect.
@@ -216,11 +216,10 @@ class Bubblewrap:
         arguments += ["--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"]
         arguments += ["--uid", str(_INSIDE_UID), "--gid", str(_INSIDE_UID), "--hostname", _HOST_NAME]
         arguments += ["--cap-drop", "ALL", "--json-status-fd", str(status_descriptor)]
-        for directory in read_only():
-            arguments += ["--ro-bind-try", directory, directory]
         if own := compilers_folder():
             arguments += compilers_mounts(own)
-        for directory in USR_DIRECTORIES:
+        for directory in (*read_only(), *USR_DIRECTORIES):
+            # A link stays one: to mount what it leads to would show a folder that was not chosen.
             if os.path.islink(directory):
                 arguments += ["--symlink", os.readlink(directory), directory]
             elif os.path.isdir(directory):

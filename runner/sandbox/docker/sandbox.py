@@ -67,6 +67,7 @@ _MASKED = (
     "/sys/kernel", "/sys/module", "/sys/power", "/sys/fs/bpf", "/sys/fs/ext4",
     "/run", "/var", "/home", "/root", "/media", "/mnt", "/srv",
     "/dev/mqueue", "/dev/zero", "/dev/full", "/dev/tty", "/dev/console",
+    "/usr/etc", "/usr/games", "/usr/src", "/usr/local/etc", "/usr/local/src", "/usr/local/var",
     "/etc/passwd", "/etc/shadow", "/etc/group", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf",
 )  # fmt: skip
 # /sys/fs/cgroup is not among them: run.py asks there whether memory ran out.

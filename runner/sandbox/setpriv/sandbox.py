@@ -231,7 +231,9 @@ class Setpriv:
             self._abi = landlock.kernel_abi()
         if self._abi:
             root = self._jail
-            directories = (*read_only(self.root), *USR_DIRECTORIES, COMPILERS)
+            # A rule for a link is one for what it leads to; those of /usr may lead anywhere.
+            own = [path for path in read_only(self.root) if not (root / path.lstrip("/")).is_symlink()]
+            directories = (*own, *USR_DIRECTORIES, COMPILERS)
             command += landlock.arguments(
                 self._abi,
                 readable=[path for path in directories if (root / path.lstrip("/")).is_dir()],

@@ -1,4 +1,4 @@
-"""What all processes of one job use, found by the job's user id: the counterpart of `procfs.tree_usage`.
+"""What all processes of one job use, found by the job's user id.
 
 A job that has a user id to itself cannot leave it, so this finds everything that the job started, whatever
 became of its parents. The CPU time of a process that has ended is with the parent that waited for it; orphans
@@ -9,8 +9,8 @@ import ctypes
 import os
 from dataclasses import dataclass, field, replace
 
+from runner.sandbox.cpu_time import CpuTime
 from runner.sandbox.procfs import (
-    TICK_SECONDS,
     Process,
     Usage,
     processes_of_user,
@@ -51,21 +51,19 @@ class UidUsage:
     uid: int
     child: int
     _reaped_seconds: float = 0.0
-    _seen_ticks: dict[tuple[int, int], int] = field(default_factory=dict)
+    _cpu_time: CpuTime = field(default_factory=CpuTime)
 
     def sample(self) -> Usage:
         """What there is now, and what was used by all that ever was.
 
         CPU time has two lower bounds, and the larger one counts: what living processes, their
-        waited-for children and reaped orphans used; and what every process used when last seen,
-        which also knows those whose parent ignores SIGCHLD.
+        waited-for children and reaped orphans used; and that of `CpuTime`, which also knows those whose
+        parent ignores SIGCHLD.
         """
         processes = processes_of_user(self.uid)
         self.reap(processes)
-        for process in processes:
-            self._seen_ticks[process.pid, process.started] = process.own_ticks
+        seen_seconds = self._cpu_time.update(processes)
         usage = sum_of(processes)
-        seen_seconds = sum(self._seen_ticks.values()) * TICK_SECONDS
         return replace(usage, cpu_seconds=max(usage.cpu_seconds + self._reaped_seconds, seen_seconds))
 
     def reap(self, processes: list[Process]) -> None:

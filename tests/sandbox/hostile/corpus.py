@@ -17,7 +17,7 @@ A table is a file `cases/*.toml` with one theme and any number of cases:
     says = "No such file"              # optional: text that must be in stderr
     never = ["root:"]                  # optional: text that must be nowhere in the answer
     unless = [{ compilers = ["clang-*"], sandboxes = ["docker"], verdict = … }]
-    [cases.files]                      # name → text; {canary} and {home} are paths of secret files
+    [cases.files]                      # name → text; {canary}, {home} and others are paths of secret files
     [cases.repeated]                   # name → pieces [text, times], for a file that is too long to write
 
 At the top of a table, `language` and `limits` apply to all of its cases. Cases in languages other than C and
@@ -106,7 +106,7 @@ class Case(BaseModel):
         return _Outcome(verdict=self.verdict, reasons=self.reasons, says=self.says)
 
     def sources(self, paths: Mapping[str, str]) -> dict[str, str]:
-        """The files by name; `paths` has the paths for {canary} and {home}."""
+        """The files by name; `paths` has the paths for {canary} and the like."""
         repeated = {
             name: "".join(text * times for text, times in parts) for name, parts in self.repeated.items()
         }

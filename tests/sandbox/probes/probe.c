@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -73,6 +74,8 @@ static void spin(void) {
     for (volatile unsigned long n = 0;; n++) {}
 }
 
+static double seconds(struct timeval time) { return time.tv_sec + time.tv_usec / 1e6; }
+
 static int fork_each(int count, void (*work)(void)) {
     for (int n = 0; n < count; n++) {
         pid_t child = fork();
@@ -80,6 +83,33 @@ static int fork_each(int count, void (*work)(void)) {
         if (child == 0) { work(); _exit(0); }
     }
     return count;
+}
+
+/* One child after the other, each using 12 ms of the processor: less than the time between two samples. Each prints
+   a dot, so that the sum is known outside. */
+static void short_children(int count) {
+    for (int n = 0; n < count; n++) {
+        if (fork() == 0) {
+            struct timespec now = {0};
+            while (now.tv_nsec < 12000000) clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+            write(1, ".", 1);
+            _exit(0);
+        }
+        while (wait(0) > 0 || errno != ECHILD) {}
+    }
+}
+
+static void endless_short_children(void) { short_children(1000000); }
+
+/* Reads one byte in each 2 MB of so many GB that were never written: each costs a page table of 4 kB. */
+static int page_tables(size_t gigabytes) {
+    size_t total = gigabytes << 30;
+    char *start = mmap(0, total, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (start == MAP_FAILED) return denied("mmap");
+    madvise(start, total, MADV_NOHUGEPAGE);
+    for (size_t offset = 0; offset < total; offset += 2 << 20) ((volatile char *)start)[offset];
+    sleep(1);
+    return 0;
 }
 
 static void sleep_long(void) { sleep(1000); }
@@ -148,6 +178,22 @@ int main(int argc, char **argv) {
     if (!strcmp(word, "sleep")) { sleep_long(); return 0; }
     if (!strcmp(word, "spin")) spin();
     if (!strcmp(word, "spin-children")) { fork_each(atoi(a), spin); while (wait(0) > 0) {} return 0; }
+    if (!strcmp(word, "vanishing-children")) {
+        signal(SIGCHLD, SIG_IGN);
+        fork_each(atoi(a), endless_short_children);
+        while (wait(0) > 0 || errno != ECHILD) {}
+        return 0;
+    }
+    if (!strcmp(word, "short-children")) {
+        struct rusage own, of_children;
+        short_children(atoi(a));
+        getrusage(RUSAGE_SELF, &own);
+        getrusage(RUSAGE_CHILDREN, &of_children);
+        fprintf(stderr, "%f\n", seconds(own.ru_utime) + seconds(own.ru_stime)
+                + seconds(of_children.ru_utime) + seconds(of_children.ru_stime));
+        return 0;
+    }
+    if (!strcmp(word, "page-tables")) return page_tables(atol(a));
     if (!strcmp(word, "fork-bomb")) { printf("%d\n", fork_each(100000, sleep_long)); fflush(stdout); sleep_long(); }
     if (!strcmp(word, "eat")) { eat(atoi(a), MAP_PRIVATE | MAP_ANONYMOUS); sleep(1); return 0; }
     if (!strcmp(word, "eat-shared")) { eat(atoi(a), MAP_SHARED | MAP_ANONYMOUS); sleep(5); return 0; }
