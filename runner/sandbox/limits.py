@@ -80,17 +80,18 @@ def prlimit_command(limits: Limits, *, extra_processes: int | None = 0) -> list[
 
     DATA and not AS: runtimes reserve gigabytes of address space without using them. The process
     limit counts every process of the same user (of the same user namespace, since Linux 5.14).
-    `extra_processes` is how many of these are the sandbox's own; None leaves the process limit out.
+    `extra_processes` is how many of these are the sandbox's own. None leaves the limits out that the tools
+    of a chain after `prlimit` could meet themselves: that of processes and that of open files.
     """
     cpu = math.ceil(limits.cpu_seconds) + _CPU_BACKSTOP_SECONDS
-    processes = [] if extra_processes is None else [f"--nproc={limits.processes + extra_processes}"]
+    own = [] if extra_processes is None else [f"--nproc={limits.processes + extra_processes}"]
+    own += [] if extra_processes is None else [f"--nofile={limits.open_files}"]
     return [
         "prlimit",
         f"--cpu={cpu}:{cpu + 1}",
         f"--data={limits.memory_bytes}",
         f"--fsize={limits.disk_bytes}",
-        *processes,
-        f"--nofile={limits.open_files}",
+        *own,
         "--core=0",
         "--memlock=0",
         "--msgqueue=0",

@@ -43,6 +43,17 @@ _CONDITIONAL = {
     "thread": 0,  # through clone, since clone3 is answered with ENOSYS
     **{f"clone:{1 << bit:x}": errno.EPERM for bit in (17, 25, 26, 27, 28, 29, 30)},  # CLONE_NEW*
     f"clone:{1 << 32 | 1 << 28:x}": errno.EPERM,
+    "mmap:22": 0,  # MAP_PRIVATE | MAP_ANONYMOUS
+    "mmap:4022": 0,  # and MAP_NORESERVE
+    "mmap:21": errno.ENOMEM,  # MAP_SHARED | MAP_ANONYMOUS
+    "mmap:4021": errno.ENOMEM,
+    "mmap:40022": errno.ENOMEM,  # MAP_HUGETLB
+    "fcntl:1": 0,  # F_GETFD
+    "fcntl:407": errno.EPERM,  # F_SETPIPE_SZ
+    **{f"fcntl:{command:x}": errno.ENOLCK for command in (6, 7, 37, 38)},  # F_SETLK and its siblings
+    "fcntl:100000006": errno.ENOLCK,
+    "prctl:16": errno.EPERM,  # PR_SET_SECCOMP
+    "prctl:3": 0,  # PR_GET_DUMPABLE
 }
 
 

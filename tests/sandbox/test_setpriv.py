@@ -202,7 +202,7 @@ def test_rights_are_named_from_the_abi_of_the_kernel() -> None:
     assert landlock.rights(0) == ()
     assert [len(landlock.rights(abi)) for abi in (1, 2, 3, 7)] == [13, 14, 15, 15]
     (access, read, write, null) = landlock.arguments(
-        2, readable=["/usr"], writable=["/work/a"], devices=[("/dev/null", True)]
+        2, readable=["/usr"], writable=["/work/a"], files=[("/dev/null", True)]
     )
     assert access.startswith("--landlock-access=fs:execute,") and access.endswith(",refer")
     assert read == "--landlock-rule=path-beneath:execute,read-file,read-dir:/usr"

@@ -37,11 +37,11 @@ def rights(abi: int) -> tuple[str, ...]:
 
 
 def arguments(
-    abi: int, *, readable: Iterable[str], writable: Iterable[str], devices: Iterable[tuple[str, bool]]
+    abi: int, *, readable: Iterable[str], writable: Iterable[str], files: Iterable[tuple[str, bool]]
 ) -> list[str]:
-    """setpriv's arguments: read below `readable`, anything below `writable`, and `devices`.
+    """setpriv's arguments: read below `readable`, anything below `writable`, and `files`.
 
-    `devices` are paths, each with whether it may be written. All paths must exist.
+    `files` are paths, each with whether it may be written. All paths must exist.
     """
     known = rights(abi)
     work = [right for right in known if right not in _NEVER]
@@ -49,7 +49,7 @@ def arguments(
         f"--landlock-access=fs:{','.join(known)}",
         *(_rule(READ, path) for path in readable),
         *(_rule(work, path) for path in writable),
-        *(_rule(("read-file", "write-file") if write else ("read-file",), path) for path, write in devices),
+        *(_rule(("read-file", "write-file") if write else ("read-file",), path) for path, write in files),
     ]
 
 

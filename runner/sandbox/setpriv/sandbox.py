@@ -1,6 +1,7 @@
 """The setpriv sandbox, for hosts that allow neither namespaces nor mounts (Fargate): root in a container.
 
-A run is the chain `choom … prlimit … chroot … setpriv … env -i … sh … argv`, of util-linux 2.41 or newer:
+A run is the chain `choom … prlimit … chroot … setpriv … setpriv … env -i … sh … argv`, of util-linux 2.41 or
+newer:
 
 - every job has a user id to itself (uid_pool) and no capability, can gain none, and its system calls are
   filtered (seccomp);
@@ -62,9 +63,13 @@ _TOOLS = {"choom": "util-linux", "prlimit": "util-linux", "setpriv": "util-linux
 # On a host that runs out of memory, the kernel should end jobs before anything else: the highest score.
 _OUT_OF_MEMORY_SCORE = 1000
 
-# The process limit is set last of all. When the user id is over it, the next program of the chain cannot
-# start, and no tool would say why. The option is -p in dash and -u in bash.
-_START = f'ulimit -p "$1" 2>/dev/null || ulimit -u "$1" || exit {GAVE_UP}; shift; {SCRIPT}'
+# The limits of processes and of open files are set last of all. When the user id is over the first, the next
+# program of the chain cannot start, and no tool would say why; setpriv opens a file for each rule of Landlock.
+# The option for processes is -p in dash and -u in bash.
+_START = (
+    f'{{ ulimit -p "$1" 2>/dev/null || ulimit -u "$1"; }} && ulimit -n "$2" || exit {GAVE_UP}; '
+    f"shift 2; {SCRIPT}"
+)
 
 # The chain takes 10 ms; a host that takes this long cannot compile either.
 _START_SECONDS = 10.0
@@ -173,13 +178,14 @@ class Setpriv:
                 os.chown(path, uid, uid)
             copy_tree(workspace.path, home, uid)
             barrier = stack.enter_context(StartBarrier())
+            own = (str(limits.processes), str(limits.open_files))
             chain = [
                 *("choom", "-n", str(_OUT_OF_MEMORY_SCORE), "--"),
                 *prlimit_command(limits, extra_processes=None),
                 *self._chroot_command(),
-                *self._setpriv_command(uid, home, temporary, stack),
+                *self._setpriv_command(uid, home, temporary, self._filter_file(stack)),
                 *self._env_command(home, temporary, command.env),
-                *("/bin/sh", "-c", _START, "sh", str(limits.processes), *command.argv),
+                *("/bin/sh", "-c", _START, "sh", *own, *command.argv),
             ]
             started = time.monotonic()
             try:
@@ -214,19 +220,22 @@ class Setpriv:
     def _chroot_command(self) -> list[str]:
         return ["chroot", str(self._jail)] if self._chroot else []
 
-    def _setpriv_command(
-        self, uid: int, home: Path, temporary: Path, stack: contextlib.ExitStack
-    ) -> list[str]:
-        """The privileges of a job, with the filter in a file that only root can read."""
+    def _filter_file(self, stack: contextlib.ExitStack) -> Path | None:
+        """The system call filter as a file that jobs can read, for as long as the caller's stack is open."""
+        seccomp, _ = self._find_filter()
+        if seccomp is None:
+            return None
+        file = tempfile.NamedTemporaryFile(dir=self._work, buffering=0)  # noqa: SIM115 -- see the next line
+        stack.enter_context(file)
+        file.write(seccomp.program)
+        os.fchmod(file.fileno(), 0o444)
+        return Path(file.name)
+
+    def _setpriv_command(self, uid: int, home: Path, temporary: Path, filter_file: Path | None) -> list[str]:
+        """The privileges of a job. The filter is installed by a second setpriv, as it forbids Landlock's calls."""
         command = ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups"]
         command += ["--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all", "--no-new-privs"]
         command += ["--pdeathsig", "KILL"]
-        seccomp, _ = self._find_filter()
-        if seccomp is not None:
-            file = tempfile.NamedTemporaryFile(dir=self._work, buffering=0)  # noqa: SIM115 -- see the next line
-            stack.enter_context(file)
-            file.write(seccomp.program)
-            command += ["--seccomp-filter", self._inside(Path(file.name))]
         if self._abi is None:
             self._abi = landlock.kernel_abi()
         if self._abi:
@@ -234,12 +243,15 @@ class Setpriv:
             # A rule for a link is one for what it leads to; those of /usr may lead anywhere.
             own = [path for path in read_only(self.root) if not (root / path.lstrip("/")).is_symlink()]
             directories = (*own, *USR_DIRECTORIES, COMPILERS)
+            files = [(self._inside(filter_file), False)] if filter_file else []
             command += landlock.arguments(
                 self._abi,
                 readable=[path for path in directories if (root / path.lstrip("/")).is_dir()],
                 writable=[self._inside(home), self._inside(temporary)],
-                devices=_DEVICES,
+                files=[*_DEVICES, *files],
             )
+        if filter_file:
+            command += ["--", "setpriv", "--seccomp-filter", self._inside(filter_file)]
         return [*command, "--"]
 
     def _env_command(self, home: Path, temporary: Path, env: Mapping[str, str]) -> list[str]:

@@ -52,6 +52,9 @@ static long make(const char *name) {
     if (sscanf(name, "clone:%lx", &first) == 1) return clone_with(first);
     if (sscanf(name, "socketpair:%lu:%lu", &first, &second) == 2) return pair(first, second);
     if (sscanf(name, "ioctl:%lx", &first) == 1) return syscall(SYS_ioctl, 0, first, rest);
+    if (sscanf(name, "mmap:%lx", &first) == 1) return syscall(SYS_mmap, 0, 4096, 1, first, -1, 0);
+    if (sscanf(name, "fcntl:%lx", &first) == 1) return syscall(SYS_fcntl, 0, first, rest);
+    if (sscanf(name, "prctl:%lx", &first) == 1) return syscall(SYS_prctl, first, 0, 0, 0, 0);
     if (!strcmp(name, "thread")) { errno = pthread_create(&thread, 0, nothing, 0); return errno ? -1 : pthread_join(thread, 0); }
     if (!strcmp(name, "i386") || !strcmp(name, "x32")) return foreign(name);
     for (int n = 0; calls[n].name; n++)
