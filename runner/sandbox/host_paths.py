@@ -6,7 +6,7 @@ has that name, on a developer's machine it is .setup/compilers (bin/setup fills 
 writable by jobs, and nothing may be a secret. So of /usr jobs see only what compilers need: administrators
 keep settings in /usr/etc and /usr/local/etc (npm its tokens), data in /usr/local/var, sources in /usr/src.
 
-To show jobs one more directory: add it to `_BELOW_USR`, after looking at what else is in it.
+To show jobs one more directory: add it to `BELOW_USR`, after looking at what else is in it.
 """
 
 import os
@@ -32,7 +32,7 @@ USR_DIRECTORIES = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 # What compilers need of /usr and of /usr/local: programs, libraries, headers, folders of other targets (such
 # as aarch64-linux-gnu), and the place where Go's own archives are unpacked. /usr/share is for everything that
 # a host has; these are the parts of it that compilers of distributions use.
-_BELOW_USR = (
+BELOW_USR = (
     "bin", "sbin", "include", "lib", "lib32", "lib64", "libx32", "libexec",
     "*-linux-*", "*-w64-mingw32", "*-none-*",
     "share/clang*", "share/gcc*", "share/go-[0-9]*", "share/golang*", "share/llvm*", "share/nodejs",
@@ -55,7 +55,7 @@ def read_only(root: str = "") -> tuple[str, ...]:
     keeps a file in /etc that it cannot start without (jvm.cfg).
     """
     java = sorted(path.removeprefix(root) for path in glob(f"{root}/etc/java-*-openjdk"))
-    patterns = [*(f"{usr}/{name}" for usr in ("/usr", "/usr/local") for name in _BELOW_USR), _GO]
+    patterns = [*(f"{usr}/{name}" for usr in ("/usr", "/usr/local") for name in BELOW_USR), _GO]
     found = [path.removeprefix(root) for pattern in patterns for path in sorted(glob(f"{root}{pattern}"))]
     return (*(path for path in found if os.path.isdir(root + path)), "/etc/alternatives", *java)
 

@@ -34,9 +34,17 @@ _STATE, _PARENT, _UTIME, _STIME, _CUTIME, _CSTIME, _NICE, _THREADS, _STARTED = (
 # States of a task: it runs or waits for a core; it has ended.
 _RUNNABLE, _ENDED = b"R", (b"Z", b"X")
 
-# The memory that only this job needs, in fields of /proc/PID/status: what it wrote, and its page tables,
-# which cost 4 kB for each 2 MB of addresses, even if these were only read.
-_COUNTED = (b"\nRssAnon:", b"\nRssShmem:", b"\nVmPTE:")
+# The memory that only this job needs, in fields of /proc/PID/status: what it wrote, also that in swap, and
+# its page tables, which cost 4 kB for each 2 MB of addresses, even if these were only read.
+_COUNTED = (b"\nRssAnon:", b"\nRssShmem:", b"\nVmSwap:", b"\nVmPTE:")
+
+# What the kernel may keep for one open file: a pipe with the two pages that it gets without asking when its
+# user has used up fs.pipe-user-pages-soft (64 MiB, which are not counted), and the structures of both ends.
+_DESCRIPTOR_BYTES = 12 * 1024
+
+# What may wait in one socket: the size that it gets without asking (net.core.wmem_default, which a network
+# namespace of its own does not show), and the message with which it goes over that.
+SOCKET_BYTES = 3 * 212_992 // 2
 
 # The niceness when nothing is alive: there is nothing to be slowed down.
 _HIGHEST_NICE = 19
@@ -64,8 +72,8 @@ class Process:
 
     `started` is in clock ticks since the boot: with the pid it names a process for ever. `runnable` of its
     `threads` run or want to; `nice` is the lowest niceness of a living one. `resident_bytes` counts
-    anonymous and shared memory and page tables; pages of files (the compiler's own code) belong to the page
-    cache.
+    anonymous and shared memory, page tables, and what `descriptors` open files may cost at most; pages of
+    files (the compiler's own code) belong to the page cache.
     """
 
     pid: int
@@ -77,6 +85,7 @@ class Process:
     threads: int
     runnable: int
     nice: int
+    descriptors: int
     resident_bytes: int
     peak_bytes: int
 
@@ -156,6 +165,34 @@ def running_tasks() -> int:
     return int(_read("/proc/loadavg").split()[3].partition(b"/")[0])
 
 
+def unix_sockets(pid: int | None = None) -> int:
+    """How many there are in the network namespace of that process, by default this one; 0 if it has ended."""
+    try:
+        table = _read(f"/proc/{pid or 'self'}/net/protocols")
+    except OSError:
+        return 0
+    rows = (line.split() for line in table.splitlines())
+    # The columns: name, size, number of sockets. UNIX is for datagrams.
+    return sum(int(row[2]) for row in rows if row[0] in (b"UNIX", b"UNIX-STREAM"))
+
+
+def mappings(pid: int, *, at_most: int) -> int | None:
+    """How many mappings that process has, counted up to about `at_most`; None when we may not know."""
+    count = 0
+    try:
+        descriptor = os.open(f"/proc/{pid}/maps", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while count < at_most and (lines := os.read(descriptor, 65536)):
+                count += lines.count(b"\n")
+        finally:
+            os.close(descriptor)
+    except PermissionError:
+        return None
+    except OSError:
+        return 0  # it has ended
+    return count
+
+
 def supported() -> bool:
     """Whether this kernel lists a process's children (CONFIG_PROC_CHILDREN)."""
     pid = os.getpid()
@@ -177,6 +214,7 @@ def _parse(pid: int, status: bytes) -> Process:
     threads = int(fields[_THREADS])
     living = [thread for thread in _thread_fields(pid, fields, threads) if thread[_STATE] not in _ENDED]
     resident_kib = sum(sum(_numbers(status, name)[:1]) for name in _COUNTED)
+    descriptors = _descriptors(pid, status)
     return Process(
         pid=pid,
         parent=int(fields[_PARENT]),
@@ -187,9 +225,15 @@ def _parse(pid: int, status: bytes) -> Process:
         threads=max(1, threads),
         runnable=sum(thread[_STATE] == _RUNNABLE for thread in living),
         nice=min((int(thread[_NICE]) for thread in living), default=_HIGHEST_NICE),
-        resident_bytes=resident_kib * 1024,
+        descriptors=descriptors,
+        resident_bytes=resident_kib * 1024 + descriptors * _DESCRIPTOR_BYTES,
         peak_bytes=sum(_numbers(status, b"\nVmHWM:")[:1]) * 1024,
     )
+
+
+def _descriptors(pid: int, status: bytes) -> int:
+    """How many files a process has open; before Linux 6.2, how many it has room for, a power of two."""
+    return os.stat(f"/proc/{pid}/fd").st_size or sum(_numbers(status, b"\nFDSize:")[:1])
 
 
 def _thread_fields(pid: int, fields: list[bytes], threads: int) -> list[list[bytes]]:

@@ -9,6 +9,7 @@ wakes up once per sampling period for everything else.
 """
 
 import os
+import random
 import selectors
 import signal
 import subprocess
@@ -22,12 +23,17 @@ from runner.sandbox.procfs import Usage
 from runner.sandbox.start_barrier import NOT_STARTED
 
 # Memory grows by about 2 GB/s on one core, so 40 MB between two samples, and a cancelled run
-# ends well within 0.2 s. A sample of four processes costs 0.3 ms of the runner's CPU.
+# ends well within 0.2 s. A sample of four processes costs 0.3 ms of the runner's CPU. That is the mean: a job
+# that knew when the next sample comes could sleep, or have given everything back, in that moment.
 SAMPLE_SECONDS = 0.02
+_SHORTEST_PART, _LONGEST_PART = 0.25, 1.75
 
 # From SIGKILL to the last process gone. The kernel needs milliseconds, or longer while it frees
 # gigabytes on a busy host; beyond this something is stuck, and the job's user id must not be used again.
 KILL_SECONDS = 10.0
+
+# Not seeded by anything that a job could know.
+_RANDOM = random.SystemRandom()
 
 _CHUNK_BYTES = 65536
 
@@ -109,7 +115,7 @@ def supervise(
             selector.register(end, selectors.EVENT_READ)
             for stream in streams:
                 selector.register(stream.descriptor, selectors.EVENT_READ, stream)
-            next_sample = started + SAMPLE_SECONDS
+            next_sample = started + _pause_seconds()
             ended = False
             while not ended:
                 for key, _ in selector.select(max(0.0, next_sample - time.monotonic())):
@@ -123,7 +129,7 @@ def supervise(
                 if kill_deadline is not None:
                     if now > kill_deadline and not ended:
                         raise SandboxError(f"a process survived SIGKILL for {KILL_SECONDS:.0f} seconds")
-                    next_sample = now + SAMPLE_SECONDS
+                    next_sample = now + _pause_seconds()
                     continue
                 if any(stream.truncated for stream in streams):
                     limit_hit = LimitHit.OUTPUT
@@ -134,7 +140,7 @@ def supervise(
                     cpu_seconds = max(cpu_seconds, usage.cpu_seconds)
                     peak_bytes = max(peak_bytes, usage.peak_bytes, usage.resident_bytes)
                     limit_hit = _exceeded(usage, limits, confined, now - started)
-                    next_sample = time.monotonic() + SAMPLE_SECONDS
+                    next_sample = time.monotonic() + _pause_seconds()
                 if (limit_hit is not None or cancelled) and not ended:
                     confined.kill()
                     kill_deadline = now + KILL_SECONDS
@@ -166,6 +172,11 @@ def supervise(
         limit_hit=limit_hit,
         cancelled=cancelled,
     )
+
+
+def _pause_seconds() -> float:
+    """The time to the next sample, which no job can foresee."""
+    return SAMPLE_SECONDS * _RANDOM.uniform(_SHORTEST_PART, _LONGEST_PART)
 
 
 def _exceeded(usage: Usage, limits: Limits, confined: Confined, wall_seconds: float) -> LimitHit | None:

@@ -266,7 +266,7 @@ def test_an_ordinary_user_gets_the_same_protection(
             ("fork-bomb",): LimitHit.PROCESSES,
             ("fill", "big", "100"): LimitHit.DISK,
             ("many-files",): LimitHit.DISK,
-            ("eat-shared", "500"): LimitHit.MEMORY,
+            ("eat-children", "8"): LimitHit.MEMORY,
             ("spin-children", "3"): LimitHit.TIMEOUT,
         }
         for words, limit_hit in expected.items():

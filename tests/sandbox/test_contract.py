@@ -13,6 +13,7 @@ import pytest
 from runner.sandbox.base import Command, LimitHit, Sandbox, SandboxError
 from runner.workspace import Workspace
 from tests.sandbox.support import TIGHT, Run, processes_named
+from tests.support.servers.tools import wait_until
 
 # Far more than the end of a run takes, and less than the wall clock limit: only a mistake waits this long.
 _HANG_SECONDS = 15
@@ -116,12 +117,18 @@ def test_one_process_cannot_take_more_memory(run: Run) -> None:
     assert result.peak_memory_bytes < 2 * TIGHT.memory_bytes
 
 
-@pytest.mark.parametrize("words", [("eat-shared", "2000"), ("eat-children", "8")], ids=lambda words: words[0])
-def test_memory_is_limited_in_sum(run: Run, words: tuple[str, ...]) -> None:
-    """Shared memory and many small processes count, which the kernel's own limit does not see."""
-    result = run(*words)
+def test_memory_is_limited_in_sum(run: Run) -> None:
+    """Many small processes count together, which the kernel's own limit does not see."""
+    result = run("eat-children", "8")
     assert result.limit_hit is LimitHit.MEMORY
     assert result.peak_memory_bytes < 8 * TIGHT.memory_bytes
+
+
+def test_there_is_no_shared_memory_without_a_file(run: Run) -> None:
+    """Shared memory, whose pages may stay when no process shows them any more, is denied at once."""
+    result = run("eat-shared", "2000")
+    assert (result.exit_code, result.limit_hit, result.stdout) == (1, None, b"no memory\n")
+    assert result.peak_memory_bytes < TIGHT.memory_bytes
 
 
 def test_page_tables_are_memory(run: Run) -> None:
@@ -136,6 +143,29 @@ def test_memory_within_the_limit_can_be_used_and_is_reported(run: Run) -> None:
     result = run("eat", "40")
     assert result.exit_code == 0 and result.limit_hit is None
     assert 40 * 2**20 <= result.peak_memory_bytes < 60 * 2**20
+
+
+def test_the_out_of_memory_killer_meets_jobs_first(
+    sandbox: Sandbox, workspace_with_probe: Callable[[], Workspace]
+) -> None:
+    """Every process of a job has the highest score, so nothing else of the host is ended before it."""
+    name = f"wic{os.getpid() % 10**8}"
+    cancel = threading.Event()
+    with workspace_with_probe() as workspace, ThreadPoolExecutor(1) as pool:
+        os.rename(workspace.path / "probe", workspace.path / name)
+        command = Command([f"./{name}", "spin-children", "2"])
+        future = pool.submit(sandbox.run, command, workspace, TIGHT, cancel=cancel)
+        wait_until(lambda: len(processes_named(name)) == 3 or future.done(), "the job's processes")
+        adjustments = [Path(f"/proc/{pid}/oom_score_adj").read_text() for pid in processes_named(name)]
+        cancel.set()
+        future.result(timeout=_HANG_SECONDS)
+    assert adjustments == ["1000\n"] * 3
+
+
+def test_a_job_cannot_lower_its_score(run: Run) -> None:
+    """There is no file for it, or the kernel does not take a lower one from a job."""
+    result = run("spare-me")
+    assert result.exit_code == 1 and result.limit_hit is None, result.stdout
 
 
 @pytest.mark.parametrize("stream", ["1", "2"], ids=["stdout", "stderr"])
@@ -257,7 +287,7 @@ def test_runs_at_the_same_time_do_not_disturb_each_other(
 ) -> None:
     """Honest runs succeed beside a fork bomb, a flood and a memory eater."""
     words = [["say", str(n), "e"] for n in range(12)]
-    hostile = [["fork-bomb"], ["flood", "1"], ["eat-shared", "500"]]
+    hostile = [["fork-bomb"], ["flood", "1"], ["eat-children", "8"]]
 
     def run(arguments: list[str]) -> tuple[list[str], bytes, LimitHit | None]:
         with workspace_with_probe() as workspace:

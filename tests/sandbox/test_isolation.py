@@ -4,17 +4,23 @@ Where a test has a listener, the probe first reaches it from outside, so that on
 stops it inside.
 """
 
+import contextlib
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 
-from runner.sandbox.base import Sandbox
-from tests.sandbox.support import Run, let_everybody_in
+from runner.sandbox.base import Command, Sandbox
+from runner.sandbox.host_paths import BELOW_USR, COMPILERS, USR_DIRECTORIES, read_only
+from runner.workspace import Workspace
+from tests.sandbox.support import TIGHT, Run, let_everybody_in
 from tests.support.servers.tools import ROOT
 
 
@@ -118,6 +124,67 @@ def test_no_unix_socket_of_the_host_answers(run: Run, probe: Path, tmp_path: Pat
 def test_nothing_of_the_host_is_readable(run: Run, path: str) -> None:
     """Files of the host, its processes and its devices do not exist inside."""
     assert run("read", path).exit_code == 1
+
+
+# Where a host has files, and how many levels deep the test looks. Not the homes, in which people work.
+_HOST = (
+    ("/", 0), ("/tmp", 0), ("/var/tmp", 0), ("/boot", 2), ("/etc", 2), ("/media", 1), ("/mnt", 1), ("/opt", 2),
+    ("/run", 1), ("/srv", 1), ("/usr", 4), ("/var", 2),
+)  # fmt: skip
+
+
+def _directories(top: Path, depth: int) -> Iterator[Path]:
+    """`top` and what is below it, so many levels deep; neither links nor what cannot be read."""
+    yield top
+    if depth:
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(top):
+                if entry.is_dir(follow_symlinks=False):
+                    yield from _directories(Path(entry.path), depth - 1)
+
+
+def test_a_canary_in_every_directory_of_the_host_is_out_of_reach(
+    sandbox: Sandbox, workspace_with_probe: Callable[[], Workspace]
+) -> None:
+    """Of files that everybody may read, in all of the host's own directories, a job sees none."""
+    name = f".canary-{secrets.token_hex(8)}"
+    visible = tuple(f"{path}/" for path in (*read_only(), *USR_DIRECTORIES, COMPILERS))
+    planted: list[Path] = []
+    try:
+        for top, depth in _HOST:
+            for directory in _directories(Path(top), depth):
+                canary = directory / name
+                # What is meant to be seen, as docs/security.md says, holds no canary.
+                if not f"{canary.resolve()}".startswith(visible):
+                    with contextlib.suppress(OSError):
+                        canary.touch(0o644, exist_ok=False)
+                        planted.append(canary)
+        assert planted, "not even a temporary folder can be written"
+        with workspace_with_probe() as workspace:
+            (workspace.path / "names").write_text("".join(f"{path}\n" for path in planted))
+            result = sandbox.run(Command(["./probe", "reachable", "names"]), workspace, TIGHT)
+        print(f"{len(planted)} canaries")
+        assert (result.exit_code, result.stdout) == (0, b"end\n")
+    finally:
+        for canary in planted:
+            canary.unlink(missing_ok=True)
+
+
+def test_the_host_shows_nothing_but_what_was_chosen(run: Run, sandbox: Sandbox) -> None:
+    """The names in the directories above the compilers are those of a list."""
+    if sandbox.name == "docker":
+        return  # the image's own files, of which `test_nothing_of_the_host_is_readable` names the masked ones
+    chosen = {
+        "/": ("bin", "sbin", "lib*", "usr", "etc", "dev", "work", "tmp", "compilers"),
+        "/etc": ("alternatives", "java-*-openjdk"),
+        "/usr": (*BELOW_USR, "local", "share"),
+        "/usr/local": (*BELOW_USR, "share", "go"),
+        "/dev": ("null", "urandom"),
+    }
+    for directory, patterns in chosen.items():
+        names = run("list", directory).stdout.decode().split()
+        tops = [pattern.partition("/")[0] for pattern in patterns]
+        assert [name for name in names if not any(fnmatchcase(name, top) for top in tops)] == [], directory
 
 
 @pytest.mark.parametrize("path", ["/proc/self/environ", "/proc/1/environ", "/proc/1/cmdline"])

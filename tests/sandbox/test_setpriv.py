@@ -27,7 +27,13 @@ from tests.support.servers.tools import wait_until
 
 _FOLDER = Path("tests/sandbox")
 
-_CONTRACT_SUITES = ("test_contract.py", "test_isolation.py", "test_seccomp.py", "test_uid_pool.py")
+_CONTRACT_SUITES = (
+    "test_contract.py",
+    "test_isolation.py",
+    "test_seccomp.py",
+    "test_uid_pool.py",
+    "test_limit_attacks.py",
+)
 
 # Each takes a minute or two there on two quiet cores, and several times that on busy ones.
 _HOSTILE_SUITES = (

@@ -148,6 +148,15 @@ RULES = (
         "the corpus in C and C++: what a process may do does not depend on the language that it compiles",
     ),
     Rule(
+        "tests/sandbox/test_limit_attacks.py::test_memory_of_the_kernel*",
+        "what processes and their network namespace show; pipes and mappings take longer to be taken",
+        but=("word", ("page-tables", "socket-buffers")),
+    ),
+    Rule(
+        "tests/sandbox/test_limit_attacks.py::test_processor_time*",
+        "test_contract.py: the time of children that vanish counts",
+    ),
+    Rule(
         "tests/sandbox/test_false_verdicts.py::test_a_limit_is_never*",
         "one stage of each limit, with fewer values",
         but=("stage", ("compile",)),

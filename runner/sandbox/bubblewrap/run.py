@@ -20,6 +20,7 @@ from runner.sandbox.cpu_fairness import Weight
 from runner.sandbox.cpu_time import CpuTime
 from runner.sandbox.host_paths import TMP
 from runner.sandbox.limits import file_count_limit
+from runner.sandbox.mapping_tables import MappingTables
 from runner.sandbox.procfs import Usage
 from runner.sandbox.start_barrier import readable
 from runner.sandbox.supervisor import KILL_SECONDS, close_pipes, first_line, send_kill
@@ -44,6 +45,7 @@ class BubblewrapRun:
         self._slow_down = slow_down or self._slow_down_group
         self._weight = Weight()
         self._cpu_time = CpuTime()
+        self._mapping_tables = MappingTables()
         self.watched = False
         self._status = status
         self._status_text = b""
@@ -115,7 +117,15 @@ class BubblewrapRun:
         nice = self._weight.update(usage.runnable)
         if nice > usage.nice:
             self._slow_down(nice)
-        return replace(usage, cpu_seconds=cpu_seconds, tasks=max(0, usage.tasks - 1))
+        # All sockets in the job's own network namespace are the job's.
+        in_sockets = procfs.unix_sockets(self._init_pid) * procfs.SOCKET_BYTES
+        in_mappings = self._mapping_tables.update(processes)
+        return replace(
+            usage,
+            cpu_seconds=cpu_seconds,
+            resident_bytes=usage.resident_bytes + in_sockets + in_mappings,
+            tasks=max(0, usage.tasks - 1),
+        )
 
     def _slow_down_group(self, nice: int) -> None:
         """Raise the niceness of the job's process group, led by process 1; none can leave it (seccomp)."""

@@ -53,6 +53,9 @@ _SPARE_TASKS = 16
 # For these threads and for the container's own program, on top of what the job may use.
 _SPARE_BYTES = 32 * MIB
 
+# On a host that runs out of memory, the kernel should end jobs before anything else: the highest score.
+_OUT_OF_MEMORY_SCORE = 1000
+
 # The container ends itself this long after its job must have ended, in case the runner has died.
 _BACKSTOP_SECONDS = 60
 
@@ -244,6 +247,8 @@ class Docker:
                 "Tmpfs": {INSIDE: mount, TMP: mount},
                 "Memory": memory_bytes,
                 "MemorySwap": memory_bytes,
+                # From the engine, which has the right to: a job could lower what `choom` alone has raised.
+                "OomScoreAdj": _OUT_OF_MEMORY_SCORE,
                 "PidsLimit": limits.processes + BASE_TASKS + _SPARE_TASKS,
                 # One core stays free for other jobs, and for the engine, which starts them.
                 "NanoCpus": min(_CPUS, max(1, (os.cpu_count() or 1) - 1)) * 10**9,
@@ -284,7 +289,7 @@ def _chain(command: Command, limits: Limits, archive_bytes: int, word: str) -> l
         *("env", "-i", *(f"{name}={value}" for name, value in variables.items())),
         *("/bin/sh", "-c", _UNPACK, "sh", str(archive_bytes), INSIDE),
         # When memory runs out, the kernel must end the job, not the program that holds its container.
-        *("choom", "-n", "1000", "--"),
+        *("choom", "-n", str(_OUT_OF_MEMORY_SCORE), "--"),
         *prlimit_command(limits),
         *("/bin/sh", "-c", _START, "sh", word, *command.argv),
     ]

@@ -64,8 +64,8 @@ _TOOLS = {"choom": "util-linux", "prlimit": "util-linux", "setpriv": "util-linux
 _OUT_OF_MEMORY_SCORE = 1000
 
 # The limits of processes and of open files are set last of all. When the user id is over the first, the next
-# program of the chain cannot start, and no tool would say why; setpriv opens a file for each rule of Landlock.
-# The option for processes is -p in dash and -u in bash.
+# program of the chain cannot start, and no tool would say why; setpriv opens a file for each rule of
+# Landlock. The option for processes is -p in dash and -u in bash.
 _START = (
     f'{{ ulimit -p "$1" 2>/dev/null || ulimit -u "$1"; }} && ulimit -n "$2" || exit {GAVE_UP}; '
     f"shift 2; {SCRIPT}"
@@ -232,7 +232,7 @@ class Setpriv:
         return Path(file.name)
 
     def _setpriv_command(self, uid: int, home: Path, temporary: Path, filter_file: Path | None) -> list[str]:
-        """The privileges of a job. The filter is installed by a second setpriv, as it forbids Landlock's calls."""
+        """The privileges of a job. A second setpriv installs the filter, which forbids Landlock's calls."""
         command = ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups"]
         command += ["--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all", "--no-new-privs"]
         command += ["--pdeathsig", "KILL"]

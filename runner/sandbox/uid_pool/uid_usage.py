@@ -7,14 +7,20 @@ come to this process (it makes itself their subreaper), which waits for them her
 
 import ctypes
 import os
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from runner.sandbox.cpu_time import CpuTime
+from runner.sandbox.mapping_tables import MappingTables
 from runner.sandbox.procfs import (
+    SOCKET_BYTES,
     Process,
     Usage,
     processes_of_user,
     sum_of,
+    unix_sockets,
     users_of_children_of,
 )
 
@@ -50,8 +56,12 @@ class UidUsage:
 
     uid: int
     child: int
+    # The fewest that this process has ever seen in its network namespace: those of the host itself.
+    _fewest_sockets: ClassVar[int] = sys.maxsize
+
     _reaped_seconds: float = 0.0
     _cpu_time: CpuTime = field(default_factory=CpuTime)
+    _mapping_tables: MappingTables = field(default_factory=MappingTables)
 
     def sample(self) -> Usage:
         """What there is now, and what was used by all that ever was.
@@ -64,7 +74,20 @@ class UidUsage:
         self.reap(processes)
         seen_seconds = self._cpu_time.update(processes)
         usage = sum_of(processes)
-        return replace(usage, cpu_seconds=max(usage.cpu_seconds + self._reaped_seconds, seen_seconds))
+        in_sockets = self._sockets_at_most(processes) * SOCKET_BYTES
+        in_mappings = self._mapping_tables.update(processes)
+        return replace(
+            usage,
+            cpu_seconds=max(usage.cpu_seconds + self._reaped_seconds, seen_seconds),
+            resident_bytes=usage.resident_bytes + in_sockets + in_mappings,
+        )
+
+    @classmethod
+    def _sockets_at_most(cls, processes: Sequence[Process]) -> int:
+        """How many these may have: jobs share the network namespace, and nothing says whose a socket is."""
+        sockets = unix_sockets()
+        cls._fewest_sockets = min(cls._fewest_sockets, sockets)
+        return min(sockets - cls._fewest_sockets, sum(process.descriptors for process in processes))
 
     def reap(self, processes: list[Process]) -> None:
         """Wait for the orphans among `processes` that have ended, and remove them from the list."""

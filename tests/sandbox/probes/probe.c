@@ -64,6 +64,31 @@ static int read_path(const char *path) {
     return got == 0;
 }
 
+/* The score that the kernel's out-of-memory killer goes by: as low as an ordinary process has it. */
+static int spare_me(void) {
+    int f = open("/proc/self/oom_score_adj", O_WRONLY);
+    if (f < 0 || write(f, "0", 1) != 1) return denied("oom_score_adj");
+    return 0;
+}
+
+static void list(const char *path) {
+    DIR *directory = opendir(path);
+    struct dirent *entry;
+    while (directory && (entry = readdir(directory)))
+        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..")) puts(entry->d_name);
+}
+
+/* Prints those paths of a list, one a line, that can be opened or seen at all. */
+static void reachable(const char *names) {
+    char path[4096];
+    struct stat status;
+    FILE *file = fopen(names, "r");
+    while (file && fgets(path, sizeof path, file)) {
+        path[strcspn(path, "\n")] = 0;
+        if (open(path, O_RDONLY) >= 0 || !stat(path, &status)) puts(path);
+    }
+}
+
 static int write_path(const char *path) {
     int f = open(path, O_WRONLY | O_CREAT, 0600);
     if (f < 0 || write(f, "x", 1) != 1) return denied(path);
@@ -160,6 +185,9 @@ int main(int argc, char **argv) {
     if (!strcmp(word, "unix")) return connect_unix(a);
     if (!strcmp(word, "read")) return read_path(a);
     if (!strcmp(word, "write")) return write_path(a);
+    if (!strcmp(word, "spare-me")) return spare_me();
+    if (!strcmp(word, "list")) { list(a); return 0; }
+    if (!strcmp(word, "reachable")) { reachable(a); puts("end"); return 0; }
     if (!strcmp(word, "say")) { fputs(a, stdout); fputs(b, stderr); return 0; }
     if (!strcmp(word, "stdin")) { char c; printf("%zd\n", read(0, &c, 1)); return 0; }
     if (!strcmp(word, "cat")) { char c; int f = open(a, O_RDONLY); while (read(f, &c, 1) == 1) putchar(c); return f < 0; }
