@@ -44,6 +44,10 @@ OPEN_FILES = 1024
 # disk is far more than a compiler makes.
 DISK_BYTES_PER_FILE = 16 * 1024
 
+# Timers and signals that wait, each some hundred bytes of the kernel's memory. By default the more memory a
+# machine has, the more of them there may be; compilers have one or two.
+_SIGNALS = 1024
+
 # The kernel also ends a process that uses up the CPU time alone, in case the runner is not looking: one
 # second later than the sampled sum does, so that the sum decides in the ordinary case.
 _CPU_BACKSTOP_SECONDS = 1
@@ -95,5 +99,6 @@ def prlimit_command(limits: Limits, *, extra_processes: int | None = 0) -> list[
         "--core=0",
         "--memlock=0",
         "--msgqueue=0",
+        f"--sigpending={_SIGNALS}",
         "--",
     ]

@@ -9,16 +9,13 @@ first processes count nothing, and each further one as much as the kernel's own 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from runner.sandbox import procfs
 from runner.sandbox.procfs import Process
 
 # struct vm_area_struct, and its part of the tree that holds them: 207 bytes were measured on Linux 6.18.
 _MAPPING_BYTES = 220
-
-# Ordinary programs have some hundred, a Java some thousand. This many are read in 30 ms.
-_MOST = 100_000
 
 # The default of vm.max_map_count, and how many processes may hide: more than compilers have, 220 MB together.
 _HIDDEN = 65_530
@@ -31,7 +28,9 @@ _LOOKING_PART = 0.3
 class MappingTables:
     """The mappings of one job, from samples of its living processes."""
 
-    def __init__(self) -> None:
+    def __init__(self, look: Callable[[int], int | None] = procfs.mappings) -> None:
+        """`look` says how many mappings a process has, or None where that may not be known."""
+        self._look = look
         self._counts: dict[tuple[int, int], int | None] = {}
         self._looked_at: dict[tuple[int, int], float] = {}
         self._look_at = 0.0
@@ -43,7 +42,7 @@ class MappingTables:
         self._looked_at = {key: at for key, at in self._looked_at.items() if key in by_key}
         if by_key and started >= self._look_at:
             key = min(by_key, key=lambda key: self._looked_at.get(key, 0.0))
-            self._counts[key] = procfs.mappings(key[0], at_most=_MOST)
+            self._counts[key] = self._look(key[0])
             self._looked_at[key] = ended = time.monotonic()
             self._look_at = ended + (ended - started) / _LOOKING_PART
         by_pid: dict[int, int | None] = {pid: count for (pid, _), count in self._counts.items()}

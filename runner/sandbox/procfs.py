@@ -46,6 +46,9 @@ _DESCRIPTOR_BYTES = 12 * 1024
 # namespace of its own does not show), and the message with which it goes over that.
 SOCKET_BYTES = 3 * 212_992 // 2
 
+# A program has some hundred mappings, a Java some thousand. This many take 0.1 s to read.
+_MAPPINGS = 100_000
+
 # The niceness when nothing is alive: there is nothing to be slowed down.
 _HIGHEST_NICE = 19
 
@@ -176,13 +179,13 @@ def unix_sockets(pid: int | None = None) -> int:
     return sum(int(row[2]) for row in rows if row[0] in (b"UNIX", b"UNIX-STREAM"))
 
 
-def mappings(pid: int, *, at_most: int) -> int | None:
-    """How many mappings that process has, counted up to about `at_most`; None when we may not know."""
+def mappings(pid: int) -> int | None:
+    """How many mappings that process has, counted up to about `_MAPPINGS`; None when we may not know."""
     count = 0
     try:
         descriptor = os.open(f"/proc/{pid}/maps", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            while count < at_most and (lines := os.read(descriptor, 65536)):
+            while count < _MAPPINGS and (lines := os.read(descriptor, 65536)):
                 count += lines.count(b"\n")
         finally:
             os.close(descriptor)

@@ -1,8 +1,8 @@
 """Programs that want more than the limits of memory and time, by ways that no process shows.
 
 They are measured from outside: neither what a program believes to have taken counts, nor what the sandbox
-says. For memory the kernel's own count of a control group does; processor time is what processes that end
-after so many milliseconds of it have printed. `probes/limits.c` has the programs.
+says. For memory the kernel's own count of a control group does; processor time is what processes have
+printed, each before it ends. `probes/limits.c` has the programs.
 """
 
 import contextlib

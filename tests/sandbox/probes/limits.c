@@ -216,7 +216,7 @@ static double now(clockid_t clock) {
     return time.tv_sec + time.tv_nsec / 1e9;
 }
 
-/* A process of so many milliseconds, which vanishes without being waited for, and whose parent may be gone. */
+/* A process of that many milliseconds, which vanishes without being waited for, and whose parent may be gone. */
 static void spend(int milliseconds, int orphan) {
     if (fork()) return;
     if (orphan && fork()) _exit(0);
@@ -247,8 +247,8 @@ int main(int argc, char **argv) {
     if (!strcmp(word, "sockets-in-flight")) return sockets_in_flight(target);
     if (!strcmp(word, "pipe-buffers")) return share(pipe_buffers);
     if (!strcmp(word, "huge-pages-in-pipes")) return huge_pages_in_pipes();
-    if (!strcmp(word, "byte-locks")) return share(byte_locks);
-    if (!strcmp(word, "rulesets")) return share(rulesets);
+    if (!strcmp(word, "byte-locks")) return byte_locks(target);
+    if (!strcmp(word, "rulesets")) return rulesets(target);
     if (!strcmp(word, "mappings")) return mappings();
     if (!strcmp(word, "watches")) return share(watches);
     if (!strcmp(word, "vanishing")) { fork(); return vanish(3, 0, 0); }
