@@ -101,6 +101,11 @@ def judge(family: str, run: SandboxResult) -> tuple[Verdict, Reason | None]:
     )
 
 
+def own_weaknesses(weaknesses: Sequence[str]) -> list[str]:
+    """Those of the sandbox itself, without what depends on how a host has set its kernel."""
+    return [weakness for weakness in weaknesses if "sysctl" not in weakness]
+
+
 def processes_named(name: str) -> list[int]:
     """Every process on the host with this command name, zombies included."""
     processes = (entry for entry in Path("/proc").iterdir() if entry.name.isdigit())

@@ -30,7 +30,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from runner.sandbox import procfs
+from runner.sandbox import kernel_settings, procfs
 from runner.sandbox.base import Command, Limits, SandboxError, SandboxResult, SandboxUnavailable
 from runner.sandbox.bubblewrap.run import START_SECONDS, BubblewrapRun
 from runner.sandbox.host_paths import (
@@ -101,7 +101,7 @@ class Bubblewrap:
         for tool, package in (("prlimit", "util-linux"), ("timeout", "coreutils")):
             if shutil.which(tool, path=PATH) is None:
                 raise SandboxUnavailable(f"{tool} is not installed: install the package {package}")
-        weaknesses = list(self._find_filter()[1])
+        weaknesses = [*self._find_filter()[1], *kernel_settings.weaknesses(default_limits().memory_bytes)]
         usage = subprocess.run([self._executable, "--help"], capture_output=True, check=False, env={})
         self._disable_userns = b"--disable-userns" in usage.stdout + usage.stderr
         if not self._disable_userns:

@@ -28,6 +28,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from runner.sandbox import kernel_settings
 from runner.sandbox.base import Command, Limits, SandboxError, SandboxResult, SandboxUnavailable
 from runner.sandbox.host_paths import (
     COMPILERS,
@@ -136,7 +137,7 @@ class Setpriv:
                 raise SandboxUnavailable(f"{tool} is not installed: install the package {package}")
         if self._abi is None:
             self._abi = landlock.kernel_abi()
-        weaknesses = list(self._find_filter()[1])
+        weaknesses = [*self._find_filter()[1], *kernel_settings.weaknesses(default_limits().memory_bytes)]
         if not self._abi:
             if not self._chroot:
                 raise SandboxUnavailable(
