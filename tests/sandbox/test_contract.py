@@ -162,10 +162,10 @@ def test_the_out_of_memory_killer_meets_jobs_first(
     assert adjustments == ["1000\n"] * 3
 
 
-def test_a_job_cannot_lower_its_score(run: Run) -> None:
-    """There is no file for it, or the kernel does not take a lower one from a job."""
-    result = run("spare-me")
-    assert result.exit_code == 1 and result.limit_hit is None, result.stdout
+def test_a_job_cannot_lower_its_score(run: Run, sandbox: Sandbox) -> None:
+    """There is no file for it, or the kernel takes no lower score; otherwise the sandbox says so."""
+    lowered = run("spare-me").exit_code == 0
+    assert lowered == any("out-of-memory killer" in weakness for weakness in sandbox.weaknesses)
 
 
 @pytest.mark.parametrize("stream", ["1", "2"], ids=["stdout", "stderr"])

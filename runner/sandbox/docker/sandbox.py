@@ -82,9 +82,16 @@ _READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys")
 _UNPACK = f'head -c "$1" | tar -x -f - -C "$2" && shift 2 && exec "$@"; exit {GAVE_UP}'
 _START = 'word=$1; shift; exec </dev/null; printf %s "$word"; exec "$@"'
 
-# The question is asked inside, because engines and runtimes differ in what they do with a profile.
-_IS_FILTERED = ("grep", "-q", "^Seccomp:[[:space:]]*2$", "/proc/self/status")
+# Both questions are asked inside, because engines and runtimes differ in what they do: with a profile, and
+# with the score, which they can only fix if they have CAP_SYS_RESOURCE. The exit status is a sum of these.
+_IS_UNFILTERED, _CAN_LOWER_SCORE = 1, 2
+_QUESTIONS = (
+    f'grep -q "^Seccomp:[[:space:]]*2$" /proc/self/status; status=$(($? ? {_IS_UNFILTERED} : 0)); '
+    f"{{ echo 0 > /proc/self/oom_score_adj; }} 2>/dev/null && status=$((status + {_CAN_LOWER_SCORE})); "
+    "exit $status"
+)
 _UNFILTERED = "system calls are not filtered: seccomp has no profile here, or the engine did not apply it"
+_HIDES = "a job can hide from the out-of-memory killer: the engine needs CAP_SYS_RESOURCE to fix the score"
 
 _NO_ENGINE = "no container engine answers ({detail}): install docker.io, and let this user use it"
 _NO_IMAGE = "the image {image} is missing: docker build -f runner/Dockerfile -t {image} ."
@@ -157,12 +164,14 @@ class Docker:
         self._runtime = runtime_of(info)
         try:
             with Workspace.create({}) as workspace:
-                result = self.within(self._images[0]).run(Command(_IS_FILTERED), workspace, default_limits())
+                command = Command(["/bin/sh", "-c", _QUESTIONS])
+                result = self.within(self._images[0]).run(command, workspace, default_limits())
         except SandboxError as error:
             raise SandboxUnavailable(f"the container engine cannot run a job: {error}") from error
-        if result.exit_code not in (0, 1):
+        if result.exit_code is None or result.exit_code > _IS_UNFILTERED + _CAN_LOWER_SCORE:
             raise SandboxUnavailable(f"the probe in a container ended with status {result.exit_code}")
-        self._weaknesses = () if result.exit_code == 0 else (_UNFILTERED,)
+        sentences = {_IS_UNFILTERED: _UNFILTERED, _CAN_LOWER_SCORE: _HIDES}
+        self._weaknesses = tuple(text for bit, text in sentences.items() if result.exit_code & bit)
 
     def run(
         self,
