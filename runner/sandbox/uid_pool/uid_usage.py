@@ -8,7 +8,6 @@ come to this process (it makes itself their subreaper), which waits for them her
 import ctypes
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -63,6 +62,10 @@ class UidUsage:
     _cpu_time: CpuTime = field(default_factory=CpuTime)
     _mapping_tables: MappingTables = field(default_factory=MappingTables)
 
+    def __post_init__(self) -> None:
+        """Look at the sockets while the job has none: it waits at the start barrier."""
+        self._new_sockets()
+
     def sample(self) -> Usage:
         """What there is now, and what was used by all that ever was.
 
@@ -74,20 +77,21 @@ class UidUsage:
         self.reap(processes)
         seen_seconds = self._cpu_time.update(processes)
         usage = sum_of(processes)
-        in_sockets = self._sockets_at_most(processes) * SOCKET_BYTES
+        # Jobs share the network namespace, and nothing says whose a socket is: it is one of these files.
+        sockets = min(self._new_sockets(), sum(process.descriptors for process in processes))
         in_mappings = self._mapping_tables.update(processes)
         return replace(
             usage,
             cpu_seconds=max(usage.cpu_seconds + self._reaped_seconds, seen_seconds),
-            resident_bytes=usage.resident_bytes + in_sockets + in_mappings,
+            resident_bytes=usage.resident_bytes + sockets * SOCKET_BYTES + in_mappings,
         )
 
     @classmethod
-    def _sockets_at_most(cls, processes: Sequence[Process]) -> int:
-        """How many these may have: jobs share the network namespace, and nothing says whose a socket is."""
+    def _new_sockets(cls) -> int:
+        """How many more there are than there were at the best of times."""
         sockets = unix_sockets()
         cls._fewest_sockets = min(cls._fewest_sockets, sockets)
-        return min(sockets - cls._fewest_sockets, sum(process.descriptors for process in processes))
+        return sockets - cls._fewest_sockets
 
     def reap(self, processes: list[Process]) -> None:
         """Wait for the orphans among `processes` that have ended, and remove them from the list."""
