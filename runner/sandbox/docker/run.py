@@ -35,6 +35,9 @@ _PAUSE = 10
 # How often a cancel is looked for while nothing else happens.
 _LOOK_SECONDS = 0.02
 
+# How long the kernel may take to free what a job had, gigabytes of page tables at worst.
+_MEMORY_SECONDS = 3.0
+
 # The engine reports the end of a program a moment after its output has ended.
 _REPORT_SECONDS = 10.0
 
@@ -228,8 +231,24 @@ class DockerRun:
             return {}
         return usage
 
-    def _look_inside(self) -> LimitHit | None:
+    def _look_inside(self, patience_seconds: float = 0.0) -> LimitHit | None:
         """Whether /work or /tmp is full, or the kernel has ended a process for its memory.
+
+        Without an answer about the memory it is asked again, for as long as `patience_seconds`.
+        """
+        until = time.monotonic() + patience_seconds
+        lines = self._ask_inside()
+        while not any(words[0] == "oom_kill" for words in lines) and time.monotonic() < until:
+            time.sleep(_LOOK_SECONDS)
+            lines = self._ask_inside()
+        if any(words[0] == "oom_kill" and words[1] != "0" for words in lines if len(words) == 2):
+            return LimitHit.MEMORY
+        if any(words[0] == "free" and "0" in words[1:] for words in lines if len(words) == 3):
+            return LimitHit.DISK
+        return None
+
+    def _ask_inside(self) -> list[list[str]]:
+        """The words of each line that `_INSIDE` prints; none when it could not run.
 
         Asked as root in the container. The engine itself reports on memory too late, and only for the
         program that the container was started with.
@@ -246,24 +265,22 @@ class DockerRun:
                 answer.settimeout(_REPORT_SECONDS)
                 printed = b"".join(iter(lambda: answer.recv(4096), b"")).decode()
         except (APIError, OSError, UnicodeDecodeError):
-            return None  # it ended meanwhile, or a fork bomb leaves no room: another limit will tell
-        lines = [line.split() for line in printed.splitlines()]
-        if any(words[0] == "oom_kill" and words[1] != "0" for words in lines if len(words) == 2):
-            return LimitHit.MEMORY
-        if any(words[0] == "free" and "0" in words[1:] for words in lines if len(words) == 3):
-            return LimitHit.DISK
-        return None
+            return []  # it ended meanwhile, or a fork bomb leaves no room: another limit will tell
+        return [line.split() for line in printed.splitlines() if line.strip()]
 
     def _limit_at_the_end(self) -> LimitHit | None:
         """The limit that a program was over when it ended by itself, if any."""
-        if self._exit_status() == 0:
+        status = self._exit_status()
+        if status == 0:
             return None
         state = self._client.inspect_container(self._name)["State"]
         if state.get("OOMKilled"):
             return LimitHit.MEMORY
         if not state.get("Running") and not self._killed_container:
             raise SandboxError("the container ended before the program in it")
-        return self._look_inside()
+        # A job that was ended for its memory may still fill the container, so that the question cannot run.
+        killed = exit_or_signal(status)[1] == signal.SIGKILL
+        return self._look_inside(_MEMORY_SECONDS if killed else 0.0)
 
     def _kill(self) -> None:
         self._killed = True
