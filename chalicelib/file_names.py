@@ -57,8 +57,8 @@ def check_file_name(name: str) -> str | None:
 def check_file_names(names: list[str]) -> str | None:
     """A sentence on why one request cannot have files with these names, or None when it can.
 
-    In addition to the check of each name, no file may have the name of another file's folder or of another
-    file's object, and no two names may be the same text in different forms of Unicode.
+    In addition to the check of each name, no file may have the name of another file's folder, and no two
+    names may be the same text in different forms of Unicode.
     """
     for name in names:
         problem = check_file_name(name)
@@ -68,7 +68,7 @@ def check_file_names(names: list[str]) -> str | None:
     clash = next((name for name in names if name in folders), None)
     if clash is not None:
         return f"{clash!r} cannot be both a file and a folder."
-    return _same_when_normalised([*names, *sorted(folders)]) or _object_of_another(names)
+    return _same_when_normalised([*names, *sorted(folders)])
 
 
 def _same_when_normalised(paths: Iterable[str]) -> str | None:
@@ -81,16 +81,16 @@ def _same_when_normalised(paths: Iterable[str]) -> str | None:
     return None
 
 
-def _object_of_another(names: list[str]) -> str | None:
-    """A sentence about a file or folder of the top folder where a compiler would write another's object."""
-    sources = [name for name in names if not name.endswith(_OBJECTS)]
-    stems = {name.rpartition("/")[2].rpartition(".")[0]: name for name in sources}
+def check_objects(names: Iterable[str], units: Iterable[str]) -> str | None:
+    """A sentence about a file or folder where a compiler would write the object of one of `units`, or None.
+
+    The compilers of C, C++ and Fortran do, into the top folder; of `src/util.c` it is `util.o`.
+    """
+    stems = {unit.rpartition("/")[2].rpartition(".")[0]: unit for unit in units}
     for name in names:
         top = name.partition("/")[0]
         stem, dot, extension = top.rpartition(".")
-        source = stems.get(stem)
-        if dot + extension in _OBJECTS and source not in (None, name):
-            return (
-                f"{name!r} is not a valid file name beside {source!r}: compilers write its object to {top!r}."
-            )
+        unit = stems.get(stem)
+        if dot + extension in _OBJECTS and unit is not None:
+            return f"{name!r} cannot be beside {unit!r}: its object is written to {top!r}."
     return None

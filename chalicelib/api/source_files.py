@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from chalicelib.api.validation import ClientModel, invalid, joined, quoted
-from chalicelib.catalog import MAX_FILE_NAME_BYTES, Catalog, Language, check_file_names
+from chalicelib.catalog import MAX_FILE_NAME_BYTES, Catalog, Language, check_file_names, why_objects_collide
 from chalicelib.errors import SourceTooLarge
 from chalicelib.models import Stage
 
@@ -56,6 +56,9 @@ def read_files(request: ClientSources, language: Language, catalog: Catalog) -> 
         files = request.files
         _check_files(files, language, catalog)
         main = _main(files, request.main, language)
+        problem = why_objects_collide(language, files, main)
+        if problem:
+            raise invalid("files", problem)
     _check_size(sum(len(text.encode()) for text in files.values()))
     _check_control_characters(files)
     return files, main

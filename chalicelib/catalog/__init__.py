@@ -10,7 +10,7 @@ docs/development.md for the places outside of this package.
 """
 
 from chalicelib.catalog.catalog import Catalog
-from chalicelib.catalog.command import build_command, build_env, translation_units
+from chalicelib.catalog.command import build_command, build_env, translation_units, why_objects_collide
 from chalicelib.catalog.loader import load_catalog, parse_catalog
 from chalicelib.catalog.options import MAX_OPTION_CHARACTERS, MAX_OPTIONS
 from chalicelib.catalog.schema import CompilerEntry, Family, Language, LimitMessage, Standard, version_key
@@ -40,4 +40,5 @@ __all__ = [
     "parse_catalog",
     "translation_units",
     "version_key",
+    "why_objects_collide",
 ]

@@ -13,7 +13,7 @@ from chalicelib.catalog.catalog import Catalog
 from chalicelib.catalog.options import MAX_OPTIONS, follows_sources, why_forbidden
 from chalicelib.catalog.schema import PLACEHOLDER, CompilerEntry, Family, Language, Order
 from chalicelib.errors import InvalidRequest
-from chalicelib.file_names import check_file_names
+from chalicelib.file_names import check_file_names, check_objects
 from chalicelib.models import CompileRequest, Target
 
 
@@ -84,6 +84,11 @@ def translation_units(language: Language, files: Mapping[str, str], main: str) -
     return tuple(units if language.order is None else _by_use(language.order, units, files))
 
 
+def why_objects_collide(language: Language, files: Mapping[str, str], main: str) -> str | None:
+    """A sentence about a file that is where a compiler of the language writes an object, or None."""
+    return check_objects(files, translation_units(language, files, main)) if language.writes_objects else None
+
+
 def _is_project(language: Language, files: Mapping[str, str]) -> bool:
     return language.project is not None and language.project.file in files
 
@@ -123,6 +128,7 @@ def _problem(
     problem = check_file_names(list(request.files))
     for name in request.files:
         problem = problem or catalog.why_invalid_file(language, name, request.stage)
+    problem = problem or why_objects_collide(language, request.files, request.main)
     if problem is None and len(request.options) > MAX_OPTIONS:
         problem = f"At most {MAX_OPTIONS} options can be given."
     for option in request.options:

@@ -298,6 +298,7 @@ class Language(CatalogModel):
     header_extensions: tuple[str, ...] = ()
     other_sources: tuple[OtherSources, ...] = ()
     invalid_sources: tuple[InvalidSources, ...] = ()
+    writes_objects: bool = Field(default=False, description="Compilers write `main.o` for `main.c`.")
     invalid_starts: str = Field("", description="Characters that no name may start with, behind its folders.")
     input_language: str = Field(default="", description="What compilers of several languages call this one.")
     sources: Literal["all", "top", "main"] = "all"

@@ -291,8 +291,8 @@ FILES = {
     "a list of options": _named("@x.cpp", "read options from another file", "rename it"),
     "a module unit": _named("shapes.cppm", "modules are not supported"),
     "a precompiled header": _named("x.gch", "precompiled"),
-    "a file where an object goes": _named("main.o", "compilers write its object"),
-    "a folder where an object goes": _named("main.o/y.cpp", "compilers write its object"),
+    "a file where an object goes": _named("main.o", "its object is written to"),
+    "a folder where an object goes": _named("main.o/y.cpp", "its object is written to"),
     "one name in two forms": _files("two forms of Unicode", **{"é.h": "", "e\u0301.h": ""}),
     "a source in other case": _named("util.Cpp", "whose case matters", ".cpp"),
     "assembly in the front end": _sent(
