@@ -18,10 +18,12 @@ BYTE_ORDER_MARK = "\ufeff"
 
 # Names that every parser can find in a line.
 _PLAIN = re.compile(r"[A-Za-z0-9_./+-]*")
-# What may be in front of a file's name where a message starts: the name of a linker or of vet, or the words
-# of a step of gcc.
-_BEFORE = r"^(?:(?:(?:[^\s:]*/)?ld: ){1,2}|vet: |    inlined from .* at )?"
+# What may be in front of a file's name where a message starts: the name of a linker or of vet, or gcc's words
+# for a step on the way to a place.
+_BEFORE = re.compile(r"(?:(?:[^\s:]*/)?ld: ){1,2}|vet: ")
+_STEP = "    inlined from "
 _STAND_IN = "\x01"
+_WHOLE_STAND_IN = re.compile(rf"{_STAND_IN}([0-9]{{1,3}}){_STAND_IN}")
 
 
 class SourceIndex:
@@ -37,7 +39,7 @@ class SourceIndex:
         odd |= {part for name in odd if not _PLAIN.fullmatch(part := name.rpartition("/")[2])}
         self._odd = sorted(odd, key=lambda name: (-len(name), name))
         alternatives = "|".join(map(re.escape, self._odd))
-        place = rf"({_BEFORE})((?:\./|{re.escape(self._folder)})?(?:{alternatives}))(?=[:(])"
+        place = rf"((?:\./|{re.escape(self._folder)})?(?:{alternatives}))(?=[:(])"
         self._odd_place = re.compile(place) if odd else None
 
     def lines(self, text: str) -> list[str]:
@@ -49,16 +51,22 @@ class SourceIndex:
         lines = lines_of(text)
         if self._odd_place is None:
             return lines
-        return [self._odd_place.sub(self._with_stand_in, line, count=1) for line in lines]
+        return [self._with_stand_in(line, self._odd_place) for line in lines]
 
-    def _with_stand_in(self, match: re.Match[str]) -> str:
-        name = match[2].removeprefix("./").removeprefix(self._folder)
-        return f"{match[1]}{_STAND_IN}{self._odd.index(name)}{_STAND_IN}"
+    def _with_stand_in(self, line: str, odd_place: re.Pattern[str]) -> str:
+        before = _BEFORE.match(line)
+        start = before.end() if before else 0
+        if line.startswith(_STEP):
+            start = line.rfind(" at ") + len(" at ")
+        match = odd_place.match(line, start)
+        if match is None:
+            return line
+        name = match[1].removeprefix("./").removeprefix(self._folder)
+        return f"{line[:start]}{_STAND_IN}{self._odd.index(name)}{_STAND_IN}{line[match.end() :]}"
 
     def _without_stand_in(self, path: str) -> str:
-        number = path.strip(_STAND_IN)
-        is_stand_in = path.startswith(_STAND_IN) and number.isdecimal() and int(number) < len(self._odd)
-        return self._odd[int(number)] if is_stand_in else path
+        match = _WHOLE_STAND_IN.fullmatch(path)
+        return self._odd[int(match[1])] if match and int(match[1]) < len(self._odd) else path
 
     def known(self, name: str) -> bool:
         """Whether the request has a file of exactly that name."""
