@@ -66,7 +66,7 @@ def test_the_steps_to_a_place_have_their_files() -> None:
 
 
 def test_no_output_can_name_a_file_by_its_stand_in() -> None:
-    """The character around it is escaped in output; a number that is none of ours stays as it is."""
+    """The character around it is escaped in output; any other number stays as it is."""
     for text in (
         "\x010\x01:7:3: error: x\n",
         f"\x01{'9' * 9000}\x01:7:3: error: x\n",
