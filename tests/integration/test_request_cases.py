@@ -33,9 +33,6 @@ PENDING: dict[str, str] = {
     "go-version-of-go-mod": "-lang of the compiler overrides go.mod",
     "go-cgo-is-named": "the message names build constraints only",
     "go-newer-than-the-compiler": "the verdict is a rejection",
-    # Headers of C and C++
-    "c-header-named-like-the-systems": "-I. serves the request's header for <…>",
-    "c-include-folder": "there is no include_dirs",
     # Configuration that was sent
     "rust-crate-name": "the name of the crate is given in the command",
     "typescript-tsconfig": "tsconfig.json is not read",
@@ -48,8 +45,6 @@ PENDING: dict[str, str] = {
     "c-line-of-ten-digits-clang": "a line number of ten digits is not read",
     "c-carriage-returns-alone": "SARIF knows no line that ends with CR alone",
     "typescript-line-separator": "tsc's own lines are not those of the file",
-    # Options
-    "c-two-options-in-one": "a value with a blank may be two options",
 }
 
 # Every case is one or a few small compiles; a busy machine takes many times as long as a quiet one.
