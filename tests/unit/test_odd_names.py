@@ -1,9 +1,13 @@
 """File names with blanks, colons and brackets in what compilers print: which file a message is about."""
 
+import shlex
 import time
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from chalicelib.api.receipt import reproduce
+from chalicelib.sarif.locations import Locations
 from runner.diagnostics import PARSERS, parse
 
 _NAMES = ("my file.c", "a:1:2.c", "a(3,4).c", "a:1:1: error: b.c", " lead.c", "[id] +x.c", "src/a b.c")
@@ -89,3 +93,14 @@ def test_many_long_names_cost_time_in_proportion_to_the_output() -> None:
 
     seconds(10)
     assert seconds(2000) < 8 * max(seconds(500), 0.01)
+
+
+@pytest.mark.parametrize("name", [*_NAMES, "größe.c", "e\u0301.c", "%41.c", "a?b#c.c", "-x.c", "~x.c"])
+def test_sarif_and_the_receipt_name_the_same_file(name: str) -> None:
+    """A URI that decodes to the name and has no part but a path; a line for a shell with it as one word."""
+    location = Locations({name: ""}).artifact_location(name)
+    uri = urlsplit(location["uri"])
+    assert unquote(uri.path) == name
+    assert (uri.scheme, uri.netloc, uri.query, uri.fragment) == ("", "", "", "")
+    assert shlex.split(reproduce(["gcc", "-c", name], {}, ""))[-1] == name
+    assert shlex.split(reproduce(["gcc", "-c", name], {}, "gcc:14"))[-1] == name
