@@ -113,6 +113,8 @@ def processes_of_tree(root: int, *, tasks_at_most: int) -> list[Process]:
                 for child in _read(f"/proc/{pid}/task/{thread}/children").split()
             ]
         except (FileNotFoundError, ProcessLookupError):
+            if pid != root:
+                processes.append(_ended(pid))
             continue
         processes.append(process)
         tasks += process.threads
@@ -139,18 +141,21 @@ def processes_of_user(uid: int) -> list[Process]:
     """Every process whose real user id is `uid`, zombies included."""
     processes = []
     # The directory belongs to root where the process is not dumpable, which a job can arrange.
-    for pid in _pids(owners=(uid, 0)):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+    for pid, owner in _pids(owners=(uid, 0)):
+        try:
             status = _status(pid)
             if _numbers(status, b"\nUid:")[:1] == [uid]:
                 processes.append(_parse(pid, status))
+        except (FileNotFoundError, ProcessLookupError):
+            if owner == uid:
+                processes.append(_ended(pid))
     return processes
 
 
 def users_of_children_of(parents: Sequence[int]) -> set[int]:
     """The real user ids of all processes whose parent is one of these."""
     uids: set[int] = set()
-    for pid in _pids():
+    for pid, _ in _pids():
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             status = _status(pid)
             if any(parent in parents for parent in _numbers(status, b"\nPPid:")[:1]):
@@ -202,13 +207,32 @@ def supported() -> bool:
     return os.path.exists(f"/proc/{pid}/task/{pid}/children")
 
 
-def _pids(owners: Sequence[int] | None = None) -> Iterator[int]:
-    """All process ids, or those whose directory in /proc belongs to one of `owners`."""
+def _pids(owners: Sequence[int] | None = None) -> Iterator[tuple[int, int]]:
+    """All process ids, or those whose directory in /proc belongs to one of `owners`, and the owner."""
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                if owners is None or entry.stat().st_uid in owners:
-                    yield int(entry.name)
+                owner = entry.stat().st_uid
+                if owners is None or owner in owners:
+                    yield int(entry.name), owner
+
+
+def _ended(pid: int) -> Process:
+    """A process that was there a moment ago. That is all that is ever seen of one that lives for a moment."""
+    return Process(
+        pid=pid,
+        parent=0,
+        zombie=False,
+        started=0,
+        own_ticks=0,
+        children_ticks=0,
+        threads=1,
+        runnable=1,
+        nice=_HIGHEST_NICE,
+        descriptors=0,
+        resident_bytes=0,
+        peak_bytes=0,
+    )
 
 
 def _parse(pid: int, status: bytes) -> Process:

@@ -146,7 +146,7 @@ def _directories(top: Path, depth: int) -> Iterator[Path]:
 def test_a_canary_in_every_directory_of_the_host_is_out_of_reach(
     sandbox: Sandbox, workspace_with_probe: Callable[[], Workspace]
 ) -> None:
-    """Of files that everybody may read, in all of the host's own directories, a job sees none."""
+    """Of files that everybody may read, in all of the host's own directories, a job can read none."""
     name = f".canary-{secrets.token_hex(8)}"
     visible = tuple(f"{path}/" for path in (*read_only(), *USR_DIRECTORIES, COMPILERS))
     planted: list[Path] = []
@@ -170,10 +170,10 @@ def test_a_canary_in_every_directory_of_the_host_is_out_of_reach(
             canary.unlink(missing_ok=True)
 
 
-def test_the_host_shows_nothing_but_what_was_chosen(run: Run, sandbox: Sandbox) -> None:
+def test_the_host_shows_nothing_but_what_was_chosen(run: Run, sandbox_name: str) -> None:
     """The names in the directories above the compilers are those of a list."""
-    if sandbox.name == "docker":
-        return  # the image's own files, of which `test_nothing_of_the_host_is_readable` names the masked ones
+    if sandbox_name in ("docker", "setpriv-without-landlock"):
+        return  # the image's own files: `test_nothing_of_the_host_is_readable` names those that are hidden
     chosen = {
         "/": ("bin", "sbin", "lib*", "usr", "etc", "dev", "work", "tmp", "compilers"),
         "/etc": ("alternatives", "java-*-openjdk"),
