@@ -15,11 +15,11 @@ from chalicelib.catalog import Catalog, build_command, build_env
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import CompileRequest, Diagnostic, Environment, Reason, Result, Severity, Verdict
 from chalicelib.storage.protocol import Claim
-from runner.diagnostics import collector, parse, without_parser_output
+from runner.diagnostics import PARSERS, collector
+from runner.messages import Messages, notable_lines
 from runner.sandbox.base import Command, Limits, Sandbox, SandboxError, SandboxResult
-from runner.sanitize import clean_text
 from runner.toolchains.model import Toolchains
-from runner.verdict import classify, limit_patterns
+from runner.verdict import ERROR_PATTERN, classify, limit_patterns
 from runner.workspace import Workspace
 
 _NANOSECONDS_PER_SECOND = 1_000_000_000
@@ -37,8 +37,7 @@ class _CompilerRun:
     env: dict[str, str]
     verdict: Verdict
     reason: Reason | None
-    stdout: str
-    stderr: str
+    messages: Messages
     diagnostics: tuple[Diagnostic, ...]
     seconds: float
 
@@ -70,9 +69,12 @@ class JobExecutor:
             name: limit_patterns(family.limit_messages) for name, family in catalog.families.items()
         }
         self._error_patterns = {
-            name: re.compile(family.error_pattern)
+            name: re.compile(family.error_pattern) if family.error_pattern else ERROR_PATTERN
             for name, family in catalog.families.items()
-            if family.error_pattern
+        }
+        self._notable = {
+            name: notable_lines(self._error_patterns[name], family.message_format)
+            for name, family in catalog.families.items()
         }
 
     def compile_claim(self, claim: Claim, cancel: threading.Event) -> Result:
@@ -125,15 +127,15 @@ class JobExecutor:
             reason=run.reason,
             success=run.verdict is not Verdict.INCONCLUSIVE,
             compiled=run.verdict is Verdict.COMPILES,
-            stdout=run.stdout,
-            stderr=run.stderr,
+            stdout=run.messages.stdout.shown,
+            stderr=run.messages.stderr.shown,
             exit_code=sandbox_result.exit_code,
             duration=round(run.seconds * _NANOSECONDS_PER_SECOND),
             error=self._explain(run.reason, sandbox_result, environment) if run.reason else "",
             diagnostics=run.diagnostics,
             truncated=(
-                sandbox_result.stdout_truncated
-                or sandbox_result.stderr_truncated
+                run.messages.stdout.truncated
+                or run.messages.stderr.truncated
                 or collector.count(run.diagnostics) >= collector.MAX_DIAGNOSTICS
             ),
             environment=environment,
@@ -155,21 +157,21 @@ class JobExecutor:
         argv = build_command(self._catalog, request, entry, retry=retry)
         env = build_env(self._catalog, entry, request.target)
         sandbox = self._sandboxes.get(environment.image, self._sandbox)
+        limits = self._limits
+        keep_bytes = max(limits.output_bytes, PARSERS[family.message_format].keep_bytes)
         with Workspace.create(request.files) as workspace:
-            result = sandbox.run(Command(argv, env), workspace, self._limits, cancel=cancel)
-        stdout = clean_text(result.stdout, truncated=result.stdout_truncated)
-        stderr = clean_text(result.stderr, truncated=result.stderr_truncated)
-        messages = {"stdout": stdout, "stderr": stderr, "both": stdout + stderr}[family.prints_to]
-        diagnostics = parse(family.message_format, messages, request.files, workspace.inside)
-        # The client sees what the bare compiler prints.
-        stdout = without_parser_output(family.message_format, stdout)
-        stderr = without_parser_output(family.message_format, stderr)
+            result = sandbox.run(
+                Command(argv, env, self._notable[family.id]),
+                workspace,
+                replace(limits, output_bytes=keep_bytes),
+                cancel=cancel,
+            )
+        messages = Messages.of(result, family.message_format, family.prints_to, limits.output_bytes)
         verdict, reason = classify(
             result,
             limit_patterns=self._limit_patterns[family.id],
-            error_pattern=self._error_patterns.get(family.id),
-            # Both streams: the compiler's runtime may complain on another stream than the compiler.
-            output=f"{stdout}\n{stderr}",
+            error_pattern=self._error_patterns[family.id],
+            output=messages.judged,
         )
         return _CompilerRun(
             sandbox_result=result,
@@ -177,9 +179,8 @@ class JobExecutor:
             env=env,
             verdict=verdict,
             reason=reason,
-            stdout=stdout,
-            stderr=stderr,
-            diagnostics=diagnostics,
+            messages=messages,
+            diagnostics=messages.diagnostics(request.files, workspace.inside, self._notable[family.id]),
             seconds=result.duration_seconds,
         )
 
@@ -209,7 +210,12 @@ class JobExecutor:
                 "and the host may have had less."
             )
         if reason is Reason.OUTPUT:
-            return f"{compiler} printed more than the output limit of {limits.output_bytes // 1024} KiB."
+            if result.limit_hit is None:
+                return (
+                    f"{compiler} failed, and there was no error in what was kept of its output. The limit is "
+                    f"{limits.output_bytes // 1024} KiB."
+                )
+            return f"{compiler} printed more than the output limit of {limits.flood_bytes // _MIB} MiB."
         if reason is Reason.DISK:
             return f"{compiler} wrote more than the disk limit of {limits.disk_bytes // _MIB} MiB."
         if reason is Reason.PROCESSES:

@@ -11,16 +11,17 @@ from runner.diagnostics.collector import MAX_MESSAGE_CHARACTERS
 from runner.diagnostics.source_index import SourceIndex
 from runner.sanitize import clean_text
 
+PREFIX = "fix-it:"
 _STRING = r'"((?:[^"\\]|\\.)*)"'
 _NUMBER = "([0-9]{1,9})"
-_LINE = re.compile(rf"fix-it:{_STRING}:\{{{_NUMBER}:{_NUMBER}-{_NUMBER}:{_NUMBER}\}}:{_STRING}")
+_LINE = re.compile(rf"{PREFIX}{_STRING}:\{{{_NUMBER}:{_NUMBER}-{_NUMBER}:{_NUMBER}\}}:{_STRING}")
 _ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
 _LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
 
 
 def is_fix(line: str) -> bool:
     """Whether `line` has that format; a line that was cut at its limit has not."""
-    return line.startswith("fix-it:") and _LINE.fullmatch(line) is not None
+    return line.startswith(PREFIX) and _LINE.fullmatch(line) is not None
 
 
 def read_fix(line: str, sources: SourceIndex) -> Fix | None:

@@ -25,7 +25,7 @@ from runner.diagnostics.collector import (
     Collector,
     DiagnosticBuilder,
 )
-from runner.diagnostics.fixits import is_fix, read_fix
+from runner.diagnostics.fixits import PREFIX, is_fix, read_fix
 from runner.diagnostics.line_cursor import lines_of
 from runner.diagnostics.linker import LinkerLine
 from runner.diagnostics.source_index import SourceIndex, squeezed
@@ -54,6 +54,9 @@ _ADDED = re.compile(r" *\+\+\+ \|\+")
 _CARETS = re.compile(r"[ \t]*[~^][~^ \t]*")
 _UNDERLINE = re.compile(r"\^~+")
 _CODE = re.compile(r"-[A-Za-z][^\s\[\]]*")
+
+# The lines that ``-fdiagnostics-parseable-fixits`` adds begin with it.
+OWN_LINE = PREFIX.encode()
 
 # Steps on gcc's way to the location of a message. They have three spaces in place of the severity.
 _INLINED = "inlined from "
@@ -87,7 +90,7 @@ def collect(lines: Sequence[str], sources: SourceIndex) -> Collector:
 
 def strip(text: str) -> str:
     """`text` without the lines that ``-fdiagnostics-parseable-fixits`` adds."""
-    if "fix-it:" not in text:
+    if PREFIX not in text:
         return text
     lines = text.split("\n")
     walk = _walk(lines_of(text), SourceIndex({}, "/"))
