@@ -45,10 +45,11 @@ _SEVERITIES = {
     "Info": Severity.NOTE,
 }
 _SEVERITY = re.compile(r"(?:^|: )(" + "|".join(_SEVERITIES) + r"):(?: |$)")
-# Numbers with more than nine digits are not lines, and int() of thousands of digits is slow.
-_LOCATION = re.compile(r"(.*?)(?::([0-9]{1,9}))?(?::([0-9]{1,9}))?", re.DOTALL)
+# `#line` sets numbers of ten digits, and some count beyond that into negative ones. int() of thousands of
+# digits is slow.
+_LOCATION = re.compile(r"(.*?)(?::(-?[0-9]{1,10}))?(?::(-?[0-9]{1,10}))?", re.DOTALL)
 _TOOL = re.compile(r"[A-Za-z0-9_.+/-]+")
-_GUTTER = re.compile(r" *([0-9]{1,9}|) \| ?")
+_GUTTER = re.compile(r" *(-?[0-9]{1,10}|) \| ?")
 # A whole line that an edit adds; it has no number yet, and may be above the snippet.
 _ADDED = re.compile(r" *\+\+\+ \|\+")
 _CARETS = re.compile(r"[ \t]*[~^][~^ \t]*")
@@ -60,8 +61,8 @@ OWN_LINE = PREFIX.encode()
 
 # Steps on gcc's way to the location of a message. They have three spaces in place of the severity.
 _INLINED = "inlined from "
-_INLINED_PLACE = re.compile(r"([^\s:][^:]*):([0-9]{1,9}):([0-9]{1,9})[,:]")
-_STEP = re.compile(r"([^\s:][^:]*):([0-9]{1,9}):(?:([0-9]{1,9}):)?   (\S.*)")
+_INLINED_PLACE = re.compile(r"([^\s:][^:]*):(-?[0-9]{1,10}):(-?[0-9]{1,10})[,:]")
+_STEP = re.compile(r"([^\s:][^:]*):(-?[0-9]{1,10}):(?:(-?[0-9]{1,10}):)?   (\S.*)")
 
 # gcc prints `#pragma message` as a note, but it explains nothing that came before.
 _STANDALONE_NOTE = re.compile(r"['‘]#pragma message: ")
@@ -69,7 +70,7 @@ _STANDALONE_NOTE = re.compile(r"['‘]#pragma message: ")
 
 def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic, ...]:
     """The diagnostics in `text`; see `runner.diagnostics.parse` for the arguments."""
-    return collect(lines_of(text), SourceIndex(files, folder)).build()
+    return collect(lines_of(text), SourceIndex(files, folder, "gnu")).build()
 
 
 def collect(lines: Sequence[str], sources: SourceIndex) -> Collector:
@@ -93,7 +94,7 @@ def strip(text: str) -> str:
     if PREFIX not in text:
         return text
     lines = text.split("\n")
-    walk = _walk(lines_of(text), SourceIndex({}, "/"))
+    walk = _walk(lines_of(text), SourceIndex({}, "/", "gnu"))
     added = {index for index, _, diagnostic in walk if diagnostic is None}
     return "\n".join(line for index, line in enumerate(lines) if index not in added)
 
@@ -225,6 +226,8 @@ def _rest_of_message(
     number, text = _snippet(lines, end) or (None, "")
     expected = sources.line(diagnostic.file, diagnostic.line)
     if number not in (None, diagnostic.line) or not (expected is None or _same(expected, text)):
+        return ()
+    if any(is_fix(line) for line in lines[index:end]):
         return ()
     # The snippet may belong to another message about the same line (about any line, if the source is not
     # known); then the caret must be at our column and at that of no other message.

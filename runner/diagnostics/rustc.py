@@ -53,7 +53,7 @@ _MAX_EXPANSIONS = 128
 
 def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic, ...]:
     """The diagnostics in `text`; see `runner.diagnostics.parse` for the arguments."""
-    sources = SourceIndex(files, folder)
+    sources = SourceIndex(files, folder, "rustc")
     collector = Collector()
     for line, message in _messages(text):
         if collector.full:

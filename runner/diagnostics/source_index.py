@@ -4,11 +4,10 @@ Shared by all parsers. It reads no disk: all that it knows is the request.
 """
 
 import posixpath
-import re
 from collections.abc import Mapping
 
-# What ends a line for every compiler here. Other characters (form feed, U+2028) are part of a line.
-_NEWLINE = re.compile(r"\r\n|\n|\r")
+from chalicelib.source_lines import split_lines
+
 # Columns are converted up to this many characters of a line: a source of one line of a megabyte with a
 # thousand errors would otherwise cost seconds.
 MAX_COUNTED = 65_536
@@ -16,10 +15,14 @@ BYTE_ORDER_MARK = "\ufeff"
 
 
 class SourceIndex:
-    """The files of one request, which the compiler saw below `folder` (absolute)."""
+    """The files of one request, which the compiler saw below `folder` (absolute).
 
-    def __init__(self, files: Mapping[str, str], folder: str) -> None:
+    `message_format` says which compilers these are, and so where their lines end.
+    """
+
+    def __init__(self, files: Mapping[str, str], folder: str, message_format: str) -> None:
         self._files = files
+        self._message_format = message_format
         self._folder = folder.rstrip("/") + "/"
         self._lines: dict[str, list[str]] = {}
 
@@ -51,7 +54,9 @@ class SourceIndex:
         if name is None or number is None or name not in self._files:
             return None
         if name not in self._lines:
-            self._lines[name] = _NEWLINE.split(self._files[name].removeprefix(BYTE_ORDER_MARK))
+            self._lines[name] = split_lines(
+                self._files[name].removeprefix(BYTE_ORDER_MARK), self._message_format
+            )
         lines = self._lines[name]
         return lines[number - 1] if 1 <= number <= len(lines) else None
 
