@@ -13,7 +13,17 @@ from dataclasses import dataclass, replace
 
 from chalicelib.catalog import Catalog, build_command, build_env
 from chalicelib.errors import InvalidRequest
-from chalicelib.models import CompileRequest, Diagnostic, Environment, Reason, Result, Severity, Verdict
+from chalicelib.models import (
+    CompileRequest,
+    Diagnostic,
+    Environment,
+    Reason,
+    Result,
+    RunLimits,
+    Severity,
+    Usage,
+    Verdict,
+)
 from chalicelib.storage.protocol import Claim
 from runner.diagnostics import PARSERS, collector
 from runner.messages import Messages, notable_lines
@@ -39,12 +49,35 @@ class _CompilerRun:
     reason: Reason | None
     messages: Messages
     diagnostics: tuple[Diagnostic, ...]
-    seconds: float
+    usage: Usage
 
 
 def _has_error_code(diagnostics: Sequence[Diagnostic], code: str) -> bool:
     """Whether one of the errors has that code."""
     return any(item.code == code and item.severity is not Severity.WARNING for item in diagnostics)
+
+
+def _of_both(first: Usage, second: Usage) -> Usage:
+    """What two runs, one after the other, used together."""
+    return Usage(
+        cpu_seconds=first.cpu_seconds + second.cpu_seconds,
+        wall_seconds=first.wall_seconds + second.wall_seconds,
+        memory_bytes=max(first.memory_bytes, second.memory_bytes),
+        output_bytes=max(first.output_bytes, second.output_bytes),
+    )
+
+
+def _public_limits(limits: Limits) -> RunLimits:
+    """The limits of a run as a client gets them."""
+    return RunLimits(
+        cpu_seconds=limits.cpu_seconds,
+        wall_seconds=limits.wall_seconds,
+        memory_bytes=limits.memory_bytes,
+        output_bytes=limits.flood_bytes,
+        kept_output_bytes=limits.output_bytes,
+        disk_bytes=limits.disk_bytes,
+        processes=limits.processes,
+    )
 
 
 class JobExecutor:
@@ -119,7 +152,7 @@ class JobExecutor:
         retry = self._catalog.family(environment.family).retry
         if retry and request.stage in retry.stages and _has_error_code(run.diagnostics, retry.code):
             second = self._run(request, environment, cancel, retry=True)
-            run = replace(second, seconds=run.seconds + second.seconds)
+            run = replace(second, usage=_of_both(run.usage, second.usage))
         sandbox_result = run.sandbox_result
         return Result(
             job_id=job_id,
@@ -130,7 +163,7 @@ class JobExecutor:
             stdout=run.messages.stdout.shown,
             stderr=run.messages.stderr.shown,
             exit_code=sandbox_result.exit_code,
-            duration=round(run.seconds * _NANOSECONDS_PER_SECOND),
+            duration=round(run.usage.wall_seconds * _NANOSECONDS_PER_SECOND),
             error=self._explain(run.reason, sandbox_result, environment) if run.reason else "",
             diagnostics=run.diagnostics,
             truncated=(
@@ -138,6 +171,8 @@ class JobExecutor:
                 or run.messages.stderr.truncated
                 or collector.count(run.diagnostics) >= collector.MAX_DIAGNOSTICS
             ),
+            usage=run.usage,
+            limits=_public_limits(self._limits),
             environment=environment,
             command=run.command,
             command_environment=run.env,
@@ -181,7 +216,12 @@ class JobExecutor:
             reason=reason,
             messages=messages,
             diagnostics=messages.diagnostics(request.files, workspace.inside, self._notable[family.id]),
-            seconds=result.duration_seconds,
+            usage=Usage(
+                cpu_seconds=result.cpu_seconds,
+                wall_seconds=result.duration_seconds,
+                memory_bytes=result.peak_memory_bytes,
+                output_bytes=result.output_bytes,
+            ),
         )
 
     def _environment(self, request: CompileRequest) -> Environment:

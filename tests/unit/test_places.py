@@ -1,6 +1,6 @@
 """Lines and columns are those of the file as it was sent, as its compiler counts them, in SARIF as well.
 
-The outputs are what the compilers were seen to print, but for the rows that say otherwise.
+The outputs are of the forms that the compilers were seen to print; Python's are as 3.13 counts.
 """
 
 from typing import Any
