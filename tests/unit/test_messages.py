@@ -115,7 +115,7 @@ def _many(warning: str, size_bytes: int) -> bytes:
 
 
 def _too_many(family: str, line: str = "") -> bytes:
-    """So many warnings, or such lines, that some of them are lost."""
+    """Warnings, or copies of `line`, of which some are lost because they are too long together."""
     parser = PARSERS[CATALOG.family(family).message_format]
     return _many(line or _FORMATS[family][3], max(LIMITS.output_bytes, parser.keep_bytes) + 400_000)
 

@@ -44,7 +44,7 @@ def _first(message_format: str, printed: str, **files: str) -> tuple[Any, ...]:
 def test_a_line_of_any_size_is_not_part_of_a_name(
     message_format: str, printed: str, place: tuple[Any, ...]
 ) -> None:
-    """A number that no line can have is none; then there is no column either."""
+    """For a number that no line can have, line and column are null."""
     assert _first(message_format, printed, main_c="int x;\n") == place
 
 
