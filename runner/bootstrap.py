@@ -19,14 +19,14 @@ from chalicelib.storage.protocol import JobStore
 from runner.executor import JobExecutor
 from runner.health import AliveFile
 from runner.sandbox import choose_sandbox, sandboxes_with
-from runner.sandbox.base import ImageSandbox, Limits, Sandbox
+from runner.sandbox.base import ImageSandbox, Limits, Sandbox, SandboxUnavailable
 from runner.sandbox.limits import default_limits
 from runner.task_protection import NoProtection, TaskProtection
 from runner.toolchains.discover import find_toolchains
 from runner.toolchains.images import find_in_images, sandboxes_by_image
 from runner.toolchains.model import Toolchains
 from runner.worker import Runner
-from runner.workspace import remove_stale_workspaces
+from runner.workspace import remove_stale_workspaces, workspaces_folder
 
 logger = logging.getLogger("will_it_compile.runner")
 
@@ -42,6 +42,10 @@ def limits_of(settings: Settings) -> Limits:
 
 def open_sandbox(settings: Settings) -> Sandbox:
     """A sandbox that was tried and works. Raises `SandboxUnavailable`: without one nothing is compiled."""
+    try:
+        workspaces_folder()
+    except OSError as error:
+        raise SandboxUnavailable(f"there is no folder for the files of jobs: {error}") from None
     sandboxes = sandboxes_with(settings.runner_image, load_catalog().official_images)
     sandbox = choose_sandbox(settings.sandbox, sandboxes)
     logger.info("sandbox: %s (SANDBOX=%s)", sandbox.name, settings.sandbox)

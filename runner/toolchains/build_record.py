@@ -33,6 +33,7 @@ SOURCES = (
     "chalicelib/settings.py",
     "runner/__init__.py",
     "runner/diagnostics",
+    "runner/private_folder.py",
     "runner/sandbox",
     "runner/sanitize.py",
     "runner/toolchains/__init__.py",
