@@ -298,7 +298,9 @@ def start() -> Callable[[], None]:
     # The one place where the API knows the runner: here both are one process.
     from runner.embedded import start as start_workers
 
-    return start_workers(local.settings, local.store)
+    workers = start_workers(local.settings, local.store, os.environ)
+    local.environments.prefer = workers.prefer
+    return workers.stop
 
 
 def _exit_with(message: str) -> NoReturn:

@@ -17,7 +17,8 @@ from typing import TextIO
 from chalicelib.catalog import load_catalog
 from chalicelib.errors import SettingsError
 from chalicelib.matrix.service import MatrixService
-from chalicelib.service import FIRST_REGISTRATION_SECONDS, CompileService, RegisteredEnvironments
+from chalicelib.registrations import FIRST_REGISTRATION_SECONDS, RegisteredEnvironments
+from chalicelib.service import CompileService
 from chalicelib.settings import Settings
 from chalicelib.storage.protocol import JobStore
 
@@ -30,6 +31,7 @@ class Application:
 
     settings: Settings
     store: JobStore
+    environments: RegisteredEnvironments
     service: CompileService
     matrices: MatrixService
 
@@ -88,8 +90,9 @@ def build_application(
     return Application(
         settings=settings,
         store=store,
-        service=CompileService(store, catalog, environments.read),
-        matrices=MatrixService(store, catalog, environments.read),
+        environments=environments,
+        service=CompileService(store, catalog, environments),
+        matrices=MatrixService(store, catalog, environments),
     )
 
 

@@ -68,7 +68,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(settings: Settings, agent_uri: str, *, check_only: bool) -> int:
     # Imported late: --help and a wrong setting do not need it.
-    from runner.bootstrap import build_runner, find_compilers, open_alive_file, open_protection, open_sandbox
+    from runner.bootstrap import (
+        build_runner,
+        find_compilers,
+        open_alive_file,
+        open_protection,
+        open_sandbox,
+        run_with_tests,
+        start_self_tests,
+    )
 
     bootstrap.configure_logging(settings)
     bootstrap.log_choices(settings)
@@ -76,14 +84,15 @@ def _run(settings: Settings, agent_uri: str, *, check_only: bool) -> int:
         store = stack.enter_context(contextlib.closing(bootstrap.build_store(settings)))
         store.ping()
         sandbox = open_sandbox(settings)
-        toolchains = find_compilers(settings, sandbox)
         if check_only:
+            find_compilers(settings, sandbox, os.environ)
             return 0
+        tests = start_self_tests(settings, sandbox, os.environ)
         runner = build_runner(
             settings,
             store,
             sandbox,
-            toolchains,
+            tests,
             protection=stack.enter_context(contextlib.closing(open_protection(agent_uri))),
             touch_alive=stack.enter_context(open_alive_file(tempfile.gettempdir())),
         )
@@ -96,5 +105,5 @@ def _run(settings: Settings, agent_uri: str, *, check_only: bool) -> int:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
-        runner.run()
+        run_with_tests(runner, tests)
     return 0
