@@ -100,14 +100,6 @@ def check_offer(toolchains: Toolchains) -> None:
         )
 
 
-def find_compilers(settings: Settings, sandbox: Sandbox, environ: Mapping[str, str]) -> Toolchains:
-    """The installed compilers that pass their self-tests. Raises `SettingsError` if there are none."""
-    tests = start_self_tests(settings, sandbox, environ)
-    toolchains = tests.wait()
-    check_offer(toolchains)
-    return toolchains
-
-
 def run_with_tests(runner: Runner, tests: SelfTests) -> None:
     """Run the runner, which offers each compiler when it has passed.
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 from chalicelib.errors import StoreError
 from chalicelib.models import Environment, Reason, Result, RunnerInfo, UntestedCompiler
+from chalicelib.outages import Outages
 from chalicelib.storage.protocol import Claim, JobStore
 from runner.task_protection import NoProtection, TaskProtection
 
@@ -98,7 +99,7 @@ class Runner:
         self._workers: set[threading.Thread] = set()
         self._stopping = threading.Event()
         self._done = threading.Event()
-        self._away = False
+        self._outages = Outages(logger, over="%s is back")
         # What failed unexpectedly, and when it was last logged.
         self._logged_at: dict[str, float] = {}
 
@@ -175,29 +176,29 @@ class Runner:
         try:
             claim = self._store.claim(self._info.id, CLAIM_BLOCK_SECONDS)
         except StoreError as error:
-            if not self._away:
-                logger.error(
-                    "runner %s: cannot claim jobs: %s; trying again until Redis answers",
-                    self._info.id,
-                    error.message,
-                )
-            self._away = True
+            self._store_failed(
+                "claiming", f"cannot claim jobs: {error.message}; trying again until Redis answers"
+            )
             jitter = _jitter.uniform(1, 5)
             self._stopping.wait(jitter * SHORTEST_PAUSE_SECONDS)
             return None
-        if self._away:
-            logger.info("runner %s: the store is back", self._info.id)
-        self._away = False
+        self._outages.worked("claiming")
         return claim
+
+    def _store_failed(self, by: str, message: str) -> None:
+        """Log it once, whichever step notices it: all of them fail while Redis is away."""
+        self._outages.failed(f"runner {self._info.id}: the store", by, message)
 
     def _quietly(self, what: str, call: Callable[[], object]) -> None:
         """Call the store for something that will be tried again anyway."""
         try:
             call()
         except StoreError as error:
-            logger.debug("runner %s: %s: %s", self._info.id, what, error.message)
+            self._store_failed(what, f"{what} failed: {error.message}; trying again")
         except Exception as error:  # noqa: BLE001 -- the other steps of a round must come all the same
             self._log_defect(what, error)
+        else:
+            self._outages.worked(what)
 
     def _log_defect(self, what: str, error: Exception) -> None:
         """Log an unexpected exception, unless the same step failed a moment ago."""
@@ -244,20 +245,21 @@ class Runner:
 
     def _complete(self, active: _Active, result: Result) -> None:
         """Send the result until the store takes it, or says that the claim is not valid any more."""
-        claim = active.claim
+        claim, step = active.claim, f"completing {active.claim.job.id}"
         pause_seconds = SHORTEST_PAUSE_SECONDS
         completed = None
         while completed is None:
             try:
                 completed = self._store.complete(claim, result)
             except StoreError as error:
-                logger.warning(
-                    "job %s: its result is not stored yet, trying again: %s", claim.job.id, error.message
+                self._store_failed(
+                    step, f"the result of job {claim.job.id} is not stored yet, trying again: {error.message}"
                 )
                 jitter = _jitter.uniform(0.5, 1.0)
                 if active.cancel.wait(jitter * pause_seconds):
                     return
                 pause_seconds = min(LONGEST_PAUSE_SECONDS, 2 * pause_seconds)
+        self._outages.worked(step)
         if completed:
             logger.info(
                 "job %s: %s in %d ms (%s, attempt %d)",

@@ -142,11 +142,11 @@ class HostRecord:
 
     def files_of(self, compiler: CompilerEntry) -> dict[str, Identity]:
         """The files that decide what the compiler does; empty when its own cannot be found."""
-        found = self._find_executable(compiler.executable)
-        if found is None:
+        executable = self._find_executable(compiler.executable)
+        if executable is None:
             return {}
         files: dict[str, Identity] = {}
-        path = Path(found)
+        path = Path(executable)
         try:
             for _ in range(_MAX_LINKS):
                 files[str(path)] = _identity(os.lstat(path))
@@ -165,7 +165,7 @@ class HostRecord:
         return files
 
     def _use_folder(self, use: Callable[[int], None]) -> None:
-        """Call `use` with the opened folder, unless there is none, or it cannot be trusted."""
+        """Call `use` with the opened folder. Without a folder that can be trusted it is not called."""
         if self._folder is None:
             return
         try:

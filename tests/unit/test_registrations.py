@@ -154,9 +154,9 @@ def test_the_wait_of_the_client_is_used() -> None:
     store = MemoryStore(make_settings())
     application = make_application(store, patience_seconds=0.0)
     runner = _Runner(store, "clang-19")
-    timer = threading.Timer(0.3, lambda: runner.prefer(list(runner.untested)))
+    timer = threading.Timer(0.2, lambda: runner.prefer(list(runner.untested)))
     timer.start()
-    assert application.service.submit(body_of(), wait_seconds=5.0).body["status"] == "queued"
+    assert application.service.submit(body_of(), wait_seconds=1.5).body["status"] == "queued"
     timer.join()
 
 
