@@ -108,7 +108,7 @@ def test_a_store_that_is_away_is_one_error_of_the_api(lines: pytest.LogCaptureFi
 
 
 def test_a_store_that_is_away_is_one_warning_of_a_runner(lines: pytest.LogCaptureFixture) -> None:
-    """Claiming, registering and sweeping all fail in several rounds: one line at the beginning, one at the end."""
+    """Claims, registrations and sweeps fail in several rounds: one line at the beginning, one at the end."""
     store = _AwayStore(make_settings(lease_seconds=0.3))
     runner = Runner(
         store,
