@@ -253,7 +253,7 @@ class Runner:
                 completed = self._store.complete(claim, result)
             except StoreError as error:
                 self._store_failed(
-                    step, f"the result of job {claim.job.id} is not stored yet, trying again: {error.message}"
+                    step, f"job {claim.job.id}: its result is not stored yet, trying again: {error.message}"
                 )
                 jitter = _jitter.uniform(0.5, 1.0)
                 if active.cancel.wait(jitter * pause_seconds):

@@ -55,6 +55,7 @@ def exit_when_asked(server: type[TCPServer], asked: Callable[[], object]) -> Non
             raise SystemExit(0)
         serve_actions(self)
 
+    # Why in place: see above.
     server.service_actions = exit_or_serve  # type: ignore[method-assign]
 
 
