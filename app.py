@@ -46,7 +46,8 @@ app = Chalice(app_name="will-it-compile")
 # Chalice's own `app.current_request` is one for all threads.
 _current_request: ContextVar[Request] = ContextVar("request")
 
-_outages = Outages(bootstrap.logger)
+# Of failures before there is an application.
+_early_outages = Outages(bootstrap.logger)
 
 _lock = threading.Lock()
 # The last one is in use: `use` puts another on top of the one that was built from the settings.
@@ -74,6 +75,10 @@ def use(replacement: Application) -> Iterator[None]:
         _applications.pop()
 
 
+def _outages() -> Outages:
+    return _applications[-1].outages if _applications else _early_outages
+
+
 def with_error_responses(view: View) -> View:
     """Turns every exception of a view into a response; a stack trace goes to the log only."""
 
@@ -83,17 +88,17 @@ def with_error_responses(view: View) -> View:
             answer = view(*arguments, **named)
         except NotReady as error:
             # Said by every probe of a load balancer while no runner is there.
-            _outages.failed(error.slug, view.__name__, error.message)
+            _outages().failed(error.slug, view.__name__, error.message)
             response = error_responses.response_to(error)
         except WillItCompileError as error:
             response = error_responses.response_to(error)
             if response.status >= 500:
-                _outages.failed(error.slug, view.__name__, error.message, level=logging.ERROR)
+                _outages().failed(error.slug, view.__name__, error.message, level=logging.ERROR)
         except Exception:  # noqa: BLE001 -- the last resort: whatever happened, the client gets JSON
             bootstrap.logger.exception("unexpected error in %s", view.__name__)
             response = error_responses.internal_error()
         else:
-            _outages.worked(view.__name__)
+            _outages().worked(view.__name__)
             return answer
         return _json_response(response.body, response.status, response.headers)
 
