@@ -38,7 +38,7 @@ def test_only_our_own_files_are_removed_after_a_crash(temporary: Path) -> None:
         assert left
         api.start()
         api.wait_for(lambda: not left & _left_by_jobs(temporary, mine), "a clean folder")
-        assert "workspaces: removed 1 " in api.log()
+        assert "workspaces: removed " in api.log()
         assert api.stop() == 0
     assert {path: text for path, text in _tree(temporary).items() if path in mine} == mine
     assert not _left_by_jobs(temporary, mine)
