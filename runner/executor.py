@@ -11,7 +11,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from chalicelib.catalog import Catalog, build_command, build_env
+from chalicelib.catalog import Catalog, build_command, build_env, translation_units
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import (
     CompileRequest,
@@ -29,6 +29,7 @@ from runner.diagnostics import PARSERS, collector
 from runner.messages import Messages, notable_lines
 from runner.sandbox.base import Command, Limits, Sandbox, SandboxError, SandboxResult
 from runner.toolchains.model import Toolchains
+from runner.toolchains.self_tests import SelfTests
 from runner.verdict import ERROR_PATTERN, classify, limit_patterns
 from runner.workspace import Workspace
 
@@ -87,12 +88,15 @@ class JobExecutor:
         self,
         sandbox: Sandbox,
         catalog: Catalog,
-        toolchains: Toolchains,
+        toolchains: Toolchains | SelfTests,
         limits: Limits,
         *,
         sandboxes: Mapping[str, Sandbox] | None = None,
     ) -> None:
-        """`sandboxes`, by container image, are for environments outside of the sandbox's own image."""
+        """`sandboxes`, by container image, are for environments outside of the sandbox's own image.
+
+        With `SelfTests` a job for a compiler that is not tested yet waits for its test.
+        """
         self._sandbox = sandbox
         self._sandboxes = sandboxes or {}
         self._catalog = catalog
@@ -147,6 +151,8 @@ class JobExecutor:
     def _compile(
         self, job_id: str, request: CompileRequest, attempts: int, cancel: threading.Event | None
     ) -> Result:
+        if isinstance(self._toolchains, SelfTests):
+            self._toolchains.wait_for_test(request.language, request.compiler, cancel)
         environment = self._environment(request)
         run = self._run(request, environment, cancel)
         retry = self._catalog.family(environment.family).retry
@@ -173,6 +179,7 @@ class JobExecutor:
             ),
             usage=run.usage,
             limits=_public_limits(self._limits),
+            compiled_files=self._translation_units(request),
             environment=environment,
             command=run.command,
             command_environment=run.env,
@@ -223,6 +230,10 @@ class JobExecutor:
                 output_bytes=result.output_bytes,
             ),
         )
+
+    def _translation_units(self, request: CompileRequest) -> tuple[str, ...]:
+        language = self._catalog.language(request.language)
+        return translation_units(language, request.files, request.main) if language else ()
 
     def _environment(self, request: CompileRequest) -> Environment:
         environment = self._toolchains.environment(request.language, request.compiler)

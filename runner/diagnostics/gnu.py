@@ -70,7 +70,8 @@ _STANDALONE_NOTE = re.compile(r"['‘]#pragma message: ")
 
 def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic, ...]:
     """The diagnostics in `text`; see `runner.diagnostics.parse` for the arguments."""
-    return collect(lines_of(text), SourceIndex(files, folder, "gnu")).build()
+    sources = SourceIndex(files, folder, "gnu")
+    return collect(sources.lines(text), sources).build()
 
 
 def collect(lines: Sequence[str], sources: SourceIndex) -> Collector:
@@ -226,8 +227,6 @@ def _rest_of_message(
     number, text = _snippet(lines, end) or (None, "")
     expected = sources.line(diagnostic.file, diagnostic.line)
     if number not in (None, diagnostic.line) or not (expected is None or _same(expected, text)):
-        return ()
-    if any(is_fix(line) for line in lines[index:end]):
         return ()
     # The snippet may belong to another message about the same line (about any line, if the source is not
     # known); then the caret must be at our column and at that of no other message.
