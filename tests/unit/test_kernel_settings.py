@@ -12,7 +12,7 @@ from runner.sandbox.limits import MIB
 def test_too_many_watches_are_a_weakness_that_says_what_to_set(
     tmp_path: Path, watches: str, sentences: int
 ) -> None:
-    """The sentence names how much a job may take and the setting; where that is little, there is none."""
+    """The sentence names how much a job may take and the setting; it is left out where that is little."""
     setting = tmp_path / "max_user_watches"
     setting.write_text(f"{watches}\n")
     weak = weaknesses(1024 * MIB, setting)
