@@ -8,10 +8,10 @@ is `inconclusive` with a sentence that says so, and never a rejection.
 import logging
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from chalicelib.catalog import Catalog, build_command, build_env
+from chalicelib.catalog import Catalog, Family, build_command, build_env, circle_of
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import CompileRequest, Diagnostic, Environment, Reason, Result, Severity, Verdict
 from chalicelib.storage.protocol import Claim
@@ -24,6 +24,9 @@ from runner.workspace import Workspace
 
 _NANOSECONDS_PER_SECOND = 1_000_000_000
 _MIB = 1024 * 1024
+# A file names one missing module at a time. The order is right at the first attempt but for names that only
+# the preprocessor knows, so a few are enough.
+_MAX_ORDERS = 8
 
 logger = logging.getLogger("will_it_compile.runner")
 
@@ -46,6 +49,18 @@ class _CompilerRun:
 def _has_error_code(diagnostics: Sequence[Diagnostic], code: str) -> bool:
     """Whether one of the errors has that code."""
     return any(item.code == code and item.severity is not Severity.WARNING for item in diagnostics)
+
+
+def _missing_modules(family: Family, diagnostics: Sequence[Diagnostic]) -> dict[str, set[str]]:
+    """By file, the modules that were not there yet when the compiler came to it."""
+    missing: dict[str, set[str]] = {}
+    if family.missing_module is None:
+        return missing
+    for item in diagnostics:
+        match = re.search(family.missing_module, item.message)
+        if match and item.file:
+            missing.setdefault(item.file, set()).add(match[1])
+    return missing
 
 
 class JobExecutor:
@@ -118,6 +133,7 @@ class JobExecutor:
         if retry and request.stage in retry.stages and _has_error_code(run.diagnostics, retry.code):
             second = self._run(request, environment, cancel, retry=True)
             run = replace(second, seconds=run.seconds + second.seconds)
+        run = self._in_another_order(run, request, environment, cancel)
         sandbox_result = run.sandbox_result
         return Result(
             job_id=job_id,
@@ -129,7 +145,11 @@ class JobExecutor:
             stderr=run.stderr,
             exit_code=sandbox_result.exit_code,
             duration=round(run.seconds * _NANOSECONDS_PER_SECOND),
-            error=self._explain(run.reason, sandbox_result, environment) if run.reason else "",
+            error=(
+                self._explain(run.reason, sandbox_result, environment)
+                if run.reason
+                else self._explain_circle(run, request, environment)
+            ),
             diagnostics=run.diagnostics,
             truncated=(
                 sandbox_result.stdout_truncated
@@ -142,6 +162,45 @@ class JobExecutor:
             attempts=attempts,
         )
 
+    def _in_another_order(
+        self,
+        run: _CompilerRun,
+        request: CompileRequest,
+        environment: Environment,
+        cancel: threading.Event | None,
+    ) -> _CompilerRun:
+        """The run, or the last of those that were made because a module was not there yet.
+
+        All of them together stay within the time of one.
+        """
+        family = self._catalog.family(environment.family)
+        entry = self._toolchains.entry(environment)
+        missing: dict[str, set[str]] = {}
+        tried = {run.command}
+        while run.verdict is Verdict.REJECTED and len(tried) < _MAX_ORDERS:
+            for file, modules in _missing_modules(family, run.diagnostics).items():
+                missing.setdefault(file, set()).update(modules)
+            command = (
+                build_command(self._catalog, request, entry, missing=missing) if missing else run.command
+            )
+            if command in tried or run.seconds >= self._limits.cpu_seconds:
+                break
+            tried.add(command)
+            another = self._run(request, environment, cancel, missing=missing)
+            run = replace(another, seconds=run.seconds + another.seconds)
+        return run
+
+    def _explain_circle(self, run: _CompilerRun, request: CompileRequest, environment: Environment) -> str:
+        """A sentence about files that no order could compile; empty if that is not what happened."""
+        language = self._catalog.language(request.language)
+        missing = _missing_modules(self._catalog.family(environment.family), run.diagnostics)
+        if run.verdict is not Verdict.REJECTED or language is None or not missing:
+            return ""
+        circle = circle_of(language, request)
+        if not circle:
+            return ""
+        return f"The modules of {', '.join(circle)} use each other, so these files compile in no order."
+
     def _run(
         self,
         request: CompileRequest,
@@ -149,10 +208,11 @@ class JobExecutor:
         cancel: threading.Event | None,
         *,
         retry: bool = False,
+        missing: Mapping[str, Collection[str]] | None = None,
     ) -> _CompilerRun:
         family = self._catalog.family(environment.family)
         entry = self._toolchains.entry(environment)
-        argv = build_command(self._catalog, request, entry, retry=retry)
+        argv = build_command(self._catalog, request, entry, retry=retry, missing=missing)
         env = build_env(self._catalog, entry, request.target)
         sandbox = self._sandboxes.get(environment.image, self._sandbox)
         with Workspace.create(request.files) as workspace:

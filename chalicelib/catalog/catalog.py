@@ -122,7 +122,13 @@ def _check_family(family: Family) -> None:
     rules = family.options
     forbidden = [pattern for item in rules.forbid for pattern in item.patterns]
     limits = [pattern for message in family.limit_messages for pattern in (message.pattern, message.explains)]
-    for pattern in (family.error_pattern or "", *rules.allow, *forbidden, *limits):
+    for pattern in (
+        family.error_pattern or "",
+        family.missing_module or "",
+        *rules.allow,
+        *forbidden,
+        *limits,
+    ):
         try:
             re.compile(pattern)
         except re.error as error:

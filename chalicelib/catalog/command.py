@@ -6,26 +6,32 @@ checked here again although the API checked them: a runner must not depend on wh
 into the store.
 """
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from chalicelib.catalog.catalog import Catalog
+from chalicelib.catalog.fortran_order import order_of
 from chalicelib.catalog.options import MAX_OPTIONS, follows_sources, why_forbidden
-from chalicelib.catalog.schema import PLACEHOLDER, CompilerEntry, Family, Language, Order
+from chalicelib.catalog.schema import PLACEHOLDER, CompilerEntry, Family, Language
 from chalicelib.errors import InvalidRequest
 from chalicelib.file_names import check_file_names
 from chalicelib.models import CompileRequest, Target
 
 
 def build_command(
-    catalog: Catalog, request: CompileRequest, compiler: CompilerEntry, *, retry: bool = False
+    catalog: Catalog,
+    request: CompileRequest,
+    compiler: CompilerEntry,
+    *,
+    retry: bool = False,
+    missing: Mapping[str, Collection[str]] | None = None,
 ) -> tuple[str, ...]:
     """The argument vector for `request`, to be run in the folder that holds its files.
 
     `compiler` is the catalogue's entry for the request's compiler; one that leaves the version open must
     have got it from `CompilerEntry.at`. A target that the family does not list is the host's own and takes
-    no arguments. With `retry` it is the family's second attempt. Raises `InvalidRequest` if the compiler
-    does not take an option, a file name, the standard or the stage.
+    no arguments. With `retry` it is the family's second attempt; `missing` is what an earlier attempt lacked,
+    for the order of the files. Raises `InvalidRequest` if the compiler does not take an option, a file name,
+    the standard or the stage.
     """
     language = catalog.language(request.language)
     if language is None:
@@ -48,7 +54,7 @@ def build_command(
         "{target}": target.arguments if target else (),
         "{options}": [option for option in request.options if not follows_sources(family, option)],
         "{options_after_sources}": [option for option in request.options if follows_sources(family, option)],
-        "{sources}": translation_units(language, request.files, request.main),
+        "{sources}": _in_order(language, request, missing),
     }
     command = list(compiler.command)
     for argument in family.arguments:
@@ -67,7 +73,7 @@ def build_env(catalog: Catalog, compiler: CompilerEntry, target: Target) -> dict
 
 
 def translation_units(language: Language, files: Mapping[str, str], main: str) -> tuple[str, ...]:
-    """The files to compile: `main` and the other source files by name, in the language's order."""
+    """The files to compile: `main` and the other source files by name."""
     if language.project is not None and language.project.file in files:
         folder = "/".join([".", *main.split("/")[:-1]])
         return tuple(argument.replace("{main_folder}", folder) for argument in language.project.arguments)
@@ -77,7 +83,25 @@ def translation_units(language: Language, files: Mapping[str, str], main: str) -
     if language.sources == "top":
         units = [name for name in units if "/" not in name]
     units.insert(0 if language.main_is == "first" else len(units), main)
-    return tuple(units if language.order is None else _by_use(language.order, units, files))
+    return tuple(units)
+
+
+def circle_of(language: Language, request: CompileRequest) -> tuple[str, ...]:
+    """The files of `request` that need each other, so that no order is right; empty if there is one."""
+    if language.order != "fortran":
+        return ()
+    units = translation_units(language, request.files, request.main)
+    return order_of(units, request.files, request.options).circle
+
+
+def _in_order(
+    language: Language, request: CompileRequest, missing: Mapping[str, Collection[str]] | None
+) -> tuple[str, ...]:
+    """The translation units, each after those that it needs."""
+    units = translation_units(language, request.files, request.main)
+    if language.order != "fortran":
+        return units
+    return order_of(units, request.files, request.options, missing=missing).units
 
 
 def _problem(
@@ -98,20 +122,6 @@ def _problem(
     if problem is None and request.stage not in family.stages:
         problem = f"{compiler.id} has no stage {request.stage.value!r}."
     return problem
-
-
-def _by_use(order: Order, units: Sequence[str], files: Mapping[str, str]) -> list[str]:
-    """`units` sorted so that each comes after those that define what it uses; a circle stays as it was."""
-    names = {unit: {name.casefold() for name in re.findall(order.defines, files[unit])} for unit in units}
-    used = {unit: {name.casefold() for name in re.findall(order.uses, files[unit])} for unit in units}
-    done: list[str] = []
-    waiting = list(units)
-    while waiting:
-        missing = {name for unit in waiting for name in names[unit]}
-        ready = next((unit for unit in waiting if not (used[unit] - names[unit]) & missing), waiting[0])
-        waiting.remove(ready)
-        done.append(ready)
-    return done
 
 
 def _filled(argument: str, texts: Mapping[str, str]) -> str:

@@ -119,6 +119,7 @@ class Family(CatalogModel):
     person sees. `env` holds the variables of every run; the sandbox sets PATH, HOME, TMPDIR and LANG.
     `targets` lists the targets that are not the host's own, and the host's if it must be named. They are
     tried at the last stage, or at `targets_tried_at` if the compiler links for all of them without help.
+    After an error that `missing_module` matches, the files are tried in a better order if there is one.
     `error_pattern` matches the compiler's own errors about the source in what it prints; the default is
     the format that most compilers share (runner/verdict.py).
     """
@@ -133,6 +134,10 @@ class Family(CatalogModel):
     targets: dict[str, TargetRules] = {}
     targets_tried_at: Stage | None = Field(None, description="The stage that shows that a target works.")
     retry: Retry | None = None
+    missing_module: str | None = Field(
+        None,
+        description="An error about a module that another file has not defined yet: its name is a group.",
+    )
     error_pattern: str | None = None
     version: VersionProbe
     options: OptionRules = OptionRules()
@@ -237,13 +242,6 @@ def version_key(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
-class Order(CatalogModel):
-    """What must be compiled before what: the first group of each pattern is a name in a file's text."""
-
-    defines: str
-    uses: str
-
-
 class Project(CatalogModel):
     """A file that makes a request a project, and the arguments that then replace the file names.
 
@@ -273,7 +271,7 @@ class Language(CatalogModel):
     input_language: str = Field(default="", description="What compilers of several languages call this one.")
     sources: Literal["all", "top", "main"] = "all"
     main_is: Literal["first", "last"] = "first"
-    order: Order | None = None
+    order: Literal["", "fortran"] = Field("", description="How files are put after those that they use.")
     project: Project | None = None
     standards: tuple[Standard, ...]
     self_test: SelfTest
