@@ -143,10 +143,16 @@ def _check_family(family: Family) -> None:
 
 def _unknown_placeholders(family: Family) -> set[str]:
     """Placeholders in the family's arguments that `build_command` would not replace."""
-    stages = [*family.stages.values(), *(family.retry.stages.values() if family.retry else ())]
+    project = family.project
+    stages = [
+        *family.stages.values(),
+        *(project.stages.values() if project else ()),
+        *(family.retry.stages.values() if family.retry else ()),
+    ]
+    arguments = [*family.arguments, *(project.arguments if project else ())]
     in_stages = {word for stage in stages for argument in stage for word in PLACEHOLDER.findall(argument)}
-    in_arguments = {word for argument in family.arguments for word in PLACEHOLDER.findall(argument)}
-    whole = WHOLE_ARGUMENTS & set(family.arguments)
+    in_arguments = {word for argument in arguments for word in PLACEHOLDER.findall(argument)}
+    whole = WHOLE_ARGUMENTS & set(arguments)
     return (in_stages - PARTS_OF_ARGUMENTS) | (in_arguments - PARTS_OF_ARGUMENTS - whole)
 
 

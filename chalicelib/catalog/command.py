@@ -42,7 +42,8 @@ def build_command(
     if problem is not None:
         raise InvalidRequest(problem)
 
-    stages = {**family.stages, **(family.retry.stages if retry and family.retry else {})}
+    project = family.project if language.is_project(request.files) else None
+    stages = {**(project or family).stages, **(family.retry.stages if retry and family.retry else {})}
     texts = {
         "{standard}": compiler.spellings.get(request.standard, request.standard),
         "{input_language}": language.input_language,
@@ -60,7 +61,7 @@ def build_command(
         "{sources}": _in_order(language, request, missing),
     }
     command = list(compiler.command)
-    for argument in family.arguments:
+    for argument in (project or family).arguments:
         if argument in whole:
             command += whole[argument]
         else:
@@ -77,7 +78,7 @@ def build_env(catalog: Catalog, compiler: CompilerEntry, target: Target) -> dict
 
 def translation_units(language: Language, files: Mapping[str, str], main: str) -> tuple[str, ...]:
     """The files to compile: `main` and the other source files by name."""
-    if language.project is not None and language.project.file in files:
+    if language.project is not None and language.is_project(files):
         folder = "/".join([".", *main.split("/")[:-1]])
         return tuple(argument.replace("{main_folder}", folder) for argument in language.project.arguments)
     if language.sources == "main":

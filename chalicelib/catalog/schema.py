@@ -10,6 +10,7 @@ stay as they are.
 """
 
 import re
+from collections.abc import Collection
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -118,6 +119,13 @@ class Retry(CatalogModel):
     stages: dict[Stage, tuple[str, ...]]
 
 
+class ProjectRun(CatalogModel):
+    """How a project is compiled, where that differs: what replaces the family's `arguments` and `stages`."""
+
+    arguments: tuple[str, ...]
+    stages: dict[Stage, tuple[str, ...]]
+
+
 class Family(CatalogModel):
     """How compilers of one kind are driven.
 
@@ -145,6 +153,7 @@ class Family(CatalogModel):
     targets: dict[str, TargetRules] = {}
     targets_tried_at: Stage | None = Field(None, description="The stage that shows that a target works.")
     retry: Retry | None = None
+    project: ProjectRun | None = Field(None, description="For a request that is a `Project`.")
     missing_module: str | None = Field(
         None,
         description="An error about a module that another file has not defined yet: its name is a group.",
@@ -312,6 +321,10 @@ class Language(CatalogModel):
     def is_source(self, file_name: str) -> bool:
         """True if the name is that of a translation unit; other files are there to be included."""
         return file_name.endswith(self.source_extensions) and not file_name.endswith(self.not_sources)
+
+    def is_project(self, files: Collection[str]) -> bool:
+        """True if a request with these files is compiled as a whole."""
+        return self.project is not None and self.project.file in files
 
     def can_be_main(self, file_name: str) -> bool:
         """True if the language's compilers accept a file of that name as one of this language.
