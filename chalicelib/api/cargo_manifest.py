@@ -87,9 +87,7 @@ def _check_that_rustc_alone_will_do(
             raise _wrong(f"[{name}] is not supported, because rustc alone compiles the sources")
     needed = next(_needed_dependencies(manifest), None)
     if needed is not None:
-        raise _wrong(
-            f"the dependency {quoted(needed)} is not here: there are no libraries besides Rust's own"
-        )
+        raise _wrong(f"the dependency {quoted(needed)} is not here: the only libraries are Rust's own")
     build = package.get("build", "build.rs" in files)
     if build:
         raise _wrong("a build script is not run: leave it out, or set `build = false` in [package]")

@@ -42,7 +42,7 @@ def build_command(
     if problem is not None:
         raise InvalidRequest(problem)
 
-    project = family.project if language.is_project(request.files) else None
+    project = family.project if language.has_project(request.files) else None
     stages = {**(project or family).stages, **(family.retry.stages if retry and family.retry else {})}
     texts = {
         "{standard}": compiler.spellings.get(request.standard, request.standard),
@@ -78,7 +78,7 @@ def build_env(catalog: Catalog, compiler: CompilerEntry, target: Target) -> dict
 
 def translation_units(language: Language, files: Mapping[str, str], main: str) -> tuple[str, ...]:
     """The files to compile: `main` and the other source files by name."""
-    if language.project is not None and language.is_project(files):
+    if language.project is not None and language.has_project(files):
         folder = "/".join([".", *main.split("/")[:-1]])
         return tuple(argument.replace("{main_folder}", folder) for argument in language.project.arguments)
     if language.sources == "main":

@@ -322,7 +322,7 @@ class Language(CatalogModel):
         """True if the name is that of a translation unit; other files are there to be included."""
         return file_name.endswith(self.source_extensions) and not file_name.endswith(self.not_sources)
 
-    def is_project(self, files: Collection[str]) -> bool:
+    def has_project(self, files: Collection[str]) -> bool:
         """True if a request with these files is compiled as a whole."""
         return self.project is not None and self.project.file in files
 
