@@ -11,7 +11,7 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from chalicelib.catalog import Catalog, Family, build_command, build_env, circle_of
+from chalicelib.catalog import Catalog, Family, build_command, build_env, circle_of, translation_units
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import CompileRequest, Diagnostic, Environment, Reason, Result, Severity, Verdict
 from chalicelib.storage.protocol import Claim
@@ -156,6 +156,7 @@ class JobExecutor:
                 or sandbox_result.stderr_truncated
                 or collector.count(run.diagnostics) >= collector.MAX_DIAGNOSTICS
             ),
+            compiled_files=self._compiled_files(request, run.command),
             environment=environment,
             command=run.command,
             command_environment=run.env,
@@ -242,6 +243,13 @@ class JobExecutor:
             diagnostics=diagnostics,
             seconds=result.duration_seconds,
         )
+
+    def _compiled_files(self, request: CompileRequest, command: Sequence[str]) -> tuple[str, ...]:
+        """The translation units in the order of the command."""
+        language = self._catalog.language(request.language)
+        units = translation_units(language, request.files, request.main) if language else ()
+        places = {word.removeprefix("./"): place for place, word in enumerate(command)}
+        return tuple(sorted(units, key=lambda unit: places.get(unit, 0)))
 
     def _environment(self, request: CompileRequest) -> Environment:
         environment = self._toolchains.environment(request.language, request.compiler)
