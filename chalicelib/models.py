@@ -378,6 +378,19 @@ class Matrix(Model):
     created_at: datetime = Field(default_factory=utc_now)
 
 
+class UntestedCompiler(Model):
+    """A compiler that a runner has, and will offer when it has passed its self-test.
+
+    `id` may hold ``{version}``. `version_key` is what is known of the version before the test: the numbers
+    in the id, or all of it, or nothing.
+    """
+
+    id: str
+    language: str
+    family: str
+    version_key: tuple[int, ...] = ()
+
+
 class RunnerInfo(Model):
     """How a runner describes itself, with every renewal of its registration."""
 
@@ -389,6 +402,7 @@ class RunnerInfo(Model):
     active_workers: int = Field(0, ge=0, lt=2**31)
     sandbox: str = ""
     sandbox_weaknesses: tuple[str, ...] = ()
+    untested: tuple[UntestedCompiler, ...] = ()
 
 
 class Totals(Model):

@@ -19,6 +19,7 @@ from runner.diagnostics import collector, parse, without_parser_output
 from runner.sandbox.base import Command, Limits, Sandbox, SandboxError, SandboxResult
 from runner.sanitize import clean_text
 from runner.toolchains.model import Toolchains
+from runner.toolchains.self_tests import SelfTests
 from runner.verdict import classify, limit_patterns
 from runner.workspace import Workspace
 
@@ -70,12 +71,15 @@ class JobExecutor:
         self,
         sandbox: Sandbox,
         catalog: Catalog,
-        toolchains: Toolchains,
+        toolchains: Toolchains | SelfTests,
         limits: Limits,
         *,
         sandboxes: Mapping[str, Sandbox] | None = None,
     ) -> None:
-        """`sandboxes`, by container image, are for environments outside of the sandbox's own image."""
+        """`sandboxes`, by container image, are for environments outside of the sandbox's own image.
+
+        With `SelfTests` a job for a compiler that is not tested yet waits for its test.
+        """
         self._sandbox = sandbox
         self._sandboxes = sandboxes or {}
         self._catalog = catalog
@@ -127,6 +131,8 @@ class JobExecutor:
     def _compile(
         self, job_id: str, request: CompileRequest, attempts: int, cancel: threading.Event | None
     ) -> Result:
+        if isinstance(self._toolchains, SelfTests):
+            self._toolchains.wait_for_test(request.language, request.compiler, cancel)
         environment = self._environment(request)
         run = self._run(request, environment, cancel)
         retry = self._catalog.family(environment.family).retry

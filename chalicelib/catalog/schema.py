@@ -140,7 +140,9 @@ class Family(CatalogModel):
     tried at the last stage, or at `targets_tried_at` if the compiler links for all of them without help.
     After an error that `missing_module` matches, the files are tried in a better order if there is one.
     `error_pattern` matches the compiler's own errors about the source in what it prints; the default is
-    the format that most compilers share (runner/verdict.py).
+    the format that most compilers share (runner/verdict.py). `loads` are globs for the files that a compiler
+    runs or loads, seen from the folder of its program; ``{major}`` is the number in its id. A runner tests a
+    compiler again when one of them has changed.
     """
 
     id: str
@@ -160,6 +162,7 @@ class Family(CatalogModel):
     )
     error_pattern: str | None = None
     version: VersionProbe
+    loads: tuple[str, ...] = ()
     options: OptionRules = OptionRules()
     options_like: str = Field("", description="The family whose option rules are used for this one.")
     limit_messages: tuple[LimitMessage, ...] = ()

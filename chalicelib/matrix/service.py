@@ -4,7 +4,7 @@ Every cell is an ordinary job: runners know nothing about matrices, and a cell c
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from chalicelib.api import compile_request
 from chalicelib.api.content_negotiation import OutputFormat
@@ -15,7 +15,8 @@ from chalicelib.diagnostic_groups import ByteBudget, DiagnosticGroups
 from chalicelib.errors import BatchTooLarge, MatrixNotFound, StoreError
 from chalicelib.matrix.plan import make_plan, parse
 from chalicelib.matrix.report import Report, lost_result
-from chalicelib.models import Cell, Environment, Job, Matrix, Result, Status, Target, is_id, new_id
+from chalicelib.models import Cell, Job, Matrix, Result, Status, Target, is_id, new_id
+from chalicelib.registrations import Need, RegisteredEnvironments
 from chalicelib.sarif.document import CompilerRun, run_id, sarif_document
 from chalicelib.storage.protocol import JobStore
 
@@ -24,11 +25,9 @@ _RESULTS_AT_A_TIME = 8
 
 
 class MatrixService:
-    """The use cases over one store. `registered` gives the environments, or raises `NotReady`."""
+    """The use cases over one store."""
 
-    def __init__(
-        self, store: JobStore, catalog: Catalog, registered: Callable[[], tuple[Environment, ...]]
-    ) -> None:
+    def __init__(self, store: JobStore, catalog: Catalog, registered: RegisteredEnvironments) -> None:
         self._store = store
         self._catalog = catalog
         self._registered = registered
@@ -43,7 +42,8 @@ class MatrixService:
         """Submits a matrix: all of its jobs, or none. Waits as `fetch` does, counted from now."""
         deadline = time.monotonic() + wait_seconds
         client_matrix = parse(body)
-        plan = make_plan(client_matrix, self._catalog, self._registered())
+        need = Need.of(self._catalog, client_matrix.language, client_matrix.compilers)
+        plan = make_plan(client_matrix, self._catalog, self._registered.read(need, wait_seconds))
         jobs = [
             Job(id=new_id(), request=request, fingerprint=compile_request.fingerprint(request))
             for request in plan.requests

@@ -23,14 +23,12 @@ from tests.support.processes import ApiProcess
 from tests.support.request_cases import Call, RequestCase, problems_of, request_cases
 
 PENDING: dict[str, str] = {
-    # The order of Fortran sources
     # Go: a folder is a package
     "go-files-of-another-system": "files on the command line ignore build constraints",
     "go-assembly": "without a go.mod assembly is not given to the build",
     "go-version-of-go-mod": "-lang of the compiler overrides go.mod",
     "go-cgo-is-named": "the message names build constraints only",
     "go-newer-than-the-compiler": "the verdict is a rejection",
-    # Configuration that was sent
     # Output
     "cpp-much-output": "much output makes a verdict inconclusive",
     "java-one-long-line": "much output makes a verdict inconclusive",

@@ -46,7 +46,7 @@ from runner.sandbox.start_barrier import GAVE_UP, SCRIPT, StartBarrier
 from runner.sandbox.supervisor import check_started, first_line, supervise
 from runner.sandbox.uid_pool import uid_cleanup, uid_usage
 from runner.sandbox.uid_pool.killer import Killer
-from runner.workspace import INSIDE, Workspace
+from runner.workspace import INSIDE, Workspace, remove_stale_workspaces
 
 JAIL = Path("/jail")
 
@@ -146,6 +146,7 @@ class Setpriv:
             uid_usage.become_subreaper()
             self._killer.start()
             uid_cleanup.sweep(self._killer)
+            remove_stale_workspaces(self._work)
             with Workspace.create({}, self._work) as workspace:
                 result = self.run(Command(["true"]), workspace, default_limits())
         except (SandboxError, OSError) as error:
