@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from chalicelib.errors import StoreError
+from chalicelib.errors import StoreError, StoreUnavailable
 from chalicelib.models import Environment, Reason, Result, RunnerInfo
 from chalicelib.storage.protocol import Claim, JobStore
 from runner.task_protection import NoProtection, TaskProtection
@@ -93,6 +93,8 @@ class Runner:
         self._stopping = threading.Event()
         self._done = threading.Event()
         self._away = False
+        # What the store rejects at present, which was logged.
+        self._failing: set[str] = set()
         # What failed unexpectedly, and when it was last logged.
         self._logged_at: dict[str, float] = {}
 
@@ -176,8 +178,16 @@ class Runner:
         """Call the store for something that will be tried again anyway."""
         try:
             call()
-        except StoreError as error:
+            self._failing.discard(what)
+        except StoreUnavailable as error:  # claiming says so
             logger.debug("runner %s: %s: %s", self._info.id, what, error.message)
+        except StoreError as error:
+            # Claims may go on, and nobody would see that no client finds this runner.
+            if what not in self._failing:
+                logger.warning(
+                    "runner %s: %s fails, and is tried again: %s", self._info.id, what, error.message
+                )
+            self._failing.add(what)
         except Exception as error:  # noqa: BLE001 -- the other steps of a round must come all the same
             self._log_defect(what, error)
 

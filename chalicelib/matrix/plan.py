@@ -17,7 +17,7 @@ from chalicelib.api import compile_request, expectations, json_body
 from chalicelib.api.source_files import read_files
 from chalicelib.api.validation import Name, invalid, joined, quoted
 from chalicelib.catalog import Catalog, Language
-from chalicelib.errors import InvalidRequest, SourceTooLarge
+from chalicelib.errors import InvalidRequest
 from chalicelib.models import (
     CompileRequest,
     Environment,
@@ -30,8 +30,6 @@ from chalicelib.models import (
 
 # Seven compilers by nine standards, or what a few workers compile within one wait of 25 s.
 MAX_CELLS = 64
-# Each cell is a job with a copy of the request, so that it can be read and compiled independently.
-MAX_MATRIX_BYTES = 16 * 1024 * 1024
 # With more patterns than cells, some of them must mean the same cell.
 MAX_PATTERNS = 64
 
@@ -110,7 +108,6 @@ def make_plan(request: ClientMatrix, catalog: Catalog, environments: Sequence[En
         )
         for environment, standard, target in cells
     )
-    _check_size(requests)
     return Plan(
         language=language,
         stage=stage,
@@ -118,17 +115,6 @@ def make_plan(request: ClientMatrix, catalog: Catalog, environments: Sequence[En
         omitted=tuple(omitted),
         environments=tuple(able),
     )
-
-
-def _check_size(requests: Sequence[CompileRequest]) -> None:
-    """Raises `SourceTooLarge` when the requests are too long as they are stored, as JSON."""
-    # They differ in a few short names only, so the first one stands for all.
-    size_bytes = len(requests[0].model_dump_json().encode())
-    if size_bytes * len(requests) > MAX_MATRIX_BYTES:
-        raise SourceTooLarge(
-            f"The request (source, options and `expect`) has {size_bytes} bytes as JSON for each of "
-            f"{len(requests)} cells; at most {MAX_MATRIX_BYTES} bytes (16 MiB) are allowed in all."
-        )
 
 
 def _split_by_ability(
