@@ -14,7 +14,7 @@ from pydantic import Field
 
 from chalicelib.api import expectations, json_body
 from chalicelib.api.expectations import ClientExpectation
-from chalicelib.api.source_files import ClientSources, read_files
+from chalicelib.api.source_files import ClientSources, check_stage, read_files
 from chalicelib.api.validation import Name, invalid, joined, quoted
 from chalicelib.catalog import MAX_OPTION_CHARACTERS, MAX_OPTIONS, Catalog, Language, folders_of
 from chalicelib.errors import InvalidRequest
@@ -70,6 +70,8 @@ def resolve(request: ClientRequest, catalog: Catalog, environments: Sequence[Env
     language, offered = find_language(request.language, catalog, environments)
     environment = find_compiler(request.compiler, language, offered)
     files, main = read_files(request, language, catalog)
+    stage = find_stage(request.stage, environment)
+    check_stage(files, language, catalog, stage)
     target = _find_target(request, environment, offered)
     return CompileRequest(
         files=files,
@@ -79,7 +81,7 @@ def resolve(request: ClientRequest, catalog: Catalog, environments: Sequence[Env
         standard=_find_standard(request.standard, language, environment),
         architecture=target.architecture,
         os=target.os,
-        stage=find_stage(request.stage, environment),
+        stage=stage,
         options=_check_options(request, files, catalog, environment),
         cache=request.cache,
         expect=expectations.resolve(request.expect),

@@ -10,7 +10,7 @@ docs/development.md for the places outside of this package.
 """
 
 from chalicelib.catalog.catalog import Catalog
-from chalicelib.catalog.command import build_command, build_env
+from chalicelib.catalog.command import build_command, build_env, translation_units, why_objects_collide
 from chalicelib.catalog.header_search import folders_of
 from chalicelib.catalog.loader import load_catalog, parse_catalog
 from chalicelib.catalog.options import MAX_OPTION_CHARACTERS, MAX_OPTIONS
@@ -40,5 +40,7 @@ __all__ = [
     "folders_of",
     "load_catalog",
     "parse_catalog",
+    "translation_units",
     "version_key",
+    "why_objects_collide",
 ]

@@ -131,7 +131,9 @@ class Family(CatalogModel):
     `targets` lists the targets that are not the host's own, and the host's if it must be named. They are
     tried at the last stage, or at `targets_tried_at` if the compiler links for all of them without help.
     `error_pattern` matches the compiler's own errors about the source in what it prints; the default is
-    the format that most compilers share (runner/verdict.py).
+    the format that most compilers share (runner/verdict.py). `loads` are globs for the files that a compiler
+    runs or loads, seen from the folder of its program; ``{major}`` is the number in its id. A runner tests a
+    compiler again when one of them has changed.
     """
 
     id: str
@@ -146,6 +148,7 @@ class Family(CatalogModel):
     retry: Retry | None = None
     error_pattern: str | None = None
     version: VersionProbe
+    loads: tuple[str, ...] = ()
     options: OptionRules = OptionRules()
     options_like: str = Field("", description="The family whose option rules are used for this one.")
     limit_messages: tuple[LimitMessage, ...] = ()
@@ -255,6 +258,28 @@ class Order(CatalogModel):
     uses: str
 
 
+class OtherSources(CatalogModel):
+    """Sources that the compilers of a language take beside its own, such as assembly, and how they are told.
+
+    `input_language` is the word for them where compilers are told the language; `stages` are those in which
+    every compiler checks them.
+    """
+
+    extensions: tuple[str, ...] = Field(min_length=1)
+    input_language: str = ""
+    stages: tuple[Stage, ...] = tuple(Stage)
+
+
+class InvalidSources(CatalogModel):
+    """Names that a compiler of a language's families takes as sources, and that no job of it compiles.
+
+    `because` is the end of a sentence for the 400: it says why, and what to do.
+    """
+
+    extensions: tuple[str, ...] = Field(min_length=1)
+    because: str
+
+
 class Project(CatalogModel):
     """A file that makes a request a project, and the arguments that then replace the file names.
 
@@ -272,6 +297,10 @@ class Language(CatalogModel):
     or the main file alone, which names the others itself. `main_is` says where the main file is among them.
     With `order`, files come after those that they use. With `project`, a request that contains such a file
     is compiled as a whole.
+
+    Every file of a request is a translation unit (`source_extensions`, `other_sources`), is invalid
+    (`invalid_sources`, a source of another language, an `invalid_starts`), or is there to be included or
+    read: see `Catalog.why_invalid_file`. Case matters in all of them, as it does for compilers.
     """
 
     id: str
@@ -281,6 +310,10 @@ class Language(CatalogModel):
     source_extensions: tuple[str, ...]
     not_sources: tuple[str, ...] = Field((), description="Ends of names that are not sources after all.")
     header_extensions: tuple[str, ...] = ()
+    other_sources: tuple[OtherSources, ...] = ()
+    invalid_sources: tuple[InvalidSources, ...] = ()
+    writes_objects: bool = Field(default=False, description="Compilers write `main.o` for `main.c`.")
+    invalid_starts: str = Field("", description="Characters that no name may start with, behind its folders.")
     input_language: str = Field(default="", description="What compilers of several languages call this one.")
     sources: Literal["all", "top", "main"] = "all"
     main_is: Literal["first", "last"] = "first"
@@ -312,8 +345,21 @@ class Language(CatalogModel):
         return tuple(item.id for item in self.standards if first <= item.order <= orders[newest])
 
     def is_source(self, file_name: str) -> bool:
-        """True if the name is that of a translation unit; other files are there to be included."""
+        """True if the name is that of a source in this language."""
         return file_name.endswith(self.source_extensions) and not file_name.endswith(self.not_sources)
+
+    def other_source(self, file_name: str) -> OtherSources | None:
+        """What the compilers take a file of that name for, beside the language's own sources."""
+        return next((item for item in self.other_sources if file_name.endswith(item.extensions)), None)
+
+    def is_unit(self, file_name: str) -> bool:
+        """True if the name is that of a translation unit; other files are there to be included or read."""
+        return self.is_source(file_name) or self.other_source(file_name) is not None
+
+    def input_language_of(self, file_name: str) -> str:
+        """What a compiler is told about that translation unit; empty where it goes by the name."""
+        other = None if self.is_source(file_name) else self.other_source(file_name)
+        return self.input_language if other is None else other.input_language
 
     def can_be_main(self, file_name: str) -> bool:
         """True if the language's compilers accept a file of that name as one of this language.

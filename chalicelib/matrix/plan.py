@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from chalicelib.api import compile_request, expectations, json_body
-from chalicelib.api.source_files import read_files
+from chalicelib.api.source_files import check_stage, read_files
 from chalicelib.api.validation import Name, invalid, joined, quoted
 from chalicelib.catalog import Catalog, Language
 from chalicelib.errors import InvalidRequest
@@ -92,6 +92,7 @@ def make_plan(request: ClientMatrix, catalog: Catalog, environments: Sequence[En
         )
     expect = expectations.resolve(request.expect)
     stage = compile_request.find_stage(request.stage, able[0])
+    check_stage(files, language, catalog, stage)
     requests = tuple(
         CompileRequest(
             files=files,

@@ -299,7 +299,7 @@ def test_a_runner_that_cannot_register_says_so_once(caplog: pytest.LogCaptureFix
 
     def warnings() -> int:
         return sum(
-            record.levelname == "WARNING" and "registering fails" in record.getMessage()
+            record.levelname == "WARNING" and "registering failed" in record.getMessage()
             for record in caplog.records
         )
 
