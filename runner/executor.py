@@ -11,14 +11,15 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from chalicelib.catalog import Catalog, build_command, build_env
+from chalicelib.catalog import Catalog, build_command, build_env, build_listing
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import CompileRequest, Diagnostic, Environment, Reason, Result, Severity, Verdict
 from chalicelib.storage.protocol import Claim
+from runner import go_packages
 from runner.diagnostics import collector, parse, without_parser_output
 from runner.sandbox.base import Command, Limits, Sandbox, SandboxError, SandboxResult
 from runner.sanitize import clean_text
-from runner.toolchains.model import Toolchains
+from runner.toolchains.model import Toolchains, native_target
 from runner.verdict import classify, limit_patterns
 from runner.workspace import Workspace
 
@@ -41,6 +42,8 @@ class _CompilerRun:
     stderr: str
     diagnostics: tuple[Diagnostic, ...]
     seconds: float
+    # A sentence that says why there is no verdict on all that was sent, if no limit was hit.
+    doubt: str = ""
 
 
 def _has_error_code(diagnostics: Sequence[Diagnostic], code: str) -> bool:
@@ -118,7 +121,9 @@ class JobExecutor:
         if retry and request.stage in retry.stages and _has_error_code(run.diagnostics, retry.code):
             second = self._run(request, environment, cancel, retry=True)
             run = replace(second, seconds=run.seconds + second.seconds)
+        run = self._with_proof(request, environment, run, cancel)
         sandbox_result = run.sandbox_result
+        error = run.doubt or (self._explain(run.reason, sandbox_result, environment) if run.reason else "")
         return Result(
             job_id=job_id,
             verdict=run.verdict,
@@ -129,7 +134,7 @@ class JobExecutor:
             stderr=run.stderr,
             exit_code=sandbox_result.exit_code,
             duration=round(run.seconds * _NANOSECONDS_PER_SECOND),
-            error=self._explain(run.reason, sandbox_result, environment) if run.reason else "",
+            error=error,
             diagnostics=run.diagnostics,
             truncated=(
                 sandbox_result.stdout_truncated
@@ -182,6 +187,47 @@ class JobExecutor:
             diagnostics=diagnostics,
             seconds=result.duration_seconds,
         )
+
+    def _with_proof(
+        self,
+        request: CompileRequest,
+        environment: Environment,
+        run: _CompilerRun,
+        cancel: threading.Event | None,
+    ) -> _CompilerRun:
+        """`run`, without a verdict if the compiler left out what the verdict would be about.
+
+        Most compilers are given every file by name. One that looks for its files itself is asked for them.
+        """
+        listing = build_listing(self._catalog, request, self._toolchains.entry(environment))
+        if listing is None:
+            return run
+        if run.verdict is Verdict.INCONCLUSIVE:
+            missing = run.reason is Reason.INFRASTRUCTURE and go_packages.lacks_modules(run.stderr)
+            return replace(run, doubt=go_packages.missing_modules(request.files) if missing else "")
+        sandbox = self._sandboxes.get(environment.image, self._sandbox)
+        with Workspace.create(request.files) as workspace:
+            listed = sandbox.run(Command(listing, run.env), workspace, self._limits, cancel=cancel)
+        run = replace(run, seconds=run.seconds + listed.duration_seconds)
+        verdict, reason = classify(listed, limit_patterns=self._limit_patterns[environment.family])
+        if verdict is Verdict.INCONCLUSIVE:
+            return replace(run, sandbox_result=listed, verdict=verdict, reason=reason)
+        inside = f"{workspace.inside}/"
+        units = [
+            line.removeprefix(inside)
+            for line in listed.stdout.decode(errors="replace").splitlines()
+            if line.startswith(inside)
+        ]
+        doubt = go_packages.doubt(
+            request,
+            environment.version_key,
+            units,
+            compiled=run.verdict is Verdict.COMPILES,
+            native=request.target == native_target(),
+        )
+        if not doubt:
+            return run
+        return replace(run, verdict=Verdict.INCONCLUSIVE, reason=Reason.INFRASTRUCTURE, doubt=doubt)
 
     def _environment(self, request: CompileRequest) -> Environment:
         environment = self._toolchains.environment(request.language, request.compiler)

@@ -10,7 +10,7 @@ docs/development.md for the places outside of this package.
 """
 
 from chalicelib.catalog.catalog import Catalog
-from chalicelib.catalog.command import build_command, build_env
+from chalicelib.catalog.command import build_command, build_env, build_listing
 from chalicelib.catalog.loader import load_catalog, parse_catalog
 from chalicelib.catalog.options import MAX_OPTION_CHARACTERS, MAX_OPTIONS
 from chalicelib.catalog.schema import CompilerEntry, Family, Language, LimitMessage, Standard, version_key
@@ -34,6 +34,7 @@ __all__ = [
     "Standard",
     "build_command",
     "build_env",
+    "build_listing",
     "check_file_name",
     "check_file_names",
     "load_catalog",

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from chalicelib.catalog.catalog import Catalog
 from chalicelib.catalog.options import MAX_OPTIONS, follows_sources, why_forbidden
-from chalicelib.catalog.schema import PLACEHOLDER, CompilerEntry, Family, Language, Order
+from chalicelib.catalog.schema import PLACEHOLDER, CompilerEntry, Family, Language, Order, Project
 from chalicelib.errors import InvalidRequest
 from chalicelib.file_names import check_file_names
 from chalicelib.models import CompileRequest, Target
@@ -37,7 +37,8 @@ def build_command(
 
     stages = {**family.stages, **(family.retry.stages if retry and family.retry else {})}
     texts = {
-        "{standard}": compiler.spellings.get(request.standard, request.standard),
+        "{standard}": (standard := compiler.spellings.get(request.standard, request.standard)),
+        "{standard_argument}": family.standard_argument.replace("{standard}", standard) if standard else "",
         "{input_language}": language.input_language,
         "{main}": request.main,
     }
@@ -59,6 +60,25 @@ def build_command(
     return tuple(command)
 
 
+def build_listing(
+    catalog: Catalog, request: CompileRequest, compiler: CompilerEntry
+) -> tuple[str, ...] | None:
+    """The command that prints which files `build_command` compiles, one path a line, or None without one.
+
+    A compiler that looks for its files itself leaves out what is not for the target, and says nothing.
+    """
+    family = catalog.family(compiler.family)
+    language = catalog.language(request.language)
+    if language is None or not family.listing:
+        return None
+    whole: dict[str, Sequence[str]] = {
+        "{options}": request.options,
+        "{sources}": translation_units(language, request.files, request.main),
+    }
+    arguments = [word for argument in family.listing for word in whole.get(argument, (argument,))]
+    return (*compiler.command, *arguments)
+
+
 def build_env(catalog: Catalog, compiler: CompilerEntry, target: Target) -> dict[str, str]:
     """The environment variables of a run, without those that the sandbox sets."""
     family = catalog.family(compiler.family)
@@ -67,15 +87,16 @@ def build_env(catalog: Catalog, compiler: CompilerEntry, target: Target) -> dict
 
 
 def translation_units(language: Language, files: Mapping[str, str], main: str) -> tuple[str, ...]:
-    """The files to compile: `main` and the other source files by name, in the language's order."""
-    if language.project is not None and language.project.file in files:
-        folder = "/".join([".", *main.split("/")[:-1]])
-        return tuple(argument.replace("{main_folder}", folder) for argument in language.project.arguments)
+    """What to compile: `main` and the other source files by name, in the language's order; or folders."""
+    main_folder = "/".join([".", *main.split("/")[:-1]])
+    if language.project is not None and language.has_project(files):
+        arguments = _in_project(language.project, files)
+        return tuple(argument.replace("{main_folder}", main_folder) for argument in arguments)
+    if language.sources == "folder":
+        return (main_folder,)
     if language.sources == "main":
         return (main,)
     units = sorted(name for name in files if name != main and language.is_source(name))
-    if language.sources == "top":
-        units = [name for name in units if "/" not in name]
     units.insert(0 if language.main_is == "first" else len(units), main)
     return tuple(units if language.order is None else _by_use(language.order, units, files))
 
@@ -93,11 +114,33 @@ def _problem(
         problem = f"At most {MAX_OPTIONS} options can be given."
     for option in request.options:
         problem = problem or why_forbidden(family, option)
-    if problem is None and request.standard not in language.standards_of(compiler):
+    own_standard = request.standard == "" and language.has_project(request.files)
+    if problem is None and not own_standard and request.standard not in language.standards_of(compiler):
         problem = f"{compiler.id} does not offer the standard {request.standard!r} of {language.name}."
     if problem is None and request.stage not in family.stages:
         problem = f"{compiler.id} has no stage {request.stage.value!r}."
     return problem
+
+
+def _in_project(project: Project, files: Mapping[str, str]) -> list[str]:
+    """The arguments of a project, or those of each project in the workspace that the files are."""
+    listed = re.findall(r"[^\s()\"`]+", files.get(project.workspace, ""))
+    named = {word.removeprefix("./").rstrip("/") for word in listed}
+    folders = sorted(
+        folder or "."
+        for name in files
+        for folder, _, file in [name.rpartition("/")]
+        if file == project.file and (folder or ".") in named
+    )
+    if not folders:
+        return list(project.arguments)
+    alone = [argument for argument in project.arguments if "{main_folder}" in argument]
+    in_each = [
+        argument.replace("{folder}", folder if folder == "." else f"./{folder}")
+        for folder in folders
+        for argument in project.in_workspace
+    ]
+    return [*in_each, *alone]
 
 
 def _by_use(order: Order, units: Sequence[str], files: Mapping[str, str]) -> list[str]:

@@ -10,6 +10,7 @@ stay as they are.
 """
 
 import re
+from collections.abc import Collection
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -24,7 +25,7 @@ PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 WHOLE_ARGUMENTS = frozenset(
     {"{parser_arguments}", "{stage}", "{target}", "{options}", "{sources}", "{options_after_sources}"}
 )
-PARTS_OF_ARGUMENTS = frozenset({"{standard}", "{input_language}", "{main}"})
+PARTS_OF_ARGUMENTS = frozenset({"{standard}", "{standard_argument}", "{input_language}", "{main}"})
 
 
 class CatalogModel(BaseModel):
@@ -113,7 +114,12 @@ class Family(CatalogModel):
 
     `arguments` is the command behind the executable. A whole element ``{parser_arguments}``, ``{stage}``,
     ``{target}``, ``{options}``, ``{sources}`` or ``{options_after_sources}`` is replaced by any number of
-    arguments; inside an element ``{standard}``, ``{main}`` and ``{input_language}`` are replaced by text.
+    arguments; inside an element ``{standard}``, ``{main}`` and ``{input_language}`` are replaced by text,
+    and ``{standard_argument}`` by the field of that name, or by nothing where the project's own file says
+    the standard.
+
+    `listing` is a second command, which prints the path of each file that the first one compiles: see
+    `build_listing`. It may hold the same whole elements and no other placeholder.
 
     `parser_arguments` are there for the service's parser only: without them the compiler prints what a
     person sees. `env` holds the variables of every run; the sandbox sets PATH, HOME, TMPDIR and LANG.
@@ -128,6 +134,8 @@ class Family(CatalogModel):
     prints_to: Literal["stderr", "stdout", "both"] = Field("stderr", description="Where the messages are.")
     parser_arguments: tuple[str, ...] = ()
     arguments: tuple[str, ...]
+    standard_argument: str = ""
+    listing: tuple[str, ...] = ()
     stages: dict[Stage, tuple[str, ...]]
     env: dict[str, str] = {}
     targets: dict[str, TargetRules] = {}
@@ -245,22 +253,26 @@ class Order(CatalogModel):
 
 
 class Project(CatalogModel):
-    """A file that makes a request a project, and the arguments that then replace the file names.
+    """A file in the top folder that makes a request a project, and the arguments instead of file names.
 
-    ``{main_folder}`` is the folder of the main file, such as ``.`` or ``./lib``.
+    ``{main_folder}`` is the folder of the main file, such as ``.`` or ``./lib``. `workspace` is a file that
+    lists the folders of several projects: each of them has the arguments `in_workspace` then, in which
+    ``{folder}`` is one of them. Where no standard is requested, the project's own file says it.
     """
 
     file: str
     arguments: tuple[str, ...]
+    workspace: str
+    in_workspace: tuple[str, ...]
 
 
 class Language(CatalogModel):
     """A language: its names, file names, standards in order, and compilers.
 
-    `sources` says which files are passed to the compiler: all translation units; those in the top folder;
-    or the main file alone, which names the others itself. `main_is` says where the main file is among them.
-    With `order`, files come after those that they use. With `project`, a request that contains such a file
-    is compiled as a whole.
+    `sources` says what is passed to the compiler: all translation units; the top folder, from which it
+    takes what belongs to the target; or the main file alone, which names the others itself. `main_is` says
+    where the main file is among them. With `order`, files come after those that they use. With `project`,
+    a request that contains such a file is compiled as a whole.
     """
 
     id: str
@@ -271,7 +283,7 @@ class Language(CatalogModel):
     not_sources: tuple[str, ...] = Field((), description="Ends of names that are not sources after all.")
     header_extensions: tuple[str, ...] = ()
     input_language: str = Field(default="", description="What compilers of several languages call this one.")
-    sources: Literal["all", "top", "main"] = "all"
+    sources: Literal["all", "folder", "main"] = "all"
     main_is: Literal["first", "last"] = "first"
     order: Order | None = None
     project: Project | None = None
@@ -299,6 +311,10 @@ class Language(CatalogModel):
             return ()
         first = min(orders.values()) if oldest is None else orders[oldest]
         return tuple(item.id for item in self.standards if first <= item.order <= orders[newest])
+
+    def has_project(self, files: Collection[str]) -> bool:
+        """True if one of the files makes the request a project, which has a standard of its own."""
+        return self.project is not None and not {self.project.file, self.project.workspace}.isdisjoint(files)
 
     def is_source(self, file_name: str) -> bool:
         """True if the name is that of a translation unit; other files are there to be included."""

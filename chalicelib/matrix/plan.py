@@ -79,7 +79,10 @@ def make_plan(request: ClientMatrix, catalog: Catalog, environments: Sequence[En
     able, omitted = _split_by_ability(request, chosen, catalog)
     cells, impossible = _combine(
         able,
-        _choose_standards(request.standards, language, offered),
+        # A project's own file says the standard, such as go.mod.
+        [""]
+        if request.standards is None and language.has_project(files)
+        else _choose_standards(request.standards, language, offered),
         _choose_targets(request.targets, language, offered),
     )
     omitted += impossible
@@ -160,7 +163,9 @@ def _split_by_ability(
 def _combine(
     able: Sequence[Environment], standards: Sequence[str | None], targets: Sequence[Target | None]
 ) -> tuple[list[tuple[Environment, str, Target]], list[Omission]]:
-    """Every possible combination, and the impossible ones. None stands for the compiler's own default."""
+    """Every possible combination, and the impossible ones. None stands for the compiler's own default,
+    and an empty one for what the files say.
+    """
     cells: list[tuple[Environment, str, Target]] = []
     omitted: list[Omission] = []
     for environment in able:
@@ -168,7 +173,7 @@ def _combine(
         for standard in standards:
             if standard is None:
                 own_standards.append(environment.default_standard)
-            elif standard in environment.standards:
+            elif not standard or standard in environment.standards:
                 own_standards.append(standard)
             else:
                 reason = f"{environment.id} does not know the standard {standard}."
