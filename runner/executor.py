@@ -42,6 +42,8 @@ class _CompilerRun:
     stderr: str
     diagnostics: tuple[Diagnostic, ...]
     seconds: float
+    # The files that were compiled, as the compiler lists them; None if they are those of its command.
+    units: tuple[str, ...] | None = None
     # A sentence that says why there is no verdict on all that was sent, if no limit was hit.
     doubt: str = ""
 
@@ -205,29 +207,30 @@ class JobExecutor:
         if run.verdict is Verdict.INCONCLUSIVE:
             missing = run.reason is Reason.INFRASTRUCTURE and go_packages.lacks_modules(run.stderr)
             return replace(run, doubt=go_packages.missing_modules(request.files) if missing else "")
-        sandbox = self._sandboxes.get(environment.image, self._sandbox)
-        with Workspace.create(request.files) as workspace:
-            listed = sandbox.run(Command(listing, run.env), workspace, self._limits, cancel=cancel)
-        run = replace(run, seconds=run.seconds + listed.duration_seconds)
-        verdict, reason = classify(listed, limit_patterns=self._limit_patterns[environment.family])
-        if verdict is Verdict.INCONCLUSIVE:
-            return replace(run, sandbox_result=listed, verdict=verdict, reason=reason)
-        inside = f"{workspace.inside}/"
-        units = [
-            line.removeprefix(inside)
-            for line in listed.stdout.decode(errors="replace").splitlines()
-            if line.startswith(inside)
-        ]
+        compiled = run.verdict is Verdict.COMPILES
+        units = go_packages.units_of_one_file(request, environment.version_key, compiled=compiled)
+        if units is None:
+            sandbox = self._sandboxes.get(environment.image, self._sandbox)
+            with Workspace.create(request.files) as workspace:
+                listed = sandbox.run(Command(listing, run.env), workspace, self._limits, cancel=cancel)
+            run = replace(run, seconds=run.seconds + listed.duration_seconds)
+            verdict, reason = classify(listed, limit_patterns=self._limit_patterns[environment.family])
+            if verdict is Verdict.INCONCLUSIVE:
+                return replace(run, sandbox_result=listed, verdict=verdict, reason=reason)
+            if compiled and listed.exit_code != 0:
+                raise SandboxError(f"the compiler does not list its files (exit status {listed.exit_code}).")
+            paths = listed.stdout.decode(errors="replace").splitlines()
+            inside = f"{workspace.inside}/"
+            units = tuple(path.removeprefix(inside) for path in paths if path.startswith(inside))
         doubt = go_packages.doubt(
             request,
             environment.version_key,
             units,
-            compiled=run.verdict is Verdict.COMPILES,
+            compiled=compiled,
             native=request.target == native_target(),
         )
-        if not doubt:
-            return run
-        return replace(run, verdict=Verdict.INCONCLUSIVE, reason=Reason.INFRASTRUCTURE, doubt=doubt)
+        run = replace(run, units=units, doubt=doubt)
+        return replace(run, verdict=Verdict.INCONCLUSIVE, reason=Reason.INFRASTRUCTURE) if doubt else run
 
     def _environment(self, request: CompileRequest) -> Environment:
         environment = self._toolchains.environment(request.language, request.compiler)

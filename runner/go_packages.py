@@ -34,6 +34,8 @@ _START = re.compile(r"//|/\*|[`\"()]|[\w.]+")
 _STRING = re.compile(r"\"(?:\\.|[^\"\\\n])*\"")
 # What starts and ends a comment or a string of several lines.
 _ENDS = {"//": "\n", "/*": "*/", "`": "`"}
+# Far more than the imports of a file and its comments are made of: a hostile one is not read to its end.
+_MAX_IMPORT_WORDS = 20_000
 # A licence and a constraint have room in it; what is below is not explained.
 _HEAD_CHARACTERS = 16 * 1024
 # More than a constraint of a person has; a longer one is not explained.
@@ -103,6 +105,21 @@ def needs_cgo(name: str, text: str, build: Build) -> bool:
     """Whether that file is left out for no other reason than that cgo is switched off."""
     with_cgo = Build(build.system, build.architecture, build.version, build.tags, cgo=True)
     return why_left_out(name, text, build) is not None and why_left_out(name, text, with_cgo) is None
+
+
+def units_of_one_file(
+    request: CompileRequest, version: tuple[int, ...], *, compiled: bool
+) -> tuple[str, ...] | None:
+    """What was compiled of a request with one file that can be compiled, or None if it has more.
+
+    The package of the main file is named, and go rejects a package of which it compiles nothing. So its
+    success is the proof, and the question which files it took need not be asked.
+    """
+    if any(name != request.main and name.endswith((".go", ".s")) for name in request.files):
+        return None
+    build = Build.of(request, version)
+    taken = compiled or why_left_out(request.main, request.files[request.main], build) is None
+    return (request.main,) if taken else ()
 
 
 def doubt(
@@ -209,7 +226,10 @@ def imports(text: str) -> list[str]:
 def _words(text: str) -> Iterator[str]:
     """Words, strings and parentheses of a Go file without its comments, up to what cannot be Go."""
     at = 0
-    while match := _START.search(text, at):
+    for _ in range(_MAX_IMPORT_WORDS):
+        match = _START.search(text, at)
+        if match is None:
+            return
         if match[0] in _ENDS:
             at = text.find(_ENDS[match[0]], match.end()) + 1
             if at == 0:
