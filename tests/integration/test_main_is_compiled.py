@@ -93,8 +93,7 @@ def _compile(
 
 def _options(family: Family) -> Iterator[str]:
     """Options that the family's allow-list takes: samples, suspects, and all of its switches."""
-    for option in (*ALLOWED, *ALLOWED_BY_ONE.get(family.id, ()), *_SUSPECTS[family.id]):
-        yield option
+    yield from (*ALLOWED, *ALLOWED_BY_ONE.get(family.id, ()), *_SUSPECTS[family.id])
     for letter, words in sorted(family.options.switches.items()):
         for word in words:
             yield f"-{letter}{word}"
