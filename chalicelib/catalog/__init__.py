@@ -11,6 +11,7 @@ docs/development.md for the places outside of this package.
 
 from chalicelib.catalog.catalog import Catalog
 from chalicelib.catalog.command import build_command, build_env, build_listing
+from chalicelib.catalog.header_search import folders_of
 from chalicelib.catalog.loader import load_catalog, parse_catalog
 from chalicelib.catalog.options import MAX_OPTION_CHARACTERS, MAX_OPTIONS
 from chalicelib.catalog.schema import CompilerEntry, Family, Language, LimitMessage, Standard, version_key
@@ -37,6 +38,7 @@ __all__ = [
     "build_listing",
     "check_file_name",
     "check_file_names",
+    "folders_of",
     "load_catalog",
     "parse_catalog",
     "version_key",

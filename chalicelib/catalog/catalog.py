@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 
+from chalicelib.catalog.header_search import TOP_FOLDER
 from chalicelib.catalog.options import why_forbidden
 from chalicelib.catalog.schema import (
     PARTS_OF_ARGUMENTS,
@@ -40,9 +41,14 @@ class Catalog:
         """The family with that id. Raises `KeyError` if it does not exist."""
         return self.families[family_id]
 
-    def why_forbidden(self, family_id: str, option: str) -> str | None:
-        """A sentence for the 400 that says why the option is forbidden, or None if it is allowed."""
-        return why_forbidden(self.family(family_id), option)
+    def why_forbidden(
+        self, family_id: str, option: str, folders: Collection[str] = frozenset({TOP_FOLDER})
+    ) -> str | None:
+        """A sentence for the 400 that says why the option is forbidden, or None if it is allowed.
+
+        `folders` are those of the request (`folders_of`), which some options may name.
+        """
+        return why_forbidden(self.family(family_id), option, folders)
 
     @property
     def parser_arguments(self) -> frozenset[str]:

@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from chalicelib.catalog.catalog import Catalog
-from chalicelib.catalog.options import MAX_OPTIONS, follows_sources, why_forbidden
+from chalicelib.catalog.header_search import folders_of, header_search
+from chalicelib.catalog.options import MAX_OPTIONS, as_passed, follows_sources, why_forbidden
 from chalicelib.catalog.schema import PLACEHOLDER, CompilerEntry, Family, Language, Order, Project
 from chalicelib.errors import InvalidRequest
 from chalicelib.file_names import check_file_names
@@ -43,12 +44,14 @@ def build_command(
         "{main}": request.main,
     }
     target = family.targets.get(str(request.target))
+    options = [as_passed(family, option) for option in request.options]
     whole: dict[str, Sequence[str]] = {
         "{parser_arguments}": family.parser_arguments,
         "{stage}": [_filled(argument, texts) for argument in stages[request.stage]],
         "{target}": target.arguments if target else (),
-        "{options}": [option for option in request.options if not follows_sources(family, option)],
-        "{options_after_sources}": [option for option in request.options if follows_sources(family, option)],
+        "{options}": [option for option in options if not follows_sources(family, option)],
+        "{header_search}": header_search(request.files, request.options, family.options.folders),
+        "{options_after_sources}": [option for option in options if follows_sources(family, option)],
         "{sources}": translation_units(language, request.files, request.main),
     }
     command = list(compiler.command)
@@ -112,8 +115,9 @@ def _problem(
     problem = check_file_names(list(request.files))
     if problem is None and len(request.options) > MAX_OPTIONS:
         problem = f"At most {MAX_OPTIONS} options can be given."
+    folders = folders_of(request.files)
     for option in request.options:
-        problem = problem or why_forbidden(family, option)
+        problem = problem or why_forbidden(family, option, folders)
     own_standard = request.standard == "" and language.has_project(request.files)
     if problem is None and not own_standard and request.standard not in language.standards_of(compiler):
         problem = f"{compiler.id} does not offer the standard {request.standard!r} of {language.name}."

@@ -23,7 +23,15 @@ MessageFormat = Literal["gnu", "clang", "rustc", "javac", "go", "tsc", "gfortran
 # What `Family.arguments` and `Family.stages` may hold in braces: see `Family`.
 PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 WHOLE_ARGUMENTS = frozenset(
-    {"{parser_arguments}", "{stage}", "{target}", "{options}", "{sources}", "{options_after_sources}"}
+    {
+        "{parser_arguments}",
+        "{stage}",
+        "{target}",
+        "{options}",
+        "{header_search}",
+        "{sources}",
+        "{options_after_sources}",
+    }
 )
 PARTS_OF_ARGUMENTS = frozenset({"{standard}", "{standard_argument}", "{input_language}", "{main}"})
 
@@ -45,8 +53,9 @@ class OptionRules(CatalogModel):
     """The allow-list of a family. Patterns match whole options; `forbid` wins over `allow`.
 
     Allowed options that match `after_sources` are put behind the file names. `switches` are words by the
-    letter before them: ``f = ["rtti"]`` allows ``-frtti`` and ``-fno-rtti``. `passed_on` says in words what
-    is allowed, for error messages.
+    letter before them: ``f = ["rtti"]`` allows ``-frtti`` and ``-fno-rtti``. `folders` begin options that go
+    on with a folder of the request, such as ``-I``. `passed_on` says in words what is allowed, for error
+    messages.
     """
 
     passed_on: str = ""
@@ -54,6 +63,7 @@ class OptionRules(CatalogModel):
     allow: tuple[str, ...] = ()
     after_sources: tuple[str, ...] = ()
     switches: dict[str, tuple[str, ...]] = {}
+    folders: tuple[str, ...] = ()
     forbid: tuple[ForbiddenOptions, ...] = ()
 
 
@@ -113,13 +123,13 @@ class Family(CatalogModel):
     """How compilers of one kind are driven.
 
     `arguments` is the command behind the executable. A whole element ``{parser_arguments}``, ``{stage}``,
-    ``{target}``, ``{options}``, ``{sources}`` or ``{options_after_sources}`` is replaced by any number of
-    arguments; inside an element ``{standard}``, ``{main}`` and ``{input_language}`` are replaced by text,
-    and ``{standard_argument}`` by the field of that name, or by nothing where the project's own file says
-    the standard.
+    ``{target}``, ``{options}``, ``{header_search}``, ``{sources}`` or ``{options_after_sources}`` is
+    replaced by any number of arguments; inside an element ``{standard}``, ``{main}`` and
+    ``{input_language}`` are replaced by text, and ``{standard_argument}`` by the field of that name, or by
+    nothing where the project's own file says the standard.
 
-    `listing` is a second command, which prints the path of each file that the first one compiles: see
-    `build_listing`. It may hold the same whole elements and no other placeholder.
+    `listing` is a second command, which prints the path of each file that the first one compiles. It may
+    hold ``{options}`` and ``{sources}``: see `build_listing`.
 
     `parser_arguments` are there for the service's parser only: without them the compiler prints what a
     person sees. `env` holds the variables of every run; the sandbox sets PATH, HOME, TMPDIR and LANG.
