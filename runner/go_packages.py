@@ -131,7 +131,8 @@ def doubt(
     the target is the host: only there does the go command use cgo by itself.
     """
     build = Build.of(request, version)
-    if not compiled and (newer := _newer(request.files, version)):
+    # Since 1.21 go refuses such a module; before, it tried, and a success was one in an older language.
+    if newer := _newer(request.files, version):
         return newer
     if native:
         for name in sorted(request.files, key=lambda each: (each != request.main, each)):
