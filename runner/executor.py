@@ -8,23 +8,45 @@ is `inconclusive` with a sentence that says so, and never a rejection.
 import logging
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from chalicelib.catalog import Catalog, build_command, build_env, build_listing
+from chalicelib.catalog import (
+    Catalog,
+    Family,
+    build_command,
+    build_env,
+    build_listing,
+    circle_of,
+    translation_units,
+)
 from chalicelib.errors import InvalidRequest
-from chalicelib.models import CompileRequest, Diagnostic, Environment, Reason, Result, Severity, Verdict
+from chalicelib.models import (
+    CompileRequest,
+    Diagnostic,
+    Environment,
+    Reason,
+    Result,
+    RunLimits,
+    Severity,
+    Usage,
+    Verdict,
+)
 from chalicelib.storage.protocol import Claim
 from runner import go_packages
-from runner.diagnostics import collector, parse, without_parser_output
+from runner.diagnostics import PARSERS, collector
+from runner.messages import Messages, notable_lines
 from runner.sandbox.base import Command, Limits, Sandbox, SandboxError, SandboxResult
-from runner.sanitize import clean_text
 from runner.toolchains.model import Toolchains, native_target
-from runner.verdict import classify, limit_patterns
+from runner.toolchains.self_tests import SelfTests
+from runner.verdict import ERROR_PATTERN, classify, limit_patterns
 from runner.workspace import Workspace
 
 _NANOSECONDS_PER_SECOND = 1_000_000_000
 _MIB = 1024 * 1024
+# A file names one missing module at a time. The order is right at the first attempt but for names that only
+# the preprocessor knows, so a few are enough.
+_MAX_ORDERS = 8
 
 logger = logging.getLogger("will_it_compile.runner")
 
@@ -38,10 +60,9 @@ class _CompilerRun:
     env: dict[str, str]
     verdict: Verdict
     reason: Reason | None
-    stdout: str
-    stderr: str
+    messages: Messages
     diagnostics: tuple[Diagnostic, ...]
-    seconds: float
+    usage: Usage
     # The files that were compiled, as the compiler lists them; None if they are those of its command.
     units: tuple[str, ...] | None = None
     # A sentence that says why there is no verdict on all that was sent, if no limit was hit.
@@ -53,6 +74,51 @@ def _has_error_code(diagnostics: Sequence[Diagnostic], code: str) -> bool:
     return any(item.code == code and item.severity is not Severity.WARNING for item in diagnostics)
 
 
+def _missing_modules(family: Family, diagnostics: Sequence[Diagnostic]) -> dict[str, set[str]]:
+    """By file, the modules that were not there yet when the compiler came to it."""
+    missing: dict[str, set[str]] = {}
+    if family.missing_module is None:
+        return missing
+    for item in diagnostics:
+        match = re.search(family.missing_module, item.message)
+        if match and item.file:
+            missing.setdefault(item.file, set()).add(match[1])
+    return missing
+
+
+def _usage(result: SandboxResult) -> Usage:
+    """What a run used, as a client gets it."""
+    return Usage(
+        cpu_seconds=result.cpu_seconds,
+        wall_seconds=result.duration_seconds,
+        memory_bytes=result.peak_memory_bytes,
+        output_bytes=result.output_bytes,
+    )
+
+
+def _of_both(first: Usage, second: Usage) -> Usage:
+    """What two runs, one after the other, used together."""
+    return Usage(
+        cpu_seconds=first.cpu_seconds + second.cpu_seconds,
+        wall_seconds=first.wall_seconds + second.wall_seconds,
+        memory_bytes=max(first.memory_bytes, second.memory_bytes),
+        output_bytes=max(first.output_bytes, second.output_bytes),
+    )
+
+
+def _public_limits(limits: Limits) -> RunLimits:
+    """The limits of a run as a client gets them."""
+    return RunLimits(
+        cpu_seconds=limits.cpu_seconds,
+        wall_seconds=limits.wall_seconds,
+        memory_bytes=limits.memory_bytes,
+        output_bytes=limits.flood_bytes,
+        kept_output_bytes=limits.output_bytes,
+        disk_bytes=limits.disk_bytes,
+        processes=limits.processes,
+    )
+
+
 class JobExecutor:
     """Compiles requests with the toolchains of this runner. Any number of threads may call it at once."""
 
@@ -60,12 +126,15 @@ class JobExecutor:
         self,
         sandbox: Sandbox,
         catalog: Catalog,
-        toolchains: Toolchains,
+        toolchains: Toolchains | SelfTests,
         limits: Limits,
         *,
         sandboxes: Mapping[str, Sandbox] | None = None,
     ) -> None:
-        """`sandboxes`, by container image, are for environments outside of the sandbox's own image."""
+        """`sandboxes`, by container image, are for environments outside of the sandbox's own image.
+
+        With `SelfTests` a job for a compiler that is not tested yet waits for its test.
+        """
         self._sandbox = sandbox
         self._sandboxes = sandboxes or {}
         self._catalog = catalog
@@ -75,9 +144,12 @@ class JobExecutor:
             name: limit_patterns(family.limit_messages) for name, family in catalog.families.items()
         }
         self._error_patterns = {
-            name: re.compile(family.error_pattern)
+            name: re.compile(family.error_pattern) if family.error_pattern else ERROR_PATTERN
             for name, family in catalog.families.items()
-            if family.error_pattern
+        }
+        self._notable = {
+            name: notable_lines(self._error_patterns[name], family.message_format)
+            for name, family in catalog.families.items()
         }
 
     def compile_claim(self, claim: Claim, cancel: threading.Event) -> Result:
@@ -117,37 +189,91 @@ class JobExecutor:
     def _compile(
         self, job_id: str, request: CompileRequest, attempts: int, cancel: threading.Event | None
     ) -> Result:
+        if isinstance(self._toolchains, SelfTests):
+            self._toolchains.wait_for_test(request.language, request.compiler, cancel)
         environment = self._environment(request)
         run = self._run(request, environment, cancel)
-        retry = self._catalog.family(environment.family).retry
+        family = self._catalog.family(environment.family)
+        if run.reason is Reason.OUTPUT and family.quiet_arguments:
+            second = self._run(request, environment, cancel, quiet=True)
+            run = replace(second, usage=_of_both(run.usage, second.usage))
+        retry = family.retry
         if retry and request.stage in retry.stages and _has_error_code(run.diagnostics, retry.code):
             second = self._run(request, environment, cancel, retry=True)
-            run = replace(second, seconds=run.seconds + second.seconds)
+            run = replace(second, usage=_of_both(run.usage, second.usage))
+        run = self._in_another_order(run, request, environment, cancel)
         run = self._with_proof(request, environment, run, cancel)
         sandbox_result = run.sandbox_result
-        error = run.doubt or (self._explain(run.reason, sandbox_result, environment) if run.reason else "")
+        if run.doubt:
+            error = run.doubt
+        elif run.reason:
+            error = self._explain(run.reason, sandbox_result, environment)
+        else:
+            error = self._explain_circle(run, request, environment)
         return Result(
             job_id=job_id,
             verdict=run.verdict,
             reason=run.reason,
             success=run.verdict is not Verdict.INCONCLUSIVE,
             compiled=run.verdict is Verdict.COMPILES,
-            stdout=run.stdout,
-            stderr=run.stderr,
+            stdout=run.messages.stdout.shown,
+            stderr=run.messages.stderr.shown,
             exit_code=sandbox_result.exit_code,
-            duration=round(run.seconds * _NANOSECONDS_PER_SECOND),
+            duration=round(run.usage.wall_seconds * _NANOSECONDS_PER_SECOND),
             error=error,
             diagnostics=run.diagnostics,
             truncated=(
-                sandbox_result.stdout_truncated
-                or sandbox_result.stderr_truncated
+                run.messages.stdout.truncated
+                or run.messages.stderr.truncated
                 or collector.count(run.diagnostics) >= collector.MAX_DIAGNOSTICS
             ),
+            usage=run.usage,
+            limits=_public_limits(self._limits),
+            compiled_files=self._compiled_files(request, run),
             environment=environment,
             command=run.command,
             command_environment=run.env,
             attempts=attempts,
         )
+
+    def _in_another_order(
+        self,
+        run: _CompilerRun,
+        request: CompileRequest,
+        environment: Environment,
+        cancel: threading.Event | None,
+    ) -> _CompilerRun:
+        """The run, or the last of those that were made because a module was not there yet.
+
+        All of them together stay within the time of one.
+        """
+        family = self._catalog.family(environment.family)
+        entry = self._toolchains.entry(environment)
+        missing: dict[str, set[str]] = {}
+        tried = {run.command}
+        while run.verdict is Verdict.REJECTED and len(tried) < _MAX_ORDERS:
+            for file, modules in _missing_modules(family, run.diagnostics).items():
+                missing.setdefault(file, set()).update(modules)
+            command = (
+                build_command(self._catalog, request, entry, missing=missing) if missing else run.command
+            )
+            if command in tried or run.usage.wall_seconds >= self._limits.cpu_seconds:
+                break
+            tried.add(command)
+            another = self._run(request, environment, cancel, missing=missing)
+            run = replace(another, usage=_of_both(run.usage, another.usage))
+        return run
+
+    def _explain_circle(self, run: _CompilerRun, request: CompileRequest, environment: Environment) -> str:
+        """A sentence about files that no order could compile; empty if that is not what happened."""
+        language = self._catalog.language(request.language)
+        missing = _missing_modules(self._catalog.family(environment.family), run.diagnostics)
+        if run.verdict is not Verdict.REJECTED or language is None or not missing:
+            return ""
+        circle = circle_of(language, request)
+        if not circle:
+            return ""
+        return f"The modules of {', '.join(circle)} use each other, so these files compile in no order."
 
     def _run(
         self,
@@ -156,27 +282,29 @@ class JobExecutor:
         cancel: threading.Event | None,
         *,
         retry: bool = False,
+        quiet: bool = False,
+        missing: Mapping[str, Collection[str]] | None = None,
     ) -> _CompilerRun:
         family = self._catalog.family(environment.family)
         entry = self._toolchains.entry(environment)
-        argv = build_command(self._catalog, request, entry, retry=retry)
+        argv = build_command(self._catalog, request, entry, retry=retry, quiet=quiet, missing=missing)
         env = build_env(self._catalog, entry, request.target)
         sandbox = self._sandboxes.get(environment.image, self._sandbox)
+        limits = self._limits
+        keep_bytes = max(limits.output_bytes, PARSERS[family.message_format].keep_bytes)
         with Workspace.create(request.files) as workspace:
-            result = sandbox.run(Command(argv, env), workspace, self._limits, cancel=cancel)
-        stdout = clean_text(result.stdout, truncated=result.stdout_truncated)
-        stderr = clean_text(result.stderr, truncated=result.stderr_truncated)
-        messages = {"stdout": stdout, "stderr": stderr, "both": stdout + stderr}[family.prints_to]
-        diagnostics = parse(family.message_format, messages, request.files, workspace.inside)
-        # The client sees what the bare compiler prints.
-        stdout = without_parser_output(family.message_format, stdout)
-        stderr = without_parser_output(family.message_format, stderr)
+            result = sandbox.run(
+                Command(argv, env, self._notable[family.id]),
+                workspace,
+                replace(limits, output_bytes=keep_bytes),
+                cancel=cancel,
+            )
+        messages = Messages.of(result, family.message_format, family.prints_to, limits.output_bytes)
         verdict, reason = classify(
             result,
             limit_patterns=self._limit_patterns[family.id],
-            error_pattern=self._error_patterns.get(family.id),
-            # Both streams: the compiler's runtime may complain on another stream than the compiler.
-            output=f"{stdout}\n{stderr}",
+            error_pattern=self._error_patterns[family.id],
+            output=messages.judged,
         )
         return _CompilerRun(
             sandbox_result=result,
@@ -184,10 +312,9 @@ class JobExecutor:
             env=env,
             verdict=verdict,
             reason=reason,
-            stdout=stdout,
-            stderr=stderr,
-            diagnostics=diagnostics,
-            seconds=result.duration_seconds,
+            messages=messages,
+            diagnostics=messages.diagnostics(request.files, workspace.inside, self._notable[family.id]),
+            usage=_usage(result),
         )
 
     def _with_proof(
@@ -205,7 +332,8 @@ class JobExecutor:
         if listing is None:
             return run
         if run.verdict is Verdict.INCONCLUSIVE:
-            missing = run.reason is Reason.INFRASTRUCTURE and go_packages.lacks_modules(run.stderr)
+            missing = go_packages.lacks_modules(run.messages.stderr.shown)
+            missing = missing and run.reason is Reason.INFRASTRUCTURE
             return replace(run, doubt=go_packages.missing_modules(request.files) if missing else "")
         compiled = run.verdict is Verdict.COMPILES
         units = go_packages.units_of_one_file(request, environment.version_key, compiled=compiled)
@@ -213,7 +341,7 @@ class JobExecutor:
             sandbox = self._sandboxes.get(environment.image, self._sandbox)
             with Workspace.create(request.files) as workspace:
                 listed = sandbox.run(Command(listing, run.env), workspace, self._limits, cancel=cancel)
-            run = replace(run, seconds=run.seconds + listed.duration_seconds)
+            run = replace(run, usage=_of_both(run.usage, _usage(listed)))
             verdict, reason = classify(listed, limit_patterns=self._limit_patterns[environment.family])
             if verdict is Verdict.INCONCLUSIVE:
                 return replace(run, sandbox_result=listed, verdict=verdict, reason=reason)
@@ -231,6 +359,15 @@ class JobExecutor:
         )
         run = replace(run, units=units, doubt=doubt)
         return replace(run, verdict=Verdict.INCONCLUSIVE, reason=Reason.INFRASTRUCTURE) if doubt else run
+
+    def _compiled_files(self, request: CompileRequest, run: _CompilerRun) -> tuple[str, ...]:
+        """The translation units: as the compiler lists them, or in the order of its command."""
+        if run.units is not None:
+            return run.units
+        language = self._catalog.language(request.language)
+        units = translation_units(language, request.files, request.main) if language else ()
+        places = {word.removeprefix("./"): place for place, word in enumerate(run.command)}
+        return tuple(sorted(units, key=lambda unit: places.get(unit, 0)))
 
     def _environment(self, request: CompileRequest) -> Environment:
         environment = self._toolchains.environment(request.language, request.compiler)
@@ -258,7 +395,12 @@ class JobExecutor:
                 "and the host may have had less."
             )
         if reason is Reason.OUTPUT:
-            return f"{compiler} printed more than the output limit of {limits.output_bytes // 1024} KiB."
+            if result.limit_hit is None:
+                return (
+                    f"{compiler} failed, and there was no error in what was kept of its output. The limit is "
+                    f"{limits.output_bytes // 1024} KiB."
+                )
+            return f"{compiler} printed more than the output limit of {limits.flood_bytes // _MIB} MiB."
         if reason is Reason.DISK:
             return f"{compiler} wrote more than the disk limit of {limits.disk_bytes // _MIB} MiB."
         if reason is Reason.PROCESSES:

@@ -12,6 +12,7 @@ from chalicelib.catalog.schema import (
     Family,
     Language,
 )
+from chalicelib.models import Stage
 
 
 class Catalog:
@@ -71,12 +72,52 @@ class Catalog:
             languages.append(language.model_copy(update={"compilers": compilers}))
         return Catalog(languages, tuple(self.families.values()))
 
+    def why_invalid_file(self, language: Language, file_name: str, stage: Stage | None = None) -> str | None:
+        """A sentence on why a job of `language` cannot have a file of that name, and what to do; or None.
+
+        Such a file would be skipped, although a compiler takes its like: the verdict would be about less than
+        what was sent. `stage` is left out where it is not known yet.
+        """
+        shown = repr(file_name)
+        if file_name.rpartition("/")[2].startswith(tuple(language.invalid_starts)):
+            starts = " or ".join(language.invalid_starts)
+            what = (
+                f"starts with {starts}, which makes a {language.name} compiler read options from another file"
+            )
+            return f"{shown} {what}: rename it."
+        if language.is_unit(file_name):
+            other = language.other_source(file_name)
+            if other is not None and stage is not None and stage not in other.stages:
+                allowed = " or ".join(f"`{item}`" for item in other.stages)
+                return f"{shown} is not checked in stage `{stage}`: use {allowed}, or leave it out."
+            return None
+        for item in language.invalid_sources:
+            if file_name.endswith(item.extensions):
+                return f"{shown} {item.because}."
+        foreign = self.foreign_source(language, file_name)
+        if foreign is not None:
+            what = f"is a {foreign.name} source, which a job of language {language.id} does not compile"
+            return f"{shown} {what}: leave it out."
+        return self._why_of_case(language, file_name)
+
+    def _why_of_case(self, language: Language, file_name: str) -> str | None:
+        """A sentence about a name that is a source's in other case: on another system it would be one."""
+        lower = file_name.lower()
+        of_a_file = file_name.endswith((*language.not_sources, *language.header_extensions))
+        if of_a_file or language.sources == "main" or lower.endswith(language.not_sources):
+            return None
+        for extension in language.source_extensions:
+            if lower.endswith(extension.lower()):
+                what = f"is not a {language.name} source by its name, whose case matters"
+                return f"{file_name!r} {what}: let it end in {extension}."
+        return None
+
     def foreign_source(self, language: Language, file_name: str) -> Language | None:
         """The other language that has source files of that name, or None.
 
         Such a file would not be compiled, and the verdict would be about less than what was sent.
         """
-        if language.is_source(file_name) or file_name.endswith(language.header_extensions):
+        if language.is_unit(file_name) or file_name.endswith(language.header_extensions):
             return None
         return next((other for other in self.languages if other.is_source(file_name)), None)
 
@@ -129,7 +170,13 @@ def _check_family(family: Family) -> None:
     rules = family.options
     forbidden = [pattern for item in rules.forbid for pattern in item.patterns]
     limits = [pattern for message in family.limit_messages for pattern in (message.pattern, message.explains)]
-    for pattern in (family.error_pattern or "", *rules.allow, *forbidden, *limits):
+    for pattern in (
+        family.error_pattern or "",
+        family.missing_module or "",
+        *rules.allow,
+        *forbidden,
+        *limits,
+    ):
         try:
             re.compile(pattern)
         except re.error as error:
@@ -138,10 +185,16 @@ def _check_family(family: Family) -> None:
 
 def _unknown_placeholders(family: Family) -> set[str]:
     """Placeholders in the family's arguments that `build_command` would not replace."""
-    stages = [*family.stages.values(), *(family.retry.stages.values() if family.retry else ())]
+    project = family.project
+    stages = [
+        *family.stages.values(),
+        *(project.stages.values() if project else ()),
+        *(family.retry.stages.values() if family.retry else ()),
+    ]
+    arguments = [*family.arguments, *(project.arguments if project else ())]
     in_stages = {word for stage in stages for argument in stage for word in PLACEHOLDER.findall(argument)}
-    in_arguments = {word for argument in family.arguments for word in PLACEHOLDER.findall(argument)}
-    whole = WHOLE_ARGUMENTS & set(family.arguments)
+    in_arguments = {word for argument in arguments for word in PLACEHOLDER.findall(argument)}
+    whole = WHOLE_ARGUMENTS & set(arguments)
     return (in_stages - PARTS_OF_ARGUMENTS) | (in_arguments - PARTS_OF_ARGUMENTS - whole)
 
 

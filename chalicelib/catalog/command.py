@@ -7,36 +7,46 @@ into the store.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from chalicelib.catalog.catalog import Catalog
+from chalicelib.catalog.fortran_order import order_of
 from chalicelib.catalog.header_search import folders_of, header_search
 from chalicelib.catalog.options import MAX_OPTIONS, as_passed, follows_sources, why_forbidden
-from chalicelib.catalog.schema import PLACEHOLDER, CompilerEntry, Family, Language, Order, Project
+from chalicelib.catalog.schema import PLACEHOLDER, CompilerEntry, Family, Language, Project
 from chalicelib.errors import InvalidRequest
-from chalicelib.file_names import check_file_names
+from chalicelib.file_names import check_file_names, check_objects
 from chalicelib.models import CompileRequest, Target
 
 
 def build_command(
-    catalog: Catalog, request: CompileRequest, compiler: CompilerEntry, *, retry: bool = False
+    catalog: Catalog,
+    request: CompileRequest,
+    compiler: CompilerEntry,
+    *,
+    retry: bool = False,
+    quiet: bool = False,
+    missing: Mapping[str, Collection[str]] | None = None,
 ) -> tuple[str, ...]:
     """The argument vector for `request`, to be run in the folder that holds its files.
 
     `compiler` is the catalogue's entry for the request's compiler; one that leaves the version open must
     have got it from `CompilerEntry.at`. A target that the family does not list is the host's own and takes
-    no arguments. With `retry` it is the family's second attempt. Raises `InvalidRequest` if the compiler
-    does not take an option, a file name, the standard or the stage.
+    no arguments. With `retry` or `quiet` it is the family's second attempt; `missing` is what an earlier
+    attempt lacked, for the order of the files. Raises `InvalidRequest` if the compiler does not take an option, a file name,
+    the standard or the stage.
     """
     language = catalog.language(request.language)
     if language is None:
         raise InvalidRequest(f"There is no language {request.language!r}.")
     family = catalog.family(compiler.family)
-    problem = _problem(request, language, family, compiler)
+    problem = _problem(catalog, request, language, family, compiler)
     if problem is not None:
         raise InvalidRequest(problem)
 
-    stages = {**family.stages, **(family.retry.stages if retry and family.retry else {})}
+    units = translation_units(language, request.files, request.main, request.options, missing=missing)
+    project = family.project if language.has_project(request.files) else None
+    stages = {**(project or family).stages, **(family.retry.stages if retry and family.retry else {})}
     texts = {
         "{standard}": (standard := compiler.spellings.get(request.standard, request.standard)),
         "{standard_argument}": family.standard_argument.replace("{standard}", standard) if standard else "",
@@ -46,16 +56,16 @@ def build_command(
     target = family.targets.get(str(request.target))
     options = [as_passed(family, option) for option in request.options]
     whole: dict[str, Sequence[str]] = {
-        "{parser_arguments}": family.parser_arguments,
+        "{parser_arguments}": (*family.parser_arguments, *(family.quiet_arguments if quiet else ())),
         "{stage}": [_filled(argument, texts) for argument in stages[request.stage]],
         "{target}": target.arguments if target else (),
         "{options}": [option for option in options if not follows_sources(family, option)],
         "{header_search}": header_search(request.files, request.options, family.options.folders),
         "{options_after_sources}": [option for option in options if follows_sources(family, option)],
-        "{sources}": translation_units(language, request.files, request.main),
+        "{sources}": _source_arguments(language, request.files, request.main, units),
     }
     command = list(compiler.command)
-    for argument in family.arguments:
+    for argument in (project or family).arguments:
         if argument in whole:
             command += whole[argument]
         else:
@@ -76,7 +86,7 @@ def build_listing(
         return None
     whole: dict[str, Sequence[str]] = {
         "{options}": request.options,
-        "{sources}": translation_units(language, request.files, request.main),
+        "{sources}": _source_arguments(language, request.files, request.main, ()),
     }
     arguments = [word for argument in family.listing for word in whole.get(argument, (argument,))]
     return (*compiler.command, *arguments)
@@ -89,23 +99,70 @@ def build_env(catalog: Catalog, compiler: CompilerEntry, target: Target) -> dict
     return {**family.env, **compiler.env, **(rules.env if rules else {})}
 
 
-def translation_units(language: Language, files: Mapping[str, str], main: str) -> tuple[str, ...]:
-    """What to compile: `main` and the other source files by name, in the language's order; or folders."""
+def translation_units(
+    language: Language,
+    files: Mapping[str, str],
+    main: str,
+    options: Sequence[str] = (),
+    *,
+    missing: Mapping[str, Collection[str]] | None = None,
+) -> tuple[str, ...]:
+    """The files that are compiled: `main` and the other units by name, in the order of the command.
+
+    They are `compiled_files` of a result as well. A compiler that reads a whole project, or finds the other
+    files itself, gets only `main` here, because nobody knows before it runs which files it will read.
+    """
+    if language.sources in ("main", "folder") or language.has_project(files):
+        return (main,)
+    units = sorted(name for name in files if name != main and language.is_unit(name))
+    # Those that the compiler is told something else about come last, kind by kind.
+    units.sort(key=lambda name: (not language.is_source(name), language.input_language_of(name)))
+    units.insert(0 if language.main_is == "first" else len(units), main)
+    return order_of(units, files, options, missing=missing).units if language.order else tuple(units)
+
+
+def circle_of(language: Language, request: CompileRequest) -> tuple[str, ...]:
+    """The files of `request` that need each other, so that no order is right; empty if there is one."""
+    if not language.order:
+        return ()
+    units = translation_units(language, request.files, request.main)
+    return order_of(units, request.files, request.options).circle
+
+
+def why_objects_collide(language: Language, files: Mapping[str, str], main: str) -> str | None:
+    """A sentence about a file that is where a compiler of the language writes an object, or None."""
+    return check_objects(files, translation_units(language, files, main)) if language.writes_objects else None
+
+
+def _source_arguments(
+    language: Language, files: Mapping[str, str], main: str, units: Sequence[str]
+) -> tuple[str, ...]:
+    """How the files are named in the command; an option in between says what the next ones are."""
     main_folder = "/".join([".", *main.split("/")[:-1]])
     if language.project is not None and language.has_project(files):
-        arguments = _in_project(language.project, files)
-        return tuple(argument.replace("{main_folder}", main_folder) for argument in arguments)
+        words = _in_project(language.project, files)
+        return tuple(word.replace("{main_folder}", main_folder) for word in words)
     if language.sources == "folder":
         return (main_folder,)
-    if language.sources == "main":
-        return (main,)
-    units = sorted(name for name in files if name != main and language.is_source(name))
-    units.insert(0 if language.main_is == "first" else len(units), main)
-    return tuple(units if language.order is None else _by_use(language.order, units, files))
+    arguments: list[str] = []
+    last = language.input_language
+    for unit in units:
+        kind = language.input_language_of(unit)
+        if kind != last:
+            # The families whose compilers are told the language all have this option.
+            arguments += ("-x", kind)
+            last = kind
+        arguments.append(_safe_argument(unit))
+    return tuple(arguments)
+
+
+def _safe_argument(name: str) -> str:
+    """A file name that cannot read as an option or a response file (`@x`): with its folder, if it must."""
+    return f"./{name}" if name.startswith(("-", "@", " ")) else name
 
 
 def _problem(
-    request: CompileRequest, language: Language, family: Family, compiler: CompilerEntry
+    catalog: Catalog, request: CompileRequest, language: Language, family: Family, compiler: CompilerEntry
 ) -> str | None:
     """A sentence that says why this compiler cannot be run for the request, or None."""
     if request.main not in request.files:
@@ -113,12 +170,15 @@ def _problem(
     if not language.can_be_main(request.main):
         return f"{request.main!r} is not the name of a {language.name} source."
     problem = check_file_names(list(request.files))
+    for name in request.files:
+        problem = problem or catalog.why_invalid_file(language, name, request.stage)
+    problem = problem or why_objects_collide(language, request.files, request.main)
     if problem is None and len(request.options) > MAX_OPTIONS:
         problem = f"At most {MAX_OPTIONS} options can be given."
     folders = folders_of(request.files)
     for option in request.options:
         problem = problem or why_forbidden(family, option, folders)
-    own_standard = request.standard == "" and language.has_project(request.files)
+    own_standard = request.standard == "" and language.project_says_standard(request.files)
     if problem is None and not own_standard and request.standard not in language.standards_of(compiler):
         problem = f"{compiler.id} does not offer the standard {request.standard!r} of {language.name}."
     if problem is None and request.stage not in family.stages:
@@ -145,20 +205,6 @@ def _in_project(project: Project, files: Mapping[str, str]) -> list[str]:
         for argument in project.in_workspace
     ]
     return [*in_each, *alone]
-
-
-def _by_use(order: Order, units: Sequence[str], files: Mapping[str, str]) -> list[str]:
-    """`units` sorted so that each comes after those that define what it uses; a circle stays as it was."""
-    names = {unit: {name.casefold() for name in re.findall(order.defines, files[unit])} for unit in units}
-    used = {unit: {name.casefold() for name in re.findall(order.uses, files[unit])} for unit in units}
-    done: list[str] = []
-    waiting = list(units)
-    while waiting:
-        missing = {name for unit in waiting for name in names[unit]}
-        ready = next((unit for unit in waiting if not (used[unit] - names[unit]) & missing), waiting[0])
-        waiting.remove(ready)
-        done.append(ready)
-    return done
 
 
 def _filled(argument: str, texts: Mapping[str, str]) -> str:

@@ -119,6 +119,13 @@ class Retry(CatalogModel):
     stages: dict[Stage, tuple[str, ...]]
 
 
+class ProjectRun(CatalogModel):
+    """How a project is compiled, where that differs: what replaces the family's `arguments` and `stages`."""
+
+    arguments: tuple[str, ...]
+    stages: dict[Stage, tuple[str, ...]]
+
+
 class Family(CatalogModel):
     """How compilers of one kind are driven.
 
@@ -128,6 +135,8 @@ class Family(CatalogModel):
     ``{input_language}`` are replaced by text, and ``{standard_argument}`` by the field of that name, or by
     nothing where the project's own file says the standard.
 
+    `quiet_arguments` are added in a second attempt, when the compiler printed more than any limit allows.
+
     `listing` is a second command, which prints the path of each file that the first one compiles. It may
     hold ``{options}`` and ``{sources}``: see `build_listing`.
 
@@ -135,8 +144,11 @@ class Family(CatalogModel):
     person sees. `env` holds the variables of every run; the sandbox sets PATH, HOME, TMPDIR and LANG.
     `targets` lists the targets that are not the host's own, and the host's if it must be named. They are
     tried at the last stage, or at `targets_tried_at` if the compiler links for all of them without help.
+    After an error that `missing_module` matches, the files are tried in a better order if there is one.
     `error_pattern` matches the compiler's own errors about the source in what it prints; the default is
-    the format that most compilers share (runner/verdict.py).
+    the format that most compilers share (runner/verdict.py). `loads` are globs for the files that a compiler
+    runs or loads, seen from the folder of its program; ``{major}`` is the number in its id. A runner tests a
+    compiler again when one of them has changed.
     """
 
     id: str
@@ -146,13 +158,20 @@ class Family(CatalogModel):
     arguments: tuple[str, ...]
     standard_argument: str = ""
     listing: tuple[str, ...] = ()
+    quiet_arguments: tuple[str, ...] = ()
     stages: dict[Stage, tuple[str, ...]]
     env: dict[str, str] = {}
     targets: dict[str, TargetRules] = {}
     targets_tried_at: Stage | None = Field(None, description="The stage that shows that a target works.")
     retry: Retry | None = None
+    project: ProjectRun | None = Field(None, description="For a request that is a `Project`.")
+    missing_module: str | None = Field(
+        None,
+        description="An error about a module that another file has not defined yet: its name is a group.",
+    )
     error_pattern: str | None = None
     version: VersionProbe
+    loads: tuple[str, ...] = ()
     options: OptionRules = OptionRules()
     options_like: str = Field("", description="The family whose option rules are used for this one.")
     limit_messages: tuple[LimitMessage, ...] = ()
@@ -255,11 +274,26 @@ def version_key(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
-class Order(CatalogModel):
-    """What must be compiled before what: the first group of each pattern is a name in a file's text."""
+class OtherSources(CatalogModel):
+    """Sources that the compilers of a language take beside its own, such as assembly, and how they are told.
 
-    defines: str
-    uses: str
+    `input_language` is the word for them where compilers are told the language; `stages` are those in which
+    every compiler checks them.
+    """
+
+    extensions: tuple[str, ...] = Field(min_length=1)
+    input_language: str = ""
+    stages: tuple[Stage, ...] = tuple(Stage)
+
+
+class InvalidSources(CatalogModel):
+    """Names that a compiler of a language's families takes as sources, and that no job of it compiles.
+
+    `because` is the end of a sentence for the 400: it says why, and what to do.
+    """
+
+    extensions: tuple[str, ...] = Field(min_length=1)
+    because: str
 
 
 class Project(CatalogModel):
@@ -267,13 +301,15 @@ class Project(CatalogModel):
 
     ``{main_folder}`` is the folder of the main file, such as ``.`` or ``./lib``. `workspace` is a file that
     lists the folders of several projects: each of them has the arguments `in_workspace` then, in which
-    ``{folder}`` is one of them. Where no standard is requested, the project's own file says it.
+    ``{folder}`` is one of them. With `says_standard`, the compiler takes the standard from the project's own
+    file where none is requested.
     """
 
     file: str
     arguments: tuple[str, ...]
-    workspace: str
-    in_workspace: tuple[str, ...]
+    workspace: str = ""
+    in_workspace: tuple[str, ...] = ()
+    says_standard: bool = False
 
 
 class Language(CatalogModel):
@@ -283,6 +319,10 @@ class Language(CatalogModel):
     takes what belongs to the target; or the main file alone, which names the others itself. `main_is` says
     where the main file is among them. With `order`, files come after those that they use. With `project`,
     a request that contains such a file is compiled as a whole.
+
+    Every file of a request is a translation unit (`source_extensions`, `other_sources`), is invalid
+    (`invalid_sources`, a source of another language, an `invalid_starts`), or is there to be included or
+    read: see `Catalog.why_invalid_file`. Case matters in all of them, as it does for compilers.
     """
 
     id: str
@@ -292,10 +332,14 @@ class Language(CatalogModel):
     source_extensions: tuple[str, ...]
     not_sources: tuple[str, ...] = Field((), description="Ends of names that are not sources after all.")
     header_extensions: tuple[str, ...] = ()
+    other_sources: tuple[OtherSources, ...] = ()
+    invalid_sources: tuple[InvalidSources, ...] = ()
+    writes_objects: bool = Field(default=False, description="Compilers write `main.o` for `main.c`.")
+    invalid_starts: str = Field("", description="Characters that no name may start with, behind its folders.")
     input_language: str = Field(default="", description="What compilers of several languages call this one.")
     sources: Literal["all", "folder", "main"] = "all"
     main_is: Literal["first", "last"] = "first"
-    order: Order | None = None
+    order: Literal["", "fortran"] = Field("", description="How files are put after those that they use.")
     project: Project | None = None
     standards: tuple[Standard, ...]
     self_test: SelfTest
@@ -323,12 +367,29 @@ class Language(CatalogModel):
         return tuple(item.id for item in self.standards if first <= item.order <= orders[newest])
 
     def has_project(self, files: Collection[str]) -> bool:
-        """True if one of the files makes the request a project, which has a standard of its own."""
+        """True if a request with these files is compiled as a whole."""
         return self.project is not None and not {self.project.file, self.project.workspace}.isdisjoint(files)
 
+    def project_says_standard(self, files: Collection[str]) -> bool:
+        """True if the compiler takes the standard from one of the files, unless it is told another."""
+        return self.project is not None and self.project.says_standard and self.has_project(files)
+
     def is_source(self, file_name: str) -> bool:
-        """True if the name is that of a translation unit; other files are there to be included."""
+        """True if the name is that of a source in this language."""
         return file_name.endswith(self.source_extensions) and not file_name.endswith(self.not_sources)
+
+    def other_source(self, file_name: str) -> OtherSources | None:
+        """What the compilers take a file of that name for, beside the language's own sources."""
+        return next((item for item in self.other_sources if file_name.endswith(item.extensions)), None)
+
+    def is_unit(self, file_name: str) -> bool:
+        """True if the name is that of a translation unit; other files are there to be included or read."""
+        return self.is_source(file_name) or self.other_source(file_name) is not None
+
+    def input_language_of(self, file_name: str) -> str:
+        """What a compiler is told about that translation unit; empty where it goes by the name."""
+        other = None if self.is_source(file_name) else self.other_source(file_name)
+        return self.input_language if other is None else other.input_language
 
     def can_be_main(self, file_name: str) -> bool:
         """True if the language's compilers accept a file of that name as one of this language.

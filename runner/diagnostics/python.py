@@ -22,27 +22,29 @@ from collections.abc import Mapping, Sequence
 
 from chalicelib.models import Diagnostic, Severity
 from runner.diagnostics.collector import MAX_LINE_CHARACTERS, Collector, DiagnosticBuilder
-from runner.diagnostics.line_cursor import lines_of
 from runner.diagnostics.source_index import BYTE_ORDER_MARK, SourceIndex, byte_column
 from runner.sanitize import clean_text
 
-_COMPILING = re.compile(r"\*\*\* Error compiling '(.*)'\.\.\.")
-_FILE = re.compile(r'  File "(.*)", line ([0-9]{1,9})')
+# As Python quotes a text: in single quotes, unless there are some in it.
+_COMPILING = re.compile(r"""\*\*\* Error compiling (['"])(.*)\1\.\.\.""")
+_FILE = re.compile(r'  File "(.*)", line (-?[0-9]{1,10})')
 _EXCEPTION = re.compile(r"(?:Sorry: )?([A-Z][A-Za-z]{0,99})(?:: (.*))?")
 # The end of ` (name, line 3)` behind a message; the last parenthesis before it opens it.
-_PLACE_END = re.compile(r", line ([0-9]{1,9})\)\Z")
-_WARNING = re.compile(r"([^\s:][^:]*):([0-9]{1,9}): ([A-Z][A-Za-z]{0,99}Warning): (.*)")
+_PLACE_END = re.compile(r", line (-?[0-9]{1,10})\)\Z")
+_WARNING = re.compile(r"([^\s:][^:]*):(-?[0-9]{1,10}): ([A-Z][A-Za-z]{0,99}Warning): (.*)")
 _TRACEBACK = "Traceback (most recent call last):"
 _SNIPPET_INDENT = "    "
 _CARETS = re.compile(r"    (\s*)(\^+)")
+# White space that is escaped in our text: CPython repeats that of the line in front of the carets.
+_ESCAPED = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4})")
 # Characters that Python does not print at the start of a quoted line; tabs are not among them.
 _LEFT_OUT = " \n\f"
 
 
 def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic, ...]:
     """The diagnostics in `text`; see `runner.diagnostics.parse` for the arguments."""
-    lines = lines_of(text)
-    sources = SourceIndex(files, folder)
+    sources = SourceIndex(files, folder, "python")
+    lines = sources.lines(text)
     collector = Collector()
     compiling: str | None = None
     place: DiagnosticBuilder | None = None
@@ -63,7 +65,7 @@ def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic,
             continue
         match = _COMPILING.fullmatch(line)
         if match:
-            compiling, place = sources.rename(match[1]), None
+            compiling, place = sources.rename(match[2].replace("\\'", "'")), None
             continue
         if line == _TRACEBACK:
             crashed = True
@@ -106,7 +108,8 @@ def _located(
     """An error with its location: file and line, and the column if carets show it."""
     diagnostic = DiagnosticBuilder(severity=Severity.ERROR, message="", file=sources.rename(match[1]))
     diagnostic.line = int(match[2]) or None
-    carets = _CARETS.fullmatch(lines[index + 1]) if index + 1 < len(lines) else None
+    below = _ESCAPED.sub(" ", lines[index + 1]) if index + 1 < len(lines) else ""
+    carets = _CARETS.fullmatch(below)
     source = sources.line(diagnostic.file, diagnostic.line)
     if carets is None or source is None or not lines[index].startswith(_SNIPPET_INDENT):
         return diagnostic
