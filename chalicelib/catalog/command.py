@@ -33,8 +33,8 @@ def build_command(
     `compiler` is the catalogue's entry for the request's compiler; one that leaves the version open must
     have got it from `CompilerEntry.at`. A target that the family does not list is the host's own and takes
     no arguments. With `retry` or `quiet` it is the family's second attempt; `missing` is what an earlier
-    attempt lacked, for the order of the files. Raises `InvalidRequest` if the compiler does not take an option, a file name,
-    the standard or the stage.
+    attempt lacked, for the order of the files. Raises `InvalidRequest` if the compiler does not take an
+    option, a file name, the standard or the stage.
     """
     language = catalog.language(request.language)
     if language is None:
