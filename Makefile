@@ -7,6 +7,7 @@
 #   ARGS     arguments for pytest: make test ARGS="tests/unit -k queue"; for `make bench`: ARGS="bubblewrap"
 #   JOBS     processes that run the tests, without the one for those that need a container engine (2; bin/run-tests)
 #   UPGRADE  1 for `make lock` to take newer versions
+#   IMAGE    the image of `make sbom` (will-it-compile-runner)
 #   OUT      where `make package` puts the zip and its template (build/package)
 
 SHELL := /bin/bash
@@ -17,13 +18,14 @@ PORT ?= 8000
 TIER ?= fast
 ARGS ?=
 OUT ?= build/package
+IMAGE ?= will-it-compile-runner
 export PYTHON TIER UPGRADE
 
 BIN := .venv/bin
 # What mypy reads: the parts that are there.
 SOURCES := $(wildcard app.py bench chalicelib runner infra tests tools)
 
-.PHONY: help run test lint format lock docs bench package clean
+.PHONY: help run test lint format lock docs bench package sbom audit clean
 
 # The times were measured on two cores, with everything set up; the first time, set-up comes on top.
 help: ## list the commands (less than a second)
@@ -73,13 +75,25 @@ bench: ## what each sandbox costs, as a ratio to the bare command (2 minutes)
 # chalice bundles every file in chalicelib/, so it gets a copy without Python's caches. pip takes the wheels from
 # .wheels and nowhere else: the zip of one commit is the same with a network and without. chalice asks for a region
 # even where nothing depends on it.
-package: ## build the Lambda function's zip, without network, into build/package (10 seconds)
+package: ## build the Lambda function's zip, the same for each commit, into build/package (10 seconds)
 	@bin/setup package
 	@source=$$(mktemp -d) && trap 'rm -rf "$$source"' EXIT; \
 		tar --exclude=__pycache__ -cf - .chalice/config.json app.py chalicelib requirements.txt | tar -xf - -C "$$source"; \
 		export AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} PYTHONDONTWRITEBYTECODE=1; \
 		export PIP_CONFIG_FILE=/dev/null PIP_NO_INDEX=1 PIP_FIND_LINKS=$(CURDIR)/.wheels; \
 		$(BIN)/chalice --project-dir "$$source" package $(abspath $(OUT))
+	@$(BIN)/python -m tools.lambda_zip $(abspath $(OUT))/deployment.zip
+
+sbom: ## what the runner's image consists of, for scanners, IMAGE=name for another one (2 seconds)
+	@bin/setup lint
+	@$(BIN)/python -m tools.bill_of_materials $(IMAGE)
+
+# The packages of each requirements file against the advisories of PyPI, and of npm for the tests' own tools.
+audit: ## look for known weaknesses in what we depend on; needs a network (20 seconds)
+	@bin/setup audit
+	@for file in requirements-local.txt requirements-dev.txt; do \
+		echo "$$file:"; .setup/audit/bin/pip-audit --strict --require-hashes --disable-pip -r $$file || exit 1; done
+	@npm audit --prefix tests/sarif --audit-level=low
 
 clean: ## remove everything that the other commands made (2 seconds)
 	rm -rf .venv .wheels .setup build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .chalice/deployments

@@ -275,6 +275,8 @@ class Result(Model):
     error: str = ""
     diagnostics: tuple[Diagnostic, ...] = ()
     truncated: bool = False
+    # The files that were translation units, as the request names them, in the order of the command.
+    compiled_files: tuple[str, ...] = ()
     environment: Environment | None = None
     command: tuple[str, ...] = ()
     # Additional environment variables of the compiler, such as GOOS: needed to repeat the run.

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from chalicelib.catalog import Catalog, build_command, build_env
+from chalicelib.catalog import Catalog, build_command, build_env, translation_units
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import CompileRequest, Diagnostic, Environment, Reason, Result, Severity, Verdict
 from chalicelib.storage.protocol import Claim
@@ -136,6 +136,7 @@ class JobExecutor:
                 or sandbox_result.stderr_truncated
                 or collector.count(run.diagnostics) >= collector.MAX_DIAGNOSTICS
             ),
+            compiled_files=self._translation_units(request),
             environment=environment,
             command=run.command,
             command_environment=run.env,
@@ -182,6 +183,10 @@ class JobExecutor:
             diagnostics=diagnostics,
             seconds=result.duration_seconds,
         )
+
+    def _translation_units(self, request: CompileRequest) -> tuple[str, ...]:
+        language = self._catalog.language(request.language)
+        return translation_units(language, request.files, request.main) if language else ()
 
     def _environment(self, request: CompileRequest) -> Environment:
         environment = self._toolchains.environment(request.language, request.compiler)

@@ -33,12 +33,12 @@ _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def check_name(name: str) -> None:
-    """Raise ValueError for a file name that could leave the workspace or be read as an option.
+    """Raise ValueError for a file name that could leave the workspace.
 
-    Relative paths such as `include/a.hpp` are fine. Absolute names, `..`, `.` or empty parts, control
-    characters, and parts that start with `-` (an option) or `@` (a response file) are not. This is not
-    `check_file_name` of chalicelib/file_names.py, which also says what is wise for a *request* (ASCII, no
-    hidden files, no objects): a workspace only has to be safe, and tools and tests need other names.
+    Relative paths such as `include/a.hpp` are fine. Absolute names, `..`, `.` or empty parts and control
+    characters are not. This is not `check_file_name` of chalicelib/file_names.py, which also says what is
+    wise for a *request* (printable, nothing that a compiler writes): a workspace only has to be safe, and
+    tools and tests need other names. How a name becomes an argument is up to `build_command`.
     """
     if not name:
         raise ValueError("a file name is empty")
@@ -55,8 +55,6 @@ def check_name(name: str) -> None:
     for part in name.split("/"):
         if part in ("", ".", ".."):
             raise ValueError(f"file name {name!r} has an empty part, '.' or '..'")
-        if part.startswith(("-", "@")):
-            raise ValueError(f"file name {name!r} has a part that starts with '-' or '@'")
         if len(part.encode()) > _NAME_BYTES:
             raise ValueError(f"a part of a file name is longer than {_NAME_BYTES} bytes")
 

@@ -59,13 +59,14 @@ fetch_sarif_tools() {
     printf '%s\n' "$key" >tests/sarif/node_modules/.stamp
 }
 
-# checkov looks for unsafe places in the CloudFormation templates. It needs other versions than .venv has.
-install_checkov() {
+# install_tool <name>: a program with an environment of its own, .setup/<name>, from requirements-<name>.txt: it needs
+# other versions than .venv has.
+install_tool() {
     local key
-    key="$(hash_of requirements-checkov.txt) $(.venv/bin/python --version)"
-    if stamped .setup/checkov/.stamp "$key"; then return 0; fi
-    say "installing checkov into .setup"
-    .venv/bin/python -m venv --clear .setup/checkov
-    .setup/checkov/bin/python "${PIP[@]}" install -qq --require-hashes -r requirements-checkov.txt
-    printf '%s\n' "$key" >.setup/checkov/.stamp
+    key="$(hash_of "requirements-$1.txt") $(.venv/bin/python --version)"
+    if stamped ".setup/$1/.stamp" "$key"; then return 0; fi
+    say "installing $1 into .setup"
+    .venv/bin/python -m venv --clear ".setup/$1"
+    ".setup/$1/bin/python" "${PIP[@]}" install -qq --require-hashes -r "requirements-$1.txt"
+    printf '%s\n' "$key" >".setup/$1/.stamp"
 }

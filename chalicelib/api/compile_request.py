@@ -7,16 +7,16 @@ To add a field: here, in `CompileRequest`, and in the fingerprint unless no verd
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated
 
 from pydantic import Field
 
 from chalicelib.api import expectations, json_body
 from chalicelib.api.expectations import ClientExpectation
-from chalicelib.api.source_files import ClientSources, read_files
+from chalicelib.api.source_files import ClientSources, check_stage, read_files
 from chalicelib.api.validation import Name, invalid, joined, quoted
-from chalicelib.catalog import MAX_OPTION_CHARACTERS, MAX_OPTIONS, Catalog, Language
+from chalicelib.catalog import MAX_OPTION_CHARACTERS, MAX_OPTIONS, Catalog, Language, folders_of
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import (
     CompileRequest,
@@ -32,6 +32,9 @@ _NOT_IN_FINGERPRINT = {"cache", "expect"}
 
 
 Option = Annotated[str, Field(max_length=MAX_OPTION_CHARACTERS)]
+# An include folder becomes the option -I<folder>.
+_INCLUDE = "-I"
+Folder = Annotated[str, Field(max_length=MAX_OPTION_CHARACTERS - len(_INCLUDE))]
 
 
 class ClientJob(ClientSources):
@@ -39,6 +42,7 @@ class ClientJob(ClientSources):
 
     language: Name
     stage: Name = Stage.COMPILE.value
+    include_dirs: list[Folder] = Field(default_factory=list, max_length=MAX_OPTIONS)
     options: list[Option] = Field(default_factory=list, max_length=MAX_OPTIONS)
     cache: bool = True
     expect: ClientExpectation | None = None
@@ -66,6 +70,8 @@ def resolve(request: ClientRequest, catalog: Catalog, environments: Sequence[Env
     language, offered = find_language(request.language, catalog, environments)
     environment = find_compiler(request.compiler, language, offered)
     files, main = read_files(request, language, catalog)
+    stage = find_stage(request.stage, environment)
+    check_stage(files, language, catalog, stage)
     target = _find_target(request, environment, offered)
     return CompileRequest(
         files=files,
@@ -75,8 +81,8 @@ def resolve(request: ClientRequest, catalog: Catalog, environments: Sequence[Env
         standard=_find_standard(request.standard, language, environment),
         architecture=target.architecture,
         os=target.os,
-        stage=find_stage(request.stage, environment),
-        options=_check_options(request.options, catalog, environment),
+        stage=stage,
+        options=_check_options(request, files, catalog, environment),
         cache=request.cache,
         expect=expectations.resolve(request.expect),
     )
@@ -184,19 +190,40 @@ def find_stage(name: str, environment: Environment) -> Stage:
     )
 
 
-def _check_options(options: Sequence[str], catalog: Catalog, environment: Environment) -> tuple[str, ...]:
-    forbidden = forbidden_option(options, catalog, environment)
+def compiler_options(request: ClientJob) -> tuple[str, ...]:
+    """The options for the compiler: include folders first, as a person would type them."""
+    return (*(f"{_INCLUDE}{folder}" for folder in request.include_dirs), *request.options)
+
+
+def _check_options(
+    request: ClientJob, files: Collection[str], catalog: Catalog, environment: Environment
+) -> tuple[str, ...]:
+    forbidden = forbidden_option(request, files, catalog, environment)
     if forbidden is not None:
         raise forbidden
-    return tuple(options)
+    return compiler_options(request)
 
 
 def forbidden_option(
-    options: Sequence[str], catalog: Catalog, environment: Environment
+    request: ClientJob, files: Collection[str], catalog: Catalog, environment: Environment
 ) -> InvalidRequest | None:
-    """The error about the first option that the compiler may not be given; None when all are allowed."""
-    for number, option in enumerate(options):
-        problem = catalog.why_forbidden(environment.family, option)
-        if problem:
-            return invalid(f"options.{number}", problem)
+    """The error about the first option or include folder that the compiler may not be given, or None."""
+    if len(request.include_dirs) + len(request.options) > MAX_OPTIONS:
+        return invalid("include_dirs", f"At most {MAX_OPTIONS} options and include folders can be given.")
+    family = catalog.family(environment.family)
+    folders = folders_of(files)
+    for number, folder in enumerate(request.include_dirs):
+        if _INCLUDE not in family.options.folders:
+            problem = f"{environment.id} takes no include folders: leave `include_dirs` out."
+            return invalid("include_dirs", problem)
+        if catalog.why_forbidden(environment.family, f"{_INCLUDE}{folder}", folders):
+            problem = (
+                f"{quoted(folder)} is not a folder of the request: name one that holds one of `files`, "
+                "by its path from the top folder."
+            )
+            return invalid(f"include_dirs.{number}", problem)
+    for number, option in enumerate(request.options):
+        forbidden = catalog.why_forbidden(environment.family, option, folders)
+        if forbidden:
+            return invalid(f"options.{number}", forbidden)
     return None

@@ -3,13 +3,15 @@
 import base64
 import binascii
 import re
+from collections.abc import Collection
 from typing import Annotated
 
 from pydantic import Field
 
 from chalicelib.api.validation import ClientModel, invalid, joined, quoted
-from chalicelib.catalog import MAX_FILE_NAME_BYTES, Catalog, Language, check_file_names
+from chalicelib.catalog import MAX_FILE_NAME_BYTES, Catalog, Language, check_file_names, why_objects_collide
 from chalicelib.errors import SourceTooLarge
+from chalicelib.models import Stage
 
 # 1 MiB of source is some 30,000 lines: enough for an amalgamated library, too little for an archive.
 MAX_SOURCE_BYTES = 1024 * 1024
@@ -19,6 +21,7 @@ MAX_FILES = 64
 MAX_CONTROL_CHARACTERS = 16 * 1024
 
 # Tab, line feed, carriage return, form feed and backspace have a form of two characters.
+_NO_WHITE_SPACE = str.maketrans("", "", " \t\r\n")
 _CONTROL = re.compile(r"[\x00-\x07\x0b\x0e-\x1f]")
 
 
@@ -53,9 +56,20 @@ def read_files(request: ClientSources, language: Language, catalog: Catalog) -> 
         files = request.files
         _check_files(files, language, catalog)
         main = _main(files, request.main, language)
+        problem = why_objects_collide(language, files, main)
+        if problem:
+            raise invalid("files", problem)
     _check_size(sum(len(text.encode()) for text in files.values()))
     _check_control_characters(files)
     return files, main
+
+
+def check_stage(files: Collection[str], language: Language, catalog: Catalog, stage: Stage) -> None:
+    """Raises `InvalidRequest` for a file that is not checked in that stage."""
+    for name in files:
+        problem = catalog.why_invalid_file(language, name, stage)
+        if problem:
+            raise invalid("files", problem)
 
 
 def _check_size(size_bytes: int) -> None:
@@ -76,10 +90,13 @@ def _check_control_characters(files: dict[str, str]) -> None:
 
 def _decode(code: str) -> str:
     try:
-        raw = base64.b64decode(code, validate=True)
+        # `base64`, Ruby and MIME break its lines after 60 to 76 characters.
+        raw = base64.b64decode(code.translate(_NO_WHITE_SPACE), validate=True)
     except (binascii.Error, ValueError):
         raise invalid(
-            "code", "`code` is not valid Base64 (RFC 4648, with padding); or send it as `source_code`."
+            "code",
+            "`code` is not valid Base64 (RFC 4648 with + and /, with padding; line breaks are allowed); "
+            "or send it as `source_code`.",
         ) from None
     _check_size(len(raw))
     try:
@@ -124,10 +141,9 @@ def _check_files(files: dict[str, str], language: Language, catalog: Catalog) ->
     if problem:
         raise invalid("files", problem)
     for name in files:
-        other = catalog.foreign_source(language, name)
-        if other is not None:
-            what = f"is a {other.name} source, which a job of language {language.id} does not compile"
-            raise invalid("files", f"{quoted(name)} {what}: leave it out.")
+        problem = catalog.why_invalid_file(language, name)
+        if problem:
+            raise invalid("files", problem)
     skipped = catalog.uncompiled_source(language, files)
     if skipped is not None:
         project = language.project.file if language.project else ""

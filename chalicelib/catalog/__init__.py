@@ -10,7 +10,8 @@ docs/development.md for the places outside of this package.
 """
 
 from chalicelib.catalog.catalog import Catalog
-from chalicelib.catalog.command import build_command, build_env
+from chalicelib.catalog.command import build_command, build_env, translation_units, why_objects_collide
+from chalicelib.catalog.header_search import folders_of
 from chalicelib.catalog.loader import load_catalog, parse_catalog
 from chalicelib.catalog.options import MAX_OPTION_CHARACTERS, MAX_OPTIONS
 from chalicelib.catalog.schema import CompilerEntry, Family, Language, LimitMessage, Standard, version_key
@@ -36,7 +37,10 @@ __all__ = [
     "build_env",
     "check_file_name",
     "check_file_names",
+    "folders_of",
     "load_catalog",
     "parse_catalog",
+    "translation_units",
     "version_key",
+    "why_objects_collide",
 ]

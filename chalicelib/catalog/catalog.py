@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 
+from chalicelib.catalog.header_search import TOP_FOLDER
 from chalicelib.catalog.options import why_forbidden
 from chalicelib.catalog.schema import (
     PARTS_OF_ARGUMENTS,
@@ -11,6 +12,7 @@ from chalicelib.catalog.schema import (
     Family,
     Language,
 )
+from chalicelib.models import Stage
 
 
 class Catalog:
@@ -40,9 +42,14 @@ class Catalog:
         """The family with that id. Raises `KeyError` if it does not exist."""
         return self.families[family_id]
 
-    def why_forbidden(self, family_id: str, option: str) -> str | None:
-        """A sentence for the 400 that says why the option is forbidden, or None if it is allowed."""
-        return why_forbidden(self.family(family_id), option)
+    def why_forbidden(
+        self, family_id: str, option: str, folders: Collection[str] = frozenset({TOP_FOLDER})
+    ) -> str | None:
+        """A sentence for the 400 that says why the option is forbidden, or None if it is allowed.
+
+        `folders` are those of the request (`folders_of`), which some options may name.
+        """
+        return why_forbidden(self.family(family_id), option, folders)
 
     @property
     def parser_arguments(self) -> frozenset[str]:
@@ -65,12 +72,52 @@ class Catalog:
             languages.append(language.model_copy(update={"compilers": compilers}))
         return Catalog(languages, tuple(self.families.values()))
 
+    def why_invalid_file(self, language: Language, file_name: str, stage: Stage | None = None) -> str | None:
+        """A sentence on why a job of `language` cannot have a file of that name, and what to do; or None.
+
+        Such a file would be skipped, although a compiler takes its like: the verdict would be about less than
+        what was sent. `stage` is left out where it is not known yet.
+        """
+        shown = repr(file_name)
+        if file_name.rpartition("/")[2].startswith(tuple(language.invalid_starts)):
+            starts = " or ".join(language.invalid_starts)
+            what = (
+                f"starts with {starts}, which makes a {language.name} compiler read options from another file"
+            )
+            return f"{shown} {what}: rename it."
+        if language.is_unit(file_name):
+            other = language.other_source(file_name)
+            if other is not None and stage is not None and stage not in other.stages:
+                allowed = " or ".join(f"`{item}`" for item in other.stages)
+                return f"{shown} is not checked in stage `{stage}`: use {allowed}, or leave it out."
+            return None
+        for item in language.invalid_sources:
+            if file_name.endswith(item.extensions):
+                return f"{shown} {item.because}."
+        foreign = self.foreign_source(language, file_name)
+        if foreign is not None:
+            what = f"is a {foreign.name} source, which a job of language {language.id} does not compile"
+            return f"{shown} {what}: leave it out."
+        return self._why_of_case(language, file_name)
+
+    def _why_of_case(self, language: Language, file_name: str) -> str | None:
+        """A sentence about a name that is a source's in other case: on another system it would be one."""
+        lower = file_name.lower()
+        of_a_file = file_name.endswith((*language.not_sources, *language.header_extensions))
+        if of_a_file or language.sources == "main" or lower.endswith(language.not_sources):
+            return None
+        for extension in language.source_extensions:
+            if lower.endswith(extension.lower()):
+                what = f"is not a {language.name} source by its name, whose case matters"
+                return f"{file_name!r} {what}: let it end in {extension}."
+        return None
+
     def foreign_source(self, language: Language, file_name: str) -> Language | None:
         """The other language that has source files of that name, or None.
 
         Such a file would not be compiled, and the verdict would be about less than what was sent.
         """
-        if language.is_source(file_name) or file_name.endswith(language.header_extensions):
+        if language.is_unit(file_name) or file_name.endswith(language.header_extensions):
             return None
         return next((other for other in self.languages if other.is_source(file_name)), None)
 

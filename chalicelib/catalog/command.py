@@ -10,10 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 
 from chalicelib.catalog.catalog import Catalog
-from chalicelib.catalog.options import MAX_OPTIONS, follows_sources, why_forbidden
+from chalicelib.catalog.header_search import folders_of, header_search
+from chalicelib.catalog.options import MAX_OPTIONS, as_passed, follows_sources, why_forbidden
 from chalicelib.catalog.schema import PLACEHOLDER, CompilerEntry, Family, Language, Order
 from chalicelib.errors import InvalidRequest
-from chalicelib.file_names import check_file_names
+from chalicelib.file_names import check_file_names, check_objects
 from chalicelib.models import CompileRequest, Target
 
 
@@ -31,10 +32,11 @@ def build_command(
     if language is None:
         raise InvalidRequest(f"There is no language {request.language!r}.")
     family = catalog.family(compiler.family)
-    problem = _problem(request, language, family, compiler)
+    problem = _problem(catalog, request, language, family, compiler)
     if problem is not None:
         raise InvalidRequest(problem)
 
+    units = translation_units(language, request.files, request.main)
     stages = {**family.stages, **(family.retry.stages if retry and family.retry else {})}
     texts = {
         "{standard}": compiler.spellings.get(request.standard, request.standard),
@@ -42,13 +44,15 @@ def build_command(
         "{main}": request.main,
     }
     target = family.targets.get(str(request.target))
+    options = [as_passed(family, option) for option in request.options]
     whole: dict[str, Sequence[str]] = {
         "{parser_arguments}": family.parser_arguments,
         "{stage}": [_filled(argument, texts) for argument in stages[request.stage]],
         "{target}": target.arguments if target else (),
-        "{options}": [option for option in request.options if not follows_sources(family, option)],
-        "{options_after_sources}": [option for option in request.options if follows_sources(family, option)],
-        "{sources}": translation_units(language, request.files, request.main),
+        "{options}": [option for option in options if not follows_sources(family, option)],
+        "{header_search}": header_search(request.files, request.options, family.options.folders),
+        "{options_after_sources}": [option for option in options if follows_sources(family, option)],
+        "{sources}": _source_arguments(language, request.files, request.main, units),
     }
     command = list(compiler.command)
     for argument in family.arguments:
@@ -67,21 +71,57 @@ def build_env(catalog: Catalog, compiler: CompilerEntry, target: Target) -> dict
 
 
 def translation_units(language: Language, files: Mapping[str, str], main: str) -> tuple[str, ...]:
-    """The files to compile: `main` and the other source files by name, in the language's order."""
-    if language.project is not None and language.project.file in files:
-        folder = "/".join([".", *main.split("/")[:-1]])
-        return tuple(argument.replace("{main_folder}", folder) for argument in language.project.arguments)
-    if language.sources == "main":
+    """The files that are compiled: `main` and the other units by name, in the order of the command.
+
+    They are `compiled_files` of a result as well. A compiler that reads a whole project, or finds the other
+    files itself, gets only `main` here, because nobody knows before it runs which files it will read.
+    """
+    if language.sources == "main" or _is_project(language, files):
         return (main,)
-    units = sorted(name for name in files if name != main and language.is_source(name))
+    units = sorted(name for name in files if name != main and language.is_unit(name))
+    # Those that the compiler is told something else about come last, kind by kind.
+    units.sort(key=lambda name: (not language.is_source(name), language.input_language_of(name)))
     if language.sources == "top":
         units = [name for name in units if "/" not in name]
     units.insert(0 if language.main_is == "first" else len(units), main)
     return tuple(units if language.order is None else _by_use(language.order, units, files))
 
 
+def why_objects_collide(language: Language, files: Mapping[str, str], main: str) -> str | None:
+    """A sentence about a file that is where a compiler of the language writes an object, or None."""
+    return check_objects(files, translation_units(language, files, main)) if language.writes_objects else None
+
+
+def _is_project(language: Language, files: Mapping[str, str]) -> bool:
+    return language.project is not None and language.project.file in files
+
+
+def _source_arguments(
+    language: Language, files: Mapping[str, str], main: str, units: Sequence[str]
+) -> tuple[str, ...]:
+    """How the files are named in the command; an option in between says what the next ones are."""
+    if language.project is not None and _is_project(language, files):
+        folder = "/".join([".", *main.split("/")[:-1]])
+        return tuple(argument.replace("{main_folder}", folder) for argument in language.project.arguments)
+    arguments: list[str] = []
+    last = language.input_language
+    for unit in units:
+        kind = language.input_language_of(unit)
+        if kind != last:
+            # The families whose compilers are told the language all have this option.
+            arguments += ("-x", kind)
+            last = kind
+        arguments.append(_safe_argument(unit))
+    return tuple(arguments)
+
+
+def _safe_argument(name: str) -> str:
+    """A file name that cannot read as an option or a response file (`@x`): with its folder, if it must."""
+    return f"./{name}" if name.startswith(("-", "@", " ")) else name
+
+
 def _problem(
-    request: CompileRequest, language: Language, family: Family, compiler: CompilerEntry
+    catalog: Catalog, request: CompileRequest, language: Language, family: Family, compiler: CompilerEntry
 ) -> str | None:
     """A sentence that says why this compiler cannot be run for the request, or None."""
     if request.main not in request.files:
@@ -89,10 +129,14 @@ def _problem(
     if not language.can_be_main(request.main):
         return f"{request.main!r} is not the name of a {language.name} source."
     problem = check_file_names(list(request.files))
+    for name in request.files:
+        problem = problem or catalog.why_invalid_file(language, name, request.stage)
+    problem = problem or why_objects_collide(language, request.files, request.main)
     if problem is None and len(request.options) > MAX_OPTIONS:
         problem = f"At most {MAX_OPTIONS} options can be given."
+    folders = folders_of(request.files)
     for option in request.options:
-        problem = problem or why_forbidden(family, option)
+        problem = problem or why_forbidden(family, option, folders)
     if problem is None and request.standard not in language.standards_of(compiler):
         problem = f"{compiler.id} does not offer the standard {request.standard!r} of {language.name}."
     if problem is None and request.stage not in family.stages:

@@ -22,7 +22,15 @@ MessageFormat = Literal["gnu", "clang", "rustc", "javac", "go", "tsc", "gfortran
 # What `Family.arguments` and `Family.stages` may hold in braces: see `Family`.
 PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 WHOLE_ARGUMENTS = frozenset(
-    {"{parser_arguments}", "{stage}", "{target}", "{options}", "{sources}", "{options_after_sources}"}
+    {
+        "{parser_arguments}",
+        "{stage}",
+        "{target}",
+        "{options}",
+        "{header_search}",
+        "{sources}",
+        "{options_after_sources}",
+    }
 )
 PARTS_OF_ARGUMENTS = frozenset({"{standard}", "{input_language}", "{main}"})
 
@@ -44,8 +52,9 @@ class OptionRules(CatalogModel):
     """The allow-list of a family. Patterns match whole options; `forbid` wins over `allow`.
 
     Allowed options that match `after_sources` are put behind the file names. `switches` are words by the
-    letter before them: ``f = ["rtti"]`` allows ``-frtti`` and ``-fno-rtti``. `passed_on` says in words what
-    is allowed, for error messages.
+    letter before them: ``f = ["rtti"]`` allows ``-frtti`` and ``-fno-rtti``. `folders` begin options that go
+    on with a folder of the request, such as ``-I``. `passed_on` says in words what is allowed, for error
+    messages.
     """
 
     passed_on: str = ""
@@ -53,6 +62,7 @@ class OptionRules(CatalogModel):
     allow: tuple[str, ...] = ()
     after_sources: tuple[str, ...] = ()
     switches: dict[str, tuple[str, ...]] = {}
+    folders: tuple[str, ...] = ()
     forbid: tuple[ForbiddenOptions, ...] = ()
 
 
@@ -112,8 +122,9 @@ class Family(CatalogModel):
     """How compilers of one kind are driven.
 
     `arguments` is the command behind the executable. A whole element ``{parser_arguments}``, ``{stage}``,
-    ``{target}``, ``{options}``, ``{sources}`` or ``{options_after_sources}`` is replaced by any number of
-    arguments; inside an element ``{standard}``, ``{main}`` and ``{input_language}`` are replaced by text.
+    ``{target}``, ``{options}``, ``{header_search}``, ``{sources}`` or ``{options_after_sources}`` is
+    replaced by any number of arguments; inside an element ``{standard}``, ``{main}`` and
+    ``{input_language}`` are replaced by text.
 
     `parser_arguments` are there for the service's parser only: without them the compiler prints what a
     person sees. `env` holds the variables of every run; the sandbox sets PATH, HOME, TMPDIR and LANG.
@@ -244,6 +255,28 @@ class Order(CatalogModel):
     uses: str
 
 
+class OtherSources(CatalogModel):
+    """Sources that the compilers of a language take beside its own, such as assembly, and how they are told.
+
+    `input_language` is the word for them where compilers are told the language; `stages` are those in which
+    every compiler checks them.
+    """
+
+    extensions: tuple[str, ...] = Field(min_length=1)
+    input_language: str = ""
+    stages: tuple[Stage, ...] = tuple(Stage)
+
+
+class InvalidSources(CatalogModel):
+    """Names that a compiler of a language's families takes as sources, and that no job of it compiles.
+
+    `because` is the end of a sentence for the 400: it says why, and what to do.
+    """
+
+    extensions: tuple[str, ...] = Field(min_length=1)
+    because: str
+
+
 class Project(CatalogModel):
     """A file that makes a request a project, and the arguments that then replace the file names.
 
@@ -261,6 +294,10 @@ class Language(CatalogModel):
     or the main file alone, which names the others itself. `main_is` says where the main file is among them.
     With `order`, files come after those that they use. With `project`, a request that contains such a file
     is compiled as a whole.
+
+    Every file of a request is a translation unit (`source_extensions`, `other_sources`), is invalid
+    (`invalid_sources`, a source of another language, an `invalid_starts`), or is there to be included or
+    read: see `Catalog.why_invalid_file`. Case matters in all of them, as it does for compilers.
     """
 
     id: str
@@ -270,6 +307,10 @@ class Language(CatalogModel):
     source_extensions: tuple[str, ...]
     not_sources: tuple[str, ...] = Field((), description="Ends of names that are not sources after all.")
     header_extensions: tuple[str, ...] = ()
+    other_sources: tuple[OtherSources, ...] = ()
+    invalid_sources: tuple[InvalidSources, ...] = ()
+    writes_objects: bool = Field(default=False, description="Compilers write `main.o` for `main.c`.")
+    invalid_starts: str = Field("", description="Characters that no name may start with, behind its folders.")
     input_language: str = Field(default="", description="What compilers of several languages call this one.")
     sources: Literal["all", "top", "main"] = "all"
     main_is: Literal["first", "last"] = "first"
@@ -301,8 +342,21 @@ class Language(CatalogModel):
         return tuple(item.id for item in self.standards if first <= item.order <= orders[newest])
 
     def is_source(self, file_name: str) -> bool:
-        """True if the name is that of a translation unit; other files are there to be included."""
+        """True if the name is that of a source in this language."""
         return file_name.endswith(self.source_extensions) and not file_name.endswith(self.not_sources)
+
+    def other_source(self, file_name: str) -> OtherSources | None:
+        """What the compilers take a file of that name for, beside the language's own sources."""
+        return next((item for item in self.other_sources if file_name.endswith(item.extensions)), None)
+
+    def is_unit(self, file_name: str) -> bool:
+        """True if the name is that of a translation unit; other files are there to be included or read."""
+        return self.is_source(file_name) or self.other_source(file_name) is not None
+
+    def input_language_of(self, file_name: str) -> str:
+        """What a compiler is told about that translation unit; empty where it goes by the name."""
+        other = None if self.is_source(file_name) else self.other_source(file_name)
+        return self.input_language if other is None else other.input_language
 
     def can_be_main(self, file_name: str) -> bool:
         """True if the language's compilers accept a file of that name as one of this language.

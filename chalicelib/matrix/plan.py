@@ -7,14 +7,14 @@ requests, but neither ids nor jobs, and touches no store.
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
 from chalicelib.api import compile_request, expectations, json_body
-from chalicelib.api.source_files import read_files
+from chalicelib.api.source_files import check_stage, read_files
 from chalicelib.api.validation import Name, invalid, joined, quoted
 from chalicelib.catalog import Catalog, Language
 from chalicelib.errors import InvalidRequest, SourceTooLarge
@@ -76,7 +76,7 @@ def make_plan(request: ClientMatrix, catalog: Catalog, environments: Sequence[En
     language, offered = compile_request.find_language(request.language, catalog, environments)
     chosen = _choose_compilers(request.compilers, language, offered)
     files, main = read_files(request, language, catalog)
-    able, omitted = _split_by_ability(request, chosen, catalog)
+    able, omitted = _split_by_ability(request, files, chosen, catalog)
     cells, impossible = _combine(
         able,
         _choose_standards(request.standards, language, offered),
@@ -94,6 +94,7 @@ def make_plan(request: ClientMatrix, catalog: Catalog, environments: Sequence[En
         )
     expect = expectations.resolve(request.expect)
     stage = compile_request.find_stage(request.stage, able[0])
+    check_stage(files, language, catalog, stage)
     requests = tuple(
         CompileRequest(
             files=files,
@@ -104,7 +105,7 @@ def make_plan(request: ClientMatrix, catalog: Catalog, environments: Sequence[En
             architecture=target.architecture,
             os=target.os,
             stage=stage,
-            options=tuple(request.options),
+            options=compile_request.compiler_options(request),
             cache=request.cache,
             expect=expect,
         )
@@ -132,7 +133,7 @@ def _check_size(requests: Sequence[CompileRequest]) -> None:
 
 
 def _split_by_ability(
-    request: ClientMatrix, chosen: Sequence[Environment], catalog: Catalog
+    request: ClientMatrix, files: Collection[str], chosen: Sequence[Environment], catalog: Catalog
 ) -> tuple[list[Environment], list[Omission]]:
     """The chosen compilers that have the stage and allow the options, and the others as omissions.
 
@@ -144,7 +145,7 @@ def _split_by_ability(
     for environment in chosen:
         try:
             compile_request.find_stage(request.stage, environment)
-            problem = compile_request.forbidden_option(request.options, catalog, environment)
+            problem = compile_request.forbidden_option(request, files, catalog, environment)
         except InvalidRequest as error:
             problem = error
         if problem is None:

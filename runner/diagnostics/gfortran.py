@@ -21,7 +21,6 @@ from itertools import pairwise
 from chalicelib.models import Diagnostic, Severity
 from runner.diagnostics import gnu
 from runner.diagnostics.collector import MAX_MESSAGE_LINES, Collector, DiagnosticBuilder
-from runner.diagnostics.line_cursor import lines_of
 from runner.diagnostics.source_index import SourceIndex
 
 _SEVERITIES = {
@@ -44,8 +43,8 @@ _TOOL = re.compile(r"(?:f951|[A-Za-z0-9_-]*gfortran[0-9.-]*): " + _TEXT.pattern)
 
 def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic, ...]:
     """The diagnostics in `text`; see `runner.diagnostics.parse` for the arguments."""
-    lines = lines_of(text)
     sources = SourceIndex(files, folder)
+    lines = sources.lines(text)
     collector = Collector()
     others: list[str] = []
     blocks = _Blocks(lines)

@@ -66,7 +66,8 @@ _STANDALONE_NOTE = re.compile(r"['‘]#pragma message: ")
 
 def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic, ...]:
     """The diagnostics in `text`; see `runner.diagnostics.parse` for the arguments."""
-    return collect(lines_of(text), SourceIndex(files, folder)).build()
+    sources = SourceIndex(files, folder)
+    return collect(sources.lines(text), sources).build()
 
 
 def collect(lines: Sequence[str], sources: SourceIndex) -> Collector:

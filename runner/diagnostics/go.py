@@ -31,7 +31,8 @@ _STACK = re.compile(r"goroutine [0-9]+|runtime stack:")
 
 def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic, ...]:
     """The diagnostics in `text`; see `runner.diagnostics.parse` for the arguments."""
-    cursor, sources, collector = LineCursor(text), SourceIndex(files, folder), Collector()
+    sources, collector = SourceIndex(files, folder), Collector()
+    cursor = LineCursor(sources.lines(text))
     in_stack = False
     while not cursor.at_end and not collector.full:
         line = cursor.take()

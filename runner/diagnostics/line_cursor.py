@@ -21,8 +21,9 @@ def lines_of(text: str) -> list[str]:
 class LineCursor:
     """A position in the lines of a text. Beyond the end every line is empty."""
 
-    def __init__(self, text: str) -> None:
-        self._lines = lines_of(text)
+    def __init__(self, lines: list[str]) -> None:
+        """Read the lines of `SourceIndex.lines`."""
+        self._lines = lines
         self._next = 0
         self._unterminated = 0
 

@@ -22,11 +22,11 @@ from collections.abc import Mapping, Sequence
 
 from chalicelib.models import Diagnostic, Severity
 from runner.diagnostics.collector import MAX_LINE_CHARACTERS, Collector, DiagnosticBuilder
-from runner.diagnostics.line_cursor import lines_of
 from runner.diagnostics.source_index import BYTE_ORDER_MARK, SourceIndex, byte_column
 from runner.sanitize import clean_text
 
-_COMPILING = re.compile(r"\*\*\* Error compiling '(.*)'\.\.\.")
+# As Python quotes a text: in single quotes, unless there are some in it.
+_COMPILING = re.compile(r"""\*\*\* Error compiling (['"])(.*)\1\.\.\.""")
 _FILE = re.compile(r'  File "(.*)", line ([0-9]{1,9})')
 _EXCEPTION = re.compile(r"(?:Sorry: )?([A-Z][A-Za-z]{0,99})(?:: (.*))?")
 # The end of ` (name, line 3)` behind a message; the last parenthesis before it opens it.
@@ -41,8 +41,8 @@ _LEFT_OUT = " \n\f"
 
 def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic, ...]:
     """The diagnostics in `text`; see `runner.diagnostics.parse` for the arguments."""
-    lines = lines_of(text)
     sources = SourceIndex(files, folder)
+    lines = sources.lines(text)
     collector = Collector()
     compiling: str | None = None
     place: DiagnosticBuilder | None = None
@@ -63,7 +63,7 @@ def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic,
             continue
         match = _COMPILING.fullmatch(line)
         if match:
-            compiling, place = sources.rename(match[1]), None
+            compiling, place = sources.rename(match[2].replace("\\'", "'")), None
             continue
         if line == _TRACEBACK:
             crashed = True

@@ -26,7 +26,8 @@ _CARETS = re.compile(r"[ \t]*~*\^~*")
 
 def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic, ...]:
     """The diagnostics in `text`; see `runner.diagnostics.parse` for the arguments."""
-    cursor, sources, collector = LineCursor(text), SourceIndex(files, folder), Collector()
+    sources, collector = SourceIndex(files, folder), Collector()
+    cursor = LineCursor(sources.lines(text))
     while not cursor.at_end and not collector.full:
         if _at_snippet(cursor):
             cursor.take()

@@ -171,6 +171,7 @@ def test_an_outline_is_the_result_without_what_the_compiler_wrote(store: JobStor
         environment=make_environment(),
         command=("gcc", "-c"),
         command_environment={"GOOS": "linux"},
+        compiled_files=("main.go", "a b/übung.go"),
     )
     store.complete(claim, result)
     outlines = store.get_outlines([jobs[1].id, claim.job.id])

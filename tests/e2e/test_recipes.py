@@ -113,6 +113,11 @@ def add_a_language(copy: ProjectCopy) -> tuple[str, ...]:
         "tests/cases/d/undeclared/case.toml", 'claim = "A name is not there."\nverdict = "rejected"\n'
     )
     copy.edit("docs/api.md", r"^\| Fortran \|", "| D, Fortran |")
+    copy.after(
+        "tests/support/file_kinds.py",
+        r"^TAKEN: ",
+        '    "d": {"compiled": ".d", "invalid": ".D .c .cpp", "read": ".di .txt"},\n',
+    )
     copy.after("bin/setup.d/system.sh", r"\|\| echo rustc", "    have gdc-12 || echo gdc-12\n")
     copy.edit("runner/Dockerfile", r'^(ARG OTHERS=".*)"', r'\1 gdc-12"')
     copy.edit("runner/Dockerfile", r"case \$package in ", r"\g<0>gdc-*) promised=\"$promised d/*\";; ")
@@ -120,6 +125,7 @@ def add_a_language(copy: ProjectCopy) -> tuple[str, ...]:
         "tests/unit/test_catalog.py",
         "tests/unit/test_api_document.py",
         "tests/unit/test_command.py",
+        "tests/unit/test_files_of_a_language.py",
         "tests/unit/test_main_file.py",
         "tests/unit/test_options.py",
         "tests/unit/test_self_test_sources.py",

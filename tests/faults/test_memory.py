@@ -1,4 +1,4 @@
-"""A Redis without memory: with noeviction it rejects writes, with allkeys-lru it evicts our keys."""
+"""A Redis without memory: with noeviction it rejects writes, with any other policy it evicts our keys."""
 
 import time
 from collections.abc import Callable
@@ -65,10 +65,17 @@ def test_without_memory_no_job_is_accepted_and_accepted_jobs_still_end(
     store.close()
 
 
-def test_under_eviction_no_job_hangs(start_redis: Callable[..., RedisServer]) -> None:
-    """allkeys-lru under pressure: each job ends, or is unknown because its record was evicted; the losses are
-    counted, and no job is left waiting."""
-    server = start_redis(maxmemory="6mb", policy="allkeys-lru")
+@pytest.mark.parametrize(
+    "policy",
+    [
+        *("allkeys-lru", "allkeys-lfu", "allkeys-random"),
+        *("volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"),
+    ],
+)
+def test_under_eviction_no_job_hangs(policy: str, start_redis: Callable[..., RedisServer]) -> None:
+    """Under pressure each job ends, or is unknown because its record was evicted; the losses are counted, and
+    no job is left waiting."""
+    server = start_redis(maxmemory="6mb", policy=policy)
     redis: Any = server.admin
     store = redis_store(server.environment(), lease_seconds=0.5, queue_size=100_000)
     jobs = []
@@ -100,9 +107,7 @@ def test_under_eviction_no_job_hangs(start_redis: Callable[..., RedisServer]) ->
                 left.append(job)
         waiting = left
     evicted = redis.info("stats")["evicted_keys"]
-    print(
-        f"\nallkeys-lru, {evicted} keys evicted: 600 jobs, {ended} ended, {lost} unknown, {len(waiting)} hang"
-    )
+    print(f"\n{policy}, {evicted} keys evicted: 600 jobs, {ended} ended, {lost} unknown, {len(waiting)} hang")
     assert evicted > 0
     assert not waiting
     store.close()

@@ -4,6 +4,7 @@ The zip is unpacked into an empty folder, and a clean interpreter that sees that
 library calls the handler with events of API Gateway, against a real redis-server and a real runner.
 """
 
+import hashlib
 import json
 import os
 import subprocess
@@ -100,6 +101,13 @@ def test_the_zip_holds_nothing_that_lambda_does_not_need(package: Package) -> No
     }  # fmt: skip
     assert top & forbidden == set()
     assert top >= {"app.py", "chalice", "chalicelib", "redis", "pydantic", "pydantic_core"}
+
+
+def test_the_zip_comes_with_its_provenance(package: Package) -> None:
+    """`make package` says which commit and which files the zip is made from."""
+    record = json.loads(package.path.with_name("provenance.json").read_text())
+    assert record["sha256"] == hashlib.sha256(package.path.read_bytes()).hexdigest()
+    assert set(record["files"]) == package.names
 
 
 def test_the_zip_is_small(package: Package) -> None:

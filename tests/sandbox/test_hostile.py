@@ -21,7 +21,7 @@ import pytest
 from chalicelib.api.compile_request import parse, resolve
 from chalicelib.catalog import Catalog, build_command, check_file_names, load_catalog
 from chalicelib.errors import RequestError
-from chalicelib.models import CompileRequest, Reason, Result, Verdict
+from chalicelib.models import CompileRequest, Reason, Result, Severity, Verdict
 from runner.executor import JobExecutor
 from runner.sandbox.base import Command, Sandbox, SandboxError, SandboxResult
 from runner.sanitize import clean_text
@@ -41,7 +41,8 @@ from tests.support.tiers import in_tier
 # What acts on a terminal or on a reader. Repeated here, as `sanitize.py` must not be tested by its own list.
 _ACTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
-_NAMES = tomllib.loads((FOLDER / "names.toml").read_text(encoding="utf-8"))["invalid"]
+_NAME_LISTS = tomllib.loads((FOLDER / "names.toml").read_text(encoding="utf-8"))
+_NAMES = [*_NAME_LISTS["invalid"], *_NAME_LISTS["invalid_in_c"]]
 _CORPUS = load_corpus()
 _OPTIONS = load_options()
 
@@ -272,7 +273,7 @@ def test_a_hostile_file_name_is_invalid_for_the_api_and_for_the_runner(
     name: str, toolchains: Toolchains, pick: Pick
 ) -> None:
     """A name that leads elsewhere or reads as something else gets a 400, and starts nothing in a job."""
-    assert check_file_names([name]) is not None
+    assert check_file_names([name]) is not None or name in _NAME_LISTS["invalid_in_c"]
     request_body = _client_request(pick("gcc"), files={"main.c": "int x;\n", name: "int y;\n"})
     with pytest.raises(RequestError):
         resolve(parse(request_body), load_catalog(), toolchains.environments)
@@ -280,6 +281,22 @@ def test_a_hostile_file_name_is_invalid_for_the_api_and_for_the_runner(
     assert environment is not None
     case = Case(id="name", claim="", verdict=Verdict.COMPILES, files={"main.c": "int x;\n", name: "int y;\n"})
     _check_never_run(case.request(environment.id, environment.default_standard, {}), toolchains)
+
+
+def test_names_that_look_like_options_are_files(sandbox: Sandbox, toolchains: Toolchains, pick: Pick) -> None:
+    """Each is compiled, or there to be included, and an error in it is reported under its name."""
+    names = _NAME_LISTS["harmless"]
+    units = [name for name in names if name.endswith(".c")]
+    files = {"main.c": "int x;\n"} | dict.fromkeys(names, "int ok;\nint bad = missing;\n")
+    for compiler in (pick("gcc"), pick("clang")):
+        request = resolve(
+            parse(_client_request(compiler, files=files)), load_catalog(), toolchains.environments
+        )
+        result = JobExecutor(sandbox, load_catalog(), toolchains, LIMITS).compile("names", request)
+        assert result.verdict is Verdict.REJECTED, result
+        assert result.compiled_files == ("main.c", *sorted(units))
+        errors = {item.file: item.line for item in result.diagnostics if item.severity is Severity.ERROR}
+        assert errors == dict.fromkeys(units, 2), result.stderr
 
 
 def test_a_link_in_a_workspace_leads_nowhere(sandbox: Sandbox, hidden: Secrets, pick: Pick) -> None:

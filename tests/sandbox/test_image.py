@@ -9,6 +9,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -126,6 +127,21 @@ def test_the_command_of_the_readme_builds_this_image(engine: Engine) -> None:
     with engine.client() as client:
         assert client.images.get(tag).id == client.images.get(RUNNER).id
         client.images.remove(tag)
+
+
+def test_the_image_says_what_it_consists_of(engine: Engine) -> None:
+    """The bill of materials has Debian's, Python's and the fetched packages of the image."""
+    env = {**os.environ, **({"DOCKER_HOST": engine.url} if engine.url else {})}
+    command = [sys.executable, "-m", "tools.bill_of_materials", RUNNER]
+    printed = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    components = {item["purl"].partition("@")[0] for item in json.loads(printed)["components"]}
+    print(f"{len(components)} packages")
+    assert {
+        "pkg:deb/debian/libc6",
+        "pkg:deb/debian/bubblewrap",
+        "pkg:pypi/redis",
+        "pkg:pypi/ziglang",
+    } <= components
 
 
 def test_the_image_offers_what_it_promises(api: ApiProcess, engine: Engine) -> None:

@@ -239,7 +239,9 @@ BASE64 = {
     "not Base64": _only("`code` is not valid Base64", language="cpp", code="int main() {}"),
     "Base64 without padding": _only("`code` is not valid Base64", "padding", language="cpp", code="aW50"[:3]),
     "Base64 of the URL alphabet": _only("`code` is not valid Base64", language="cpp", code="__--"),
-    "Base64 with line feeds": _only("`code` is not valid Base64", language="cpp", code="aW50\nIHg7"),
+    "Base64 with line feeds and no padding": _only(
+        "`code` is not valid Base64", "line breaks are allowed", language="cpp", code="aW50\nIHg"
+    ),
     "Base64 beyond ASCII": _only("`code` is not valid Base64", language="cpp", code="aW5é"),
     "Base64 of Latin-1": _only("`code` is not UTF-8", "0xe9", language="cpp", code="6Q=="),
     "Base64 of UTF-16": _only(
@@ -281,12 +283,22 @@ FILES = {
     **{
         f"a file called {name!r}": _named(name, "file name")
         for name in (
-            "../x.cpp", "/etc/passwd", "a/../b.cpp", "./x.cpp", "a//b.cpp", "a/", "/", ".", "..", "-o.cpp",
-            "@x.cpp", ".hidden.cpp", "", " ", "a b.cpp", "a\nb.cpp", "a\x00.cpp", "C:\\x.cpp", "a\\b.cpp",
-            "~/x.cpp", "$HOME.cpp", "naïve.cpp", "a\u202eb.cpp", "a.cpp;id", "a*.cpp", "dir/-o.cpp",
-            "main.o", "x.gch", "a.out", "x.o/y.cpp",
+            "../x.cpp", "/etc/passwd", "a/../b.cpp", "./x.cpp", "a//b.cpp", "a/", "/", ".", "..", "",
+            "a\nb.cpp", "a\x00.cpp", "C:\\x.cpp", "a\\b.cpp", "a\u202eb.cpp", "a\u200bb.cpp", "a\xa0b.cpp",
+            ".git/config", "a.out", ".out/y.cpp",
         )
     },
+    "a list of options": _named("@x.cpp", "read options from another file", "rename it"),
+    "a module unit": _named("shapes.cppm", "modules are not supported"),
+    "a precompiled header": _named("x.gch", "precompiled"),
+    "a file where an object goes": _named("main.o", "its object is written to"),
+    "a folder where an object goes": _named("main.o/y.cpp", "its object is written to"),
+    "one name in two forms": _files("two forms of Unicode", **{"é.h": "", "e\u0301.h": ""}),
+    "a source in other case": _named("util.Cpp", "whose case matters", ".cpp"),
+    "assembly in the front end": _sent(
+        "'add.s' is not checked in stage `syntax`", stage="syntax", source_code=None, main="main.cpp",
+        files={"main.cpp": "", "add.s": ""},
+    ),
     "no files": _only("`files` is empty", language="cpp", files={}),
     "main is not one of them": _files("`main`", "'other.cpp'", main="other.cpp"),
     "main is a path out": _files("`main`", main="../main.cpp"),

@@ -165,6 +165,7 @@ OVER: dict[type[ClientModel], dict[str, tuple[Any, int] | None]] = {
         "main": ("n" * (MAX_FILE_NAME_BYTES + 1), MAX_FILE_NAME_BYTES),
         "language": (LONG_NAME, MAX_NAME_CHARACTERS),
         "stage": (LONG_NAME, MAX_NAME_CHARACTERS),
+        "include_dirs": (["x"] * (MAX_OPTIONS + 1), MAX_OPTIONS),
         "options": (["-Wall"] * (MAX_OPTIONS + 1), MAX_OPTIONS),
         "cache": None,
         "expect": ({"diagnostics": [{"message": "x" * 8000}] * 9}, MAX_EXPECT_BYTES),

@@ -61,6 +61,23 @@ def test_the_files_of_the_request_are_what_the_compiler_sees() -> None:
     }
 
 
+@pytest.mark.parametrize("end", [{}, {"exit_code": 1}, {"exit_code": None, "limit_hit": LimitHit.TIMEOUT}])
+def test_the_translation_units_are_named_however_the_run_ended(end: dict[str, Any]) -> None:
+    """In the order of the command and as the request names them; what is only read is not among them."""
+    files = dict.fromkeys(["-b.cc", "a.hpp", "main.cpp", "data.txt", "c/a b.c", "add.s"], "")
+    sandbox = _sandbox(**end)
+    result = _compile(sandbox, files=files)
+    assert result.compiled_files == ("main.cpp", "-b.cc", "c/a b.c", "add.s")
+    assert sandbox.commands[0].argv[-6:] == (
+        "main.cpp", "./-b.cc", "c/a b.c", "-x", "assembler", "add.s",
+    )  # fmt: skip
+
+
+def test_nothing_was_compiled_where_no_compiler_ran() -> None:
+    """A job that ends before its compiler starts has no translation units."""
+    assert _compile(FakeSandbox(SandboxError("no"))).compiled_files == ()
+
+
 def test_a_failing_exit_status_is_a_rejection() -> None:
     """The service did its work, and the source does not compile."""
     result = _compile(_sandbox(exit_code=1, stderr=b"main.cpp:1:1: error: no\n"))

@@ -25,9 +25,10 @@ LOCKS = {
     "image-tests": "requirements-image-tests.txt",
     "dev": "requirements-dev.txt",
     "checkov": "requirements-checkov.txt",
+    "audit": "requirements-audit.txt",
 }
-# checkov's environment is its own, because it needs other versions.
-TOGETHER = [file for group, file in LOCKS.items() if group != "checkov"]
+# These have environments of their own, because they need other versions.
+TOGETHER = [file for group, file in LOCKS.items() if group not in ("checkov", "audit")]
 
 _HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}$")
 
@@ -127,7 +128,7 @@ def test_every_locked_package_has_one_version_and_the_hashes_of_its_files(file: 
 
 
 def test_a_package_has_the_same_version_in_all_files() -> None:
-    """What is tested is what ships: only checkov's environment has versions of its own."""
+    """What is tested is what ships: only tools with an environment of their own have other versions."""
     versions = defaultdict(set)
     for file in TOGETHER:
         for entry in lock(file):

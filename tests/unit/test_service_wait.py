@@ -46,6 +46,7 @@ def test_submit_returns_the_result_of_a_job_that_ends_within_the_wait(
     assert set(response.body) == {
         "job_id", "status", "verdict", "reason", "success", "compiled", "stdout", "stderr", "exit_code",
         "duration", "error", "diagnostics", "truncated", "environment", "command", "attempts", "cached",
+        "compiled_files",
         "command_environment", "receipt", "expectation", "created_at", "started_at", "completed_at",
     }  # fmt: skip
     assert (response.body["status"], response.body["verdict"]) == ("completed", "compiles")

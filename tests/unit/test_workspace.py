@@ -30,11 +30,6 @@ from runner.workspace import INSIDE, Workspace, check_name, remove_stale_workspa
         "a\rb",
         "\x1b[31m",
         "\x7f",
-        "-o",
-        "-fplugin=x.so",
-        "a/-o",
-        "@file",
-        "a/@file",
         "a" * 256,
         "a/" * 3000 + "a",
         "\udcff",
@@ -50,7 +45,7 @@ def test_a_name_that_leaves_or_misleads_is_invalid(name: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "name", ["main.c", "include/a.hpp", "größe.c", "a b.c", "a-b@c", "..a", "a..", "..."]
+    "name", ["main.c", "include/a.hpp", "größe.c", "a b.c", "a-b@c", "..a", "a..", "...", "-o", "a/@x"]
 )
 def test_an_ordinary_name_is_valid(name: str, tmp_path: Path) -> None:
     """Unusual but harmless names work."""

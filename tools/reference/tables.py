@@ -178,7 +178,8 @@ def files() -> str:
     """The usual name of a language's main file, and the names that are sources."""
     rows = []
     for language in load_catalog().languages:
-        sources = " ".join(f"`{extension}`" for extension in language.source_extensions)
+        others = [extension for item in language.other_sources for extension in item.extensions]
+        sources = " ".join(f"`{extension}`" for extension in (*language.source_extensions, *others))
         rows.append((f"`{language.id}`", f"`{language.default_main}`", sources))
     return _table(("language", "usual name", "names of sources end in"), rows)
 
