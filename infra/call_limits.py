@@ -39,11 +39,11 @@ class Concurrency:
 
     def reservations(self, stage: Stage, api: int) -> dict[str, int]:
         """Function → calls to reserve, as far as the account allows; `api` is what the API should get."""
-        wanted = {f"{stage.app}-sweep": SWEEP_CONCURRENCY}
+        requests = {f"{stage.app}-sweep": SWEEP_CONCURRENCY}
         if api:
-            wanted[stage.app] = api
+            requests[stage.app] = api
         reserved, free = {}, self.free - LEAST_UNRESERVED
-        for name, calls in wanted.items():
+        for name, calls in requests.items():
             if calls <= free:
                 reserved[name] = calls
                 free -= calls

@@ -19,7 +19,7 @@ LONG_SECONDS = 25
 
 
 def busy_store(waiting: int, *, workers: int = 1) -> MemoryStore:
-    """A store with a runner of so many workers, and with jobs that wait."""
+    """A store with a runner of `workers` workers, and with `waiting` jobs in its queue."""
     store = MemoryStore(make_settings(queue_size=1000))
     store.register(make_runner(max_workers=workers), OFFERED, ttl_seconds=600)
     for _ in range(waiting):
