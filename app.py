@@ -14,8 +14,8 @@ import atexit
 import contextlib
 import functools
 import json
+import logging
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -31,8 +31,10 @@ from chalicelib.api import error_responses, query
 from chalicelib.api.content_negotiation import OutputFormat
 from chalicelib.api.responses import ApiResponse
 from chalicelib.bootstrap import Application
-from chalicelib.errors import SettingsError, UnsupportedMediaType, WillItCompileError
+from chalicelib.errors import NotReady, SettingsError, UnsupportedMediaType, WillItCompileError
 from chalicelib.matrix.plan import MAX_CELLS
+from chalicelib.outages import Outages
+from chalicelib.stop_signals import StopSignals
 
 API = "/api/v1"
 DOTENV = Path(".env")
@@ -43,6 +45,9 @@ app = Chalice(app_name="will-it-compile")
 
 # Chalice's own `app.current_request` is one for all threads.
 _current_request: ContextVar[Request] = ContextVar("request")
+
+# Of failures before there is an application.
+_early_outages = Outages(bootstrap.logger)
 
 _lock = threading.Lock()
 # The last one is in use: `use` puts another on top of the one that was built from the settings.
@@ -70,20 +75,31 @@ def use(replacement: Application) -> Iterator[None]:
         _applications.pop()
 
 
+def _outages() -> Outages:
+    return _applications[-1].outages if _applications else _early_outages
+
+
 def with_error_responses(view: View) -> View:
     """Turns every exception of a view into a response; a stack trace goes to the log only."""
 
     @functools.wraps(view)
     def wrapper(*arguments: Any, **named: Any) -> Response:
         try:
-            return view(*arguments, **named)
+            answer = view(*arguments, **named)
+        except NotReady as error:
+            # Said by every probe of a load balancer while no runner is there.
+            _outages().failed(error.slug, view.__name__, error.message)
+            response = error_responses.response_to(error)
         except WillItCompileError as error:
             response = error_responses.response_to(error)
             if response.status >= 500:
-                bootstrap.logger.error("%s: %s", error.slug, error.message)
+                _outages().failed(error.slug, view.__name__, error.message, level=logging.ERROR)
         except Exception:  # noqa: BLE001 -- the last resort: whatever happened, the client gets JSON
             bootstrap.logger.exception("unexpected error in %s", view.__name__)
             response = error_responses.internal_error()
+        else:
+            _outages().worked(view.__name__)
+            return answer
         return _json_response(response.body, response.status, response.headers)
 
     return wrapper
@@ -300,7 +316,9 @@ def start() -> Callable[[], None]:
     # The one place where the API knows the runner: here both are one process.
     from runner.embedded import start as start_workers
 
-    return start_workers(local.settings, local.store)
+    workers = start_workers(local.settings, local.store, os.environ)
+    local.environments.prefer = workers.prefer
+    return workers.stop
 
 
 def _exit_with(message: str) -> NoReturn:
@@ -312,17 +330,21 @@ def _serve_locally() -> None:
     """Under `chalice local`: prepares its server, and starts what `start` starts."""
     from chalice.local import ChaliceRequestHandler, ThreadedHTTPServer
 
-    from chalicelib.api.local_server import exit_when_port_is_taken, harden, widen_backlog
+    from chalicelib.api.local_server import (
+        exit_when_asked,
+        exit_when_port_is_taken,
+        harden,
+        widen_backlog,
+    )
 
     harden(ChaliceRequestHandler)
     widen_backlog(ThreadedHTTPServer)
     exit_when_port_is_taken(ThreadedHTTPServer)
-    stop_workers = start()
-    if application().settings.redis_enabled:
-        return
-    atexit.register(stop_workers)
+    # With autoreload the signals are those of Chalice's reloader, whose thread this is.
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        signals = StopSignals()
+        exit_when_asked(ThreadedHTTPServer, lambda: signals.received)
+    atexit.register(start())
 
 
 def _under_chalice_local(argv: list[str]) -> bool:

@@ -10,14 +10,16 @@ what it needs (sandbox, toolchains, workers) in `runner/bootstrap.py`. Who build
 import logging
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
 from chalicelib.catalog import load_catalog
 from chalicelib.errors import SettingsError
 from chalicelib.matrix.service import MatrixService
-from chalicelib.service import FIRST_REGISTRATION_SECONDS, CompileService, RegisteredEnvironments
+from chalicelib.outages import Outages
+from chalicelib.registrations import FIRST_REGISTRATION_SECONDS, RegisteredEnvironments
+from chalicelib.service import CompileService
 from chalicelib.settings import Settings
 from chalicelib.storage.protocol import JobStore
 
@@ -30,8 +32,11 @@ class Application:
 
     settings: Settings
     store: JobStore
+    environments: RegisteredEnvironments
     service: CompileService
     matrices: MatrixService
+    # What clients get 503 for right now, so that the log says it once.
+    outages: Outages = field(default_factory=lambda: Outages(logger))
 
 
 def read_env(environ: Mapping[str, str], dotenv: Path) -> dict[str, str]:
@@ -88,8 +93,9 @@ def build_application(
     return Application(
         settings=settings,
         store=store,
-        service=CompileService(store, catalog, environments.read),
-        matrices=MatrixService(store, catalog, environments.read),
+        environments=environments,
+        service=CompileService(store, catalog, environments),
+        matrices=MatrixService(store, catalog, environments),
     )
 
 

@@ -260,6 +260,34 @@ class Job(Model):
 Nanoseconds = Annotated[int, Field(ge=0, lt=2**63)]
 
 
+class Usage(Model):
+    """What the compiler used; beside it, `RunLimits` says what it might have used."""
+
+    cpu_seconds: float = Field(0.0, ge=0, description="Processor time, summed over all processes.")
+    wall_seconds: float = Field(0.0, ge=0, description="Time from start to end.")
+    memory_bytes: int = Field(
+        0,
+        ge=0,
+        lt=2**63,
+        description="The most memory at one time, sampled every 0.02 s (with docker 0.05 to 0.25 s).",
+    )
+    output_bytes: int = Field(0, ge=0, lt=2**63, description="Output, on the stream with more of it.")
+
+
+class RunLimits(Model):
+    """What one run of a compiler may use. More ends it, but for `kept_output_bytes`."""
+
+    cpu_seconds: float = Field(ge=0, description="Processor time, summed over all processes.")
+    wall_seconds: float = Field(ge=0, description="Time from start to end.")
+    memory_bytes: int = Field(ge=0, lt=2**63, description="Memory of all processes together.")
+    output_bytes: int = Field(ge=0, lt=2**63, description="Output, on each stream.")
+    kept_output_bytes: int = Field(
+        ge=0, lt=2**63, description="Output of each stream that the result has; see `truncated`."
+    )
+    disk_bytes: int = Field(ge=0, lt=2**63, description="Files in its folder, and as much in /tmp.")
+    processes: int = Field(ge=0, lt=2**63, description="Processes and threads at one time.")
+
+
 class Result(Model):
     """How a job ended, as stored under ``result:<id>``. `duration` is in nanoseconds."""
 
@@ -275,6 +303,9 @@ class Result(Model):
     error: str = ""
     diagnostics: tuple[Diagnostic, ...] = ()
     truncated: bool = False
+    # None where no compiler ran, and in what an older release stored.
+    usage: Usage | None = None
+    limits: RunLimits | None = None
     # The files that were translation units, as the request names them, in the order of the command.
     compiled_files: tuple[str, ...] = ()
     environment: Environment | None = None
@@ -378,6 +409,19 @@ class Matrix(Model):
     created_at: datetime = Field(default_factory=utc_now)
 
 
+class UntestedCompiler(Model):
+    """A compiler that a runner has, and will offer when it has passed its self-test.
+
+    `id` may hold ``{version}``. `version_key` is what is known of the version before the test: the numbers
+    in the id, or all of it, or nothing.
+    """
+
+    id: str
+    language: str
+    family: str
+    version_key: tuple[int, ...] = ()
+
+
 class RunnerInfo(Model):
     """How a runner describes itself, with every renewal of its registration."""
 
@@ -389,6 +433,7 @@ class RunnerInfo(Model):
     active_workers: int = Field(0, ge=0, lt=2**31)
     sandbox: str = ""
     sandbox_weaknesses: tuple[str, ...] = ()
+    untested: tuple[UntestedCompiler, ...] = ()
 
 
 class Totals(Model):

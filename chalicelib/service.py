@@ -7,7 +7,6 @@ takes what a client sent and gives what the client gets, or raises one of our er
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 
 from chalicelib import cloudwatch_metrics, queue_outlook
@@ -17,49 +16,18 @@ from chalicelib.api.responses import ApiResponse, Json
 from chalicelib.api.validation import quoted
 from chalicelib.catalog import Catalog
 from chalicelib.errors import JobEnded, JobNotFound, NotReady, StoreError
-from chalicelib.models import Environment, Job, Status, is_id, new_id, utc_now
+from chalicelib.models import Job, Status, is_id, new_id, utc_now
+from chalicelib.registrations import Need, RegisteredEnvironments
 from chalicelib.sarif.document import job_document
 from chalicelib.storage.protocol import JobStore
 
 logger = logging.getLogger("will_it_compile")
 
-# Environments change only when runners are deployed, so not every request needs to read them again.
-ENVIRONMENTS_AGE_SECONDS = 2.0
-# A runner that was just started tests its compilers first. Waiting for it is better than an error.
-FIRST_REGISTRATION_SECONDS = 10.0
-_POLL_SECONDS = 0.1
-
-
-class RegisteredEnvironments:
-    """The environments that runners registered, kept for `ENVIRONMENTS_AGE_SECONDS`. Safe with threads."""
-
-    def __init__(self, store: JobStore, *, patience_seconds: float = FIRST_REGISTRATION_SECONDS) -> None:
-        self._store = store
-        self._patience_seconds = patience_seconds
-        # (read at, environments); replaced as a whole, so that threads need no lock.
-        self._latest: tuple[float, tuple[Environment, ...]] | None = None
-
-    def read(self) -> tuple[Environment, ...]:
-        """The environments; waits for the first registration, and raises `NotReady` when none comes."""
-        now = time.monotonic()
-        if self._latest is not None and now - self._latest[0] < ENVIRONMENTS_AGE_SECONDS:
-            return self._latest[1]
-        while not (environments := self._store.environments()):
-            if time.monotonic() >= now + self._patience_seconds:
-                raise NotReady(
-                    "No runner has registered its compilers yet: start a runner, or try again in a moment."
-                )
-            time.sleep(_POLL_SECONDS)
-        self._latest = (now, environments)
-        return environments
-
 
 class CompileService:
-    """The use cases over one store. `registered` gives the environments. Safe to use from several threads."""
+    """The use cases over one store. Safe to use from several threads."""
 
-    def __init__(
-        self, store: JobStore, catalog: Catalog, registered: Callable[[], tuple[Environment, ...]]
-    ) -> None:
+    def __init__(self, store: JobStore, catalog: Catalog, registered: RegisteredEnvironments) -> None:
         self._store = store
         self._catalog = catalog
         self._registered = registered
@@ -72,7 +40,9 @@ class CompileService:
         """Submits a job and waits up to `wait_seconds`, counted from now, for its end."""
         deadline = time.monotonic() + wait_seconds
         client_request = compile_request.parse(body)
-        request = compile_request.resolve(client_request, self._catalog, self._registered())
+        need = Need.of(self._catalog, client_request.language, [client_request.compiler])
+        environments = self._registered.read(need, wait_seconds)
+        request = compile_request.resolve(client_request, self._catalog, environments)
         job = Job(id=new_id(), request=request, fingerprint=compile_request.fingerprint(request))
         self._store.submit(job)
         submitted = ApiResponse(job.id, responses.submitted_job(job), ended=False)
@@ -143,11 +113,13 @@ class CompileService:
         return cloudwatch_metrics.embedded(counts, runners, stage=stage, now_seconds=time.time())
 
     def ready(self) -> Json:
-        """Succeeds when jobs are compiled now: the store responds and a runner is alive. Raises otherwise."""
+        """Succeeds when jobs are compiled now: the store responds, and a runner offers a compiler."""
         self._store.ping()
         runners = self._store.runners()
         if not runners:
             raise NotReady("No runner is alive: jobs are accepted, and wait until one starts.")
+        if not self._store.environments():
+            raise NotReady("No compiler has passed its self-test yet: the runner is still testing.")
         return {"status": "ready", "runners": len(runners)}
 
 

@@ -267,13 +267,13 @@ class Settings(BaseModel):
         description="Memory in MiB that one compile may use.",
     )
     # Per stream. A page of errors is 4 kB, and a template error up to 200 kB. Both streams must fit into
-    # Redis and through API Gateway (10 MB). A run that prints more is ended: inconclusive, `output`.
+    # Redis and through API Gateway (10 MB). What is beyond it is read and dropped, and changes no verdict.
     output_limit_kb: Kibibytes = Field(
         alias="OUTPUT_LIMIT_KB",
         default=256,
         ge=1,
         le=16384,
-        description="Output in KiB per stream that one compile may print.",
+        description="Output in KiB per stream that a result keeps; what is beyond it changes no verdict.",
     )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _any_case] = Field(
         alias="LOG_LEVEL", default="info", description="Least severe log line that is written."

@@ -7,16 +7,15 @@ sandbox works, 5 it cannot go on. Each error comes with one line that says what 
 import argparse
 import contextlib
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 from chalicelib import bootstrap
 from chalicelib.errors import SettingsError, StoreError
 from chalicelib.settings import Settings
+from chalicelib.stop_signals import StopSignals
 from runner.sandbox.base import SandboxUnavailable
 from runner.worker import TimekeeperDied
 
@@ -68,33 +67,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(settings: Settings, agent_uri: str, *, check_only: bool) -> int:
     # Imported late: --help and a wrong setting do not need it.
-    from runner.bootstrap import build_runner, find_compilers, open_alive_file, open_protection, open_sandbox
+    from runner.bootstrap import (
+        build_runner,
+        check_offer,
+        open_alive_file,
+        open_protection,
+        open_sandbox,
+        run_with_tests,
+        start_self_tests,
+    )
 
     bootstrap.configure_logging(settings)
     bootstrap.log_choices(settings)
+    signals = StopSignals()
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(bootstrap.build_store(settings)))
         store.ping()
         sandbox = open_sandbox(settings)
-        toolchains = find_compilers(settings, sandbox)
+        tests = start_self_tests(settings, sandbox, os.environ)
         if check_only:
+            signals.on_stop(tests.stop)
+            toolchains = tests.wait()
+            if not signals.received:
+                check_offer(toolchains)
             return 0
         runner = build_runner(
             settings,
             store,
             sandbox,
-            toolchains,
+            tests,
             protection=stack.enter_context(contextlib.closing(open_protection(agent_uri))),
             touch_alive=stack.enter_context(open_alive_file(tempfile.gettempdir())),
         )
 
-        def stop(number: int, _frame: FrameType | None) -> None:
-            bootstrap.logger.info("runner: received %s, stopping", signal.Signals(number).name)
+        def stop() -> None:
+            if signals.received:
+                bootstrap.logger.info("runner: received %s, stopping", signals.received.name)
             runner.stop()
-            # A second signal ends the process at once; its leases expire, and other runners get its jobs.
-            signal.signal(number, signal.SIG_DFL)
 
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, stop)
-        runner.run()
+        # A second signal ends the process at once; its leases expire, and other runners get its jobs.
+        signals.on_stop(stop)
+        run_with_tests(runner, tests)
     return 0

@@ -13,13 +13,24 @@ from dataclasses import dataclass, replace
 
 from chalicelib.catalog import Catalog, build_command, build_env, translation_units
 from chalicelib.errors import InvalidRequest
-from chalicelib.models import CompileRequest, Diagnostic, Environment, Reason, Result, Severity, Verdict
+from chalicelib.models import (
+    CompileRequest,
+    Diagnostic,
+    Environment,
+    Reason,
+    Result,
+    RunLimits,
+    Severity,
+    Usage,
+    Verdict,
+)
 from chalicelib.storage.protocol import Claim
-from runner.diagnostics import collector, parse, without_parser_output
+from runner.diagnostics import PARSERS, collector
+from runner.messages import Messages, notable_lines
 from runner.sandbox.base import Command, Limits, Sandbox, SandboxError, SandboxResult
-from runner.sanitize import clean_text
 from runner.toolchains.model import Toolchains
-from runner.verdict import classify, limit_patterns
+from runner.toolchains.self_tests import SelfTests
+from runner.verdict import ERROR_PATTERN, classify, limit_patterns
 from runner.workspace import Workspace
 
 _NANOSECONDS_PER_SECOND = 1_000_000_000
@@ -37,15 +48,37 @@ class _CompilerRun:
     env: dict[str, str]
     verdict: Verdict
     reason: Reason | None
-    stdout: str
-    stderr: str
+    messages: Messages
     diagnostics: tuple[Diagnostic, ...]
-    seconds: float
+    usage: Usage
 
 
 def _has_error_code(diagnostics: Sequence[Diagnostic], code: str) -> bool:
     """Whether one of the errors has that code."""
     return any(item.code == code and item.severity is not Severity.WARNING for item in diagnostics)
+
+
+def _of_both(first: Usage, second: Usage) -> Usage:
+    """What two runs, one after the other, used together."""
+    return Usage(
+        cpu_seconds=first.cpu_seconds + second.cpu_seconds,
+        wall_seconds=first.wall_seconds + second.wall_seconds,
+        memory_bytes=max(first.memory_bytes, second.memory_bytes),
+        output_bytes=max(first.output_bytes, second.output_bytes),
+    )
+
+
+def _public_limits(limits: Limits) -> RunLimits:
+    """The limits of a run as a client gets them."""
+    return RunLimits(
+        cpu_seconds=limits.cpu_seconds,
+        wall_seconds=limits.wall_seconds,
+        memory_bytes=limits.memory_bytes,
+        output_bytes=limits.flood_bytes,
+        kept_output_bytes=limits.output_bytes,
+        disk_bytes=limits.disk_bytes,
+        processes=limits.processes,
+    )
 
 
 class JobExecutor:
@@ -55,12 +88,15 @@ class JobExecutor:
         self,
         sandbox: Sandbox,
         catalog: Catalog,
-        toolchains: Toolchains,
+        toolchains: Toolchains | SelfTests,
         limits: Limits,
         *,
         sandboxes: Mapping[str, Sandbox] | None = None,
     ) -> None:
-        """`sandboxes`, by container image, are for environments outside of the sandbox's own image."""
+        """`sandboxes`, by container image, are for environments outside of the sandbox's own image.
+
+        With `SelfTests` a job for a compiler that is not tested yet waits for its test.
+        """
         self._sandbox = sandbox
         self._sandboxes = sandboxes or {}
         self._catalog = catalog
@@ -70,9 +106,12 @@ class JobExecutor:
             name: limit_patterns(family.limit_messages) for name, family in catalog.families.items()
         }
         self._error_patterns = {
-            name: re.compile(family.error_pattern)
+            name: re.compile(family.error_pattern) if family.error_pattern else ERROR_PATTERN
             for name, family in catalog.families.items()
-            if family.error_pattern
+        }
+        self._notable = {
+            name: notable_lines(self._error_patterns[name], family.message_format)
+            for name, family in catalog.families.items()
         }
 
     def compile_claim(self, claim: Claim, cancel: threading.Event) -> Result:
@@ -112,12 +151,14 @@ class JobExecutor:
     def _compile(
         self, job_id: str, request: CompileRequest, attempts: int, cancel: threading.Event | None
     ) -> Result:
+        if isinstance(self._toolchains, SelfTests):
+            self._toolchains.wait_for_test(request.language, request.compiler, cancel)
         environment = self._environment(request)
         run = self._run(request, environment, cancel)
         retry = self._catalog.family(environment.family).retry
         if retry and request.stage in retry.stages and _has_error_code(run.diagnostics, retry.code):
             second = self._run(request, environment, cancel, retry=True)
-            run = replace(second, seconds=run.seconds + second.seconds)
+            run = replace(second, usage=_of_both(run.usage, second.usage))
         sandbox_result = run.sandbox_result
         return Result(
             job_id=job_id,
@@ -125,17 +166,19 @@ class JobExecutor:
             reason=run.reason,
             success=run.verdict is not Verdict.INCONCLUSIVE,
             compiled=run.verdict is Verdict.COMPILES,
-            stdout=run.stdout,
-            stderr=run.stderr,
+            stdout=run.messages.stdout.shown,
+            stderr=run.messages.stderr.shown,
             exit_code=sandbox_result.exit_code,
-            duration=round(run.seconds * _NANOSECONDS_PER_SECOND),
+            duration=round(run.usage.wall_seconds * _NANOSECONDS_PER_SECOND),
             error=self._explain(run.reason, sandbox_result, environment) if run.reason else "",
             diagnostics=run.diagnostics,
             truncated=(
-                sandbox_result.stdout_truncated
-                or sandbox_result.stderr_truncated
+                run.messages.stdout.truncated
+                or run.messages.stderr.truncated
                 or collector.count(run.diagnostics) >= collector.MAX_DIAGNOSTICS
             ),
+            usage=run.usage,
+            limits=_public_limits(self._limits),
             compiled_files=self._translation_units(request),
             environment=environment,
             command=run.command,
@@ -156,21 +199,21 @@ class JobExecutor:
         argv = build_command(self._catalog, request, entry, retry=retry)
         env = build_env(self._catalog, entry, request.target)
         sandbox = self._sandboxes.get(environment.image, self._sandbox)
+        limits = self._limits
+        keep_bytes = max(limits.output_bytes, PARSERS[family.message_format].keep_bytes)
         with Workspace.create(request.files) as workspace:
-            result = sandbox.run(Command(argv, env), workspace, self._limits, cancel=cancel)
-        stdout = clean_text(result.stdout, truncated=result.stdout_truncated)
-        stderr = clean_text(result.stderr, truncated=result.stderr_truncated)
-        messages = {"stdout": stdout, "stderr": stderr, "both": stdout + stderr}[family.prints_to]
-        diagnostics = parse(family.message_format, messages, request.files, workspace.inside)
-        # The client sees what the bare compiler prints.
-        stdout = without_parser_output(family.message_format, stdout)
-        stderr = without_parser_output(family.message_format, stderr)
+            result = sandbox.run(
+                Command(argv, env, self._notable[family.id]),
+                workspace,
+                replace(limits, output_bytes=keep_bytes),
+                cancel=cancel,
+            )
+        messages = Messages.of(result, family.message_format, family.prints_to, limits.output_bytes)
         verdict, reason = classify(
             result,
             limit_patterns=self._limit_patterns[family.id],
-            error_pattern=self._error_patterns.get(family.id),
-            # Both streams: the compiler's runtime may complain on another stream than the compiler.
-            output=f"{stdout}\n{stderr}",
+            error_pattern=self._error_patterns[family.id],
+            output=messages.judged,
         )
         return _CompilerRun(
             sandbox_result=result,
@@ -178,10 +221,14 @@ class JobExecutor:
             env=env,
             verdict=verdict,
             reason=reason,
-            stdout=stdout,
-            stderr=stderr,
-            diagnostics=diagnostics,
-            seconds=result.duration_seconds,
+            messages=messages,
+            diagnostics=messages.diagnostics(request.files, workspace.inside, self._notable[family.id]),
+            usage=Usage(
+                cpu_seconds=result.cpu_seconds,
+                wall_seconds=result.duration_seconds,
+                memory_bytes=result.peak_memory_bytes,
+                output_bytes=result.output_bytes,
+            ),
         )
 
     def _translation_units(self, request: CompileRequest) -> tuple[str, ...]:
@@ -214,7 +261,12 @@ class JobExecutor:
                 "and the host may have had less."
             )
         if reason is Reason.OUTPUT:
-            return f"{compiler} printed more than the output limit of {limits.output_bytes // 1024} KiB."
+            if result.limit_hit is None:
+                return (
+                    f"{compiler} failed, and there was no error in what was kept of its output. The limit is "
+                    f"{limits.output_bytes // 1024} KiB."
+                )
+            return f"{compiler} printed more than the output limit of {limits.flood_bytes // _MIB} MiB."
         if reason is Reason.DISK:
             return f"{compiler} wrote more than the disk limit of {limits.disk_bytes // _MIB} MiB."
         if reason is Reason.PROCESSES:

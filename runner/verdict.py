@@ -10,6 +10,9 @@ error about the source. A forger needs such an error to make it fail. A crash is
 absence, too: the last pattern of most families, ``\\A``, matches any output, so that a compiler that fails
 without an ordinary error has crashed.
 
+Of a long output the sandbox keeps the beginning, the ordinary errors and the end, where compilers say why
+they gave up.
+
 The words are searched for by `re`, which holds the whole process while it searches. So a pattern sees lines
 of a bounded length, and tests/unit/test_linear_reading.py refuses one that may need more than linear time.
 
@@ -40,7 +43,7 @@ _REASON_OF_SIGNAL: dict[int, Reason] = {signal.SIGKILL: Reason.MEMORY}
 
 # The ordinary errors of a family without an `error_pattern` (javac, zig): with a line number, or of the
 # compiler as a whole. The other families have patterns of their own.
-_ERROR_PATTERN = re.compile(r"(?m)^[^\n]*:\d+: (?:fatal )?[eE]rror: |^error: ")
+ERROR_PATTERN = re.compile(r"(?m)^[^\n]*:\d+: (?:fatal )?[eE]rror: |^error: ")
 
 # Of a longer line than twice this, patterns see its start and its end. What a compiler says about a limit
 # begins with the place, or a program's name, and ends with the reason; between them are names of files, of
@@ -93,7 +96,9 @@ def classify(
        means memory, and any other signal a crash.
     5. The output names a limit or a crash and contains no ordinary error: inconclusive, with that reason; a
        limit is preferred to a crash.
-    6. Everything else is the compiler's own rejection.
+    6. A part of the output was lost, and the rest contains no ordinary error: inconclusive, reason `output`.
+       The lost part may have named a limit.
+    7. Everything else is the compiler's own rejection.
     """
     if result.cancelled:
         return Verdict.INCONCLUSIVE, Reason.CANCELLED
@@ -109,7 +114,9 @@ def classify(
             # The signal says more than that it crashed.
             reported = _REASON_OF_SIGNAL.get(result.signal, Reason.COMPILER_CRASH)
         return Verdict.INCONCLUSIVE, reported
-    if reported is None or _has_ordinary_error(text, matching, error_pattern or _ERROR_PATTERN):
+    if reported is None and result.output_lost:
+        reported = Reason.OUTPUT
+    if reported is None or _has_ordinary_error(text, matching, error_pattern or ERROR_PATTERN):
         return Verdict.REJECTED, None
     return Verdict.INCONCLUSIVE, reported
 

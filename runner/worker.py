@@ -19,7 +19,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from chalicelib.errors import StoreError
-from chalicelib.models import Environment, Reason, Result, RunnerInfo
+from chalicelib.models import Environment, Reason, Result, RunnerInfo, UntestedCompiler
+from chalicelib.outages import Outages
 from chalicelib.storage.protocol import Claim, JobStore
 from runner.task_protection import NoProtection, TaskProtection
 
@@ -62,7 +63,7 @@ class Runner:
         store: JobStore,
         compile_claim: Callable[[Claim, threading.Event], Result],
         info: RunnerInfo,
-        environments: Sequence[Environment],
+        environments: Sequence[Environment] | None,
         *,
         lease_seconds: float,
         stop_grace_seconds: float,
@@ -71,14 +72,20 @@ class Runner:
     ) -> None:
         """Prepare a runner; `run` starts it.
 
-        `compile_claim` compiles the job of a claim and ends early when the event is set; it raises nothing
-        for what a job did. `protection` counts the jobs that start and end. `touch_alive` is called at
-        each renewal with the seconds since the claiming loop last completed a round.
+        Without `environments` it claims nothing before `offer` was called. `compile_claim` compiles the job
+        of a claim and ends early when the event is set; it raises nothing for what a job did. `protection`
+        counts the jobs that start and end. `touch_alive` is called at each renewal with the seconds since
+        the claiming loop last completed a round.
         """
         self._store = store
         self._compile_claim = compile_claim
         self._info = info
-        self._environments = tuple(environments)
+        self._environments = tuple(environments or ())
+        self._untested: tuple[UntestedCompiler, ...] = ()
+        self._offers = threading.Event()
+        if environments is not None:
+            self._offers.set()
+        self._register_at = 0.0
         self._renew_seconds = min(RENEW_SECONDS, lease_seconds / 4)
         self._register_seconds = lease_seconds / REGISTRATIONS_PER_TTL
         self._registration_ttl_seconds = lease_seconds
@@ -92,7 +99,7 @@ class Runner:
         self._workers: set[threading.Thread] = set()
         self._stopping = threading.Event()
         self._done = threading.Event()
-        self._away = False
+        self._outages = Outages(logger, over="%s is back")
         # What failed unexpectedly, and when it was last logged.
         self._logged_at: dict[str, float] = {}
 
@@ -104,7 +111,10 @@ class Runner:
         # Daemon threads: a process that gets a second signal need not wait for them.
         timekeeper = threading.Thread(target=self._keep_time, name="timekeeper", daemon=True)
         timekeeper.start()
-        logger.info("runner %s: ready, %d workers", self._info.id, self._info.max_workers)
+        while not self._offers.wait(CLAIM_BLOCK_SECONDS) and not self._stopping.is_set():
+            self._last_round_at = time.monotonic()
+        if not self._stopping.is_set():
+            logger.info("runner %s: ready, %d workers", self._info.id, self._info.max_workers)
         died = False
         while not self._stopping.is_set() and not died:
             self._last_round_at = time.monotonic()
@@ -122,9 +132,18 @@ class Runner:
             raise TimekeeperDied("the thread that renews the leases has ended: the log says why")
         logger.info("runner %s: stopped", self._info.id)
 
+    def offer(self, environments: Sequence[Environment], untested: Sequence[UntestedCompiler] = ()) -> None:
+        """Register these compilers from now on, and that the others are still tested."""
+        with self._lock:
+            self._environments, self._untested = tuple(environments), tuple(untested)
+        self._register_at = 0.0  # in the timekeeper's next round
+        if environments:
+            self._offers.set()
+
     def stop(self) -> None:
         """Ask `run` to end: no more claims; jobs that do not complete in time are released. Idempotent."""
         self._stopping.set()
+        self._offers.set()
 
     # -- claiming
 
@@ -157,29 +176,29 @@ class Runner:
         try:
             claim = self._store.claim(self._info.id, CLAIM_BLOCK_SECONDS)
         except StoreError as error:
-            if not self._away:
-                logger.error(
-                    "runner %s: cannot claim jobs: %s; trying again until Redis answers",
-                    self._info.id,
-                    error.message,
-                )
-            self._away = True
+            self._store_failed(
+                "claiming", f"cannot claim jobs: {error.message}; trying again until Redis answers"
+            )
             jitter = _jitter.uniform(1, 5)
             self._stopping.wait(jitter * SHORTEST_PAUSE_SECONDS)
             return None
-        if self._away:
-            logger.info("runner %s: the store is back", self._info.id)
-        self._away = False
+        self._outages.worked("claiming")
         return claim
+
+    def _store_failed(self, by: str, message: str) -> None:
+        """Log it once, whichever step notices it: all of them fail while Redis is away."""
+        self._outages.failed(f"runner {self._info.id}: the store", by, message)
 
     def _quietly(self, what: str, call: Callable[[], object]) -> None:
         """Call the store for something that will be tried again anyway."""
         try:
             call()
         except StoreError as error:
-            logger.debug("runner %s: %s: %s", self._info.id, what, error.message)
+            self._store_failed(what, f"{what} failed: {error.message}; trying again")
         except Exception as error:  # noqa: BLE001 -- the other steps of a round must come all the same
             self._log_defect(what, error)
+        else:
+            self._outages.worked(what)
 
     def _log_defect(self, what: str, error: Exception) -> None:
         """Log an unexpected exception, unless the same step failed a moment ago."""
@@ -226,20 +245,21 @@ class Runner:
 
     def _complete(self, active: _Active, result: Result) -> None:
         """Send the result until the store takes it, or says that the claim is not valid any more."""
-        claim = active.claim
+        claim, step = active.claim, f"completing {active.claim.job.id}"
         pause_seconds = SHORTEST_PAUSE_SECONDS
         completed = None
         while completed is None:
             try:
                 completed = self._store.complete(claim, result)
             except StoreError as error:
-                logger.warning(
-                    "job %s: its result is not stored yet, trying again: %s", claim.job.id, error.message
+                self._store_failed(
+                    step, f"job {claim.job.id}: its result is not stored yet, trying again: {error.message}"
                 )
                 jitter = _jitter.uniform(0.5, 1.0)
                 if active.cancel.wait(jitter * pause_seconds):
                     return
                 pause_seconds = min(LONGEST_PAUSE_SECONDS, 2 * pause_seconds)
+        self._outages.worked(step)
         if completed:
             logger.info(
                 "job %s: %s in %d ms (%s, attempt %d)",
@@ -257,13 +277,12 @@ class Runner:
     # -- keeping time
 
     def _keep_time(self) -> None:
-        register_at = 0.0
         while not self._done.wait(self._renew_seconds):
             self._quietly("showing that it is alive", self._show_alive)
             self._quietly("renewing", self._renew)
             now = time.monotonic()
-            if now >= register_at:
-                register_at = now + self._register_seconds
+            if now >= self._register_at:
+                self._register_at = now + self._register_seconds
                 self._quietly("registering", self._register)
                 self._quietly("sweeping", self._sweep)
 
@@ -286,8 +305,20 @@ class Runner:
     def _register(self) -> None:
         with self._lock:
             active_workers = len(self._active)
-        info = self._info.model_copy(update={"active_workers": active_workers})
-        self._store.register(info, self._environments, self._registration_ttl_seconds)
+            environments, untested = self._environments, self._untested
+        if untested and not self._offers_all_that_is_known(environments):
+            return
+        info = self._info.model_copy(update={"active_workers": active_workers, "untested": untested})
+        self._store.register(info, environments, self._registration_ttl_seconds)
+
+    def _offers_all_that_is_known(self, environments: Sequence[Environment]) -> bool:
+        """Whether registering these hides nothing.
+
+        While no runner lives, clients can ask for what was registered last, and those jobs wait for this
+        runner. A list with the few compilers that have passed so far would replace that one.
+        """
+        offered = {(item.language, item.id) for item in environments}
+        return all((item.language, item.id) in offered for item in self._store.environments())
 
     def _sweep(self) -> None:
         report = self._store.sweep()

@@ -4,8 +4,9 @@ An attacker may have chosen every name inside, and after a run may have replaced
 are checked here although the API checked them too, files are created relative to directory descriptors
 and never over something that exists, and removal works on descriptors and never follows a symbolic link.
 
-A directory is locked (flock) while its workspace exists. The lock ends with its process; this is how
-`remove_stale_workspaces` tells what a dead runner left from the workspaces of a live one.
+Workspaces are in a folder of our own, and beside each is a small file that marks it as ours: what has no
+mark is never removed. A directory is locked (flock) while its workspace exists. The lock ends with its
+process: so `remove_stale_workspaces` can tell what a dead runner left from the workspaces of a live one.
 """
 
 import contextlib
@@ -18,18 +19,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
+from runner.private_folder import OPEN_FOLDER, own_folder
+
 # The directory as the compiler sees it, in every sandbox that can choose: the same path for every job, so
 # that paths in the output say nothing about the host and equal jobs have equal output.
 INSIDE = "/work"
 
-PREFIX = "wic-"
+# The mark of the directory `<name>` is the file `<name>.workspace`, with this text in it.
+_MARK_SUFFIX = ".workspace"
+_MARK = b"This folder was made by will-it-compile for one job, and will be removed by it.\n"
 
 # Linux has limits of 255 and 4096 bytes (NAME_MAX, PATH_MAX). With these a name that is too long is a
 # ValueError before anything is created, and not an OSError in the middle.
 _NAME_BYTES = 255
 _PATH_BYTES = 4000
 
-_OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def check_name(name: str) -> None:
@@ -72,7 +77,7 @@ class Workspace:
     def create(cls, files: Mapping[str, str], parent: Path | None = None) -> "Workspace":
         """Create a directory that only this user can read, with `files` (name → text).
 
-        `parent` defaults to the system's directory for temporary files. Raises ValueError for a name that
+        `parent` defaults to our own folder among the temporary files. Raises ValueError for a name that
         fails `check_name` or is also a directory of another name; nothing is left behind then.
         """
         for name in files:
@@ -83,7 +88,7 @@ class Workspace:
                 directory = directory.rpartition("/")[0]
                 if directory in files:
                     raise ValueError(f"file name {directory!r} is also a directory of {name!r}")
-        path, lock = _make_locked_directory(parent)
+        path, lock = _make_locked_directory(parent or workspaces_folder())
         workspace = cls(path, lock)
         try:
             for name, text in files.items():
@@ -114,47 +119,83 @@ class Workspace:
             os.close(lock)
 
 
+def workspaces_folder() -> Path:
+    """The folder of this user's workspaces, below TMPDIR. Raises PermissionError: see `own_folder`."""
+    return own_folder(Path(tempfile.gettempdir()))
+
+
 def remove_stale_workspaces(parent: Path | None = None) -> int:
     """Remove the workspaces that dead runners of this user left in `parent`; returns how many.
 
-    Safe while other runners work in the same directory: a live workspace is locked.
+    Safe while other runners work in the same directory: a live workspace is locked. Nothing is removed that
+    does not carry our mark.
     """
-    directory = Path(parent or tempfile.gettempdir())
+    folder = parent or workspaces_folder()
     removed = 0
-    for entry in list(os.scandir(directory)):
-        if not entry.name.startswith(PREFIX):
-            continue
-        try:
-            descriptor = os.open(entry.path, _OPEN_DIRECTORY)
-        except OSError:
-            continue  # not a directory, or another user's
-        try:
-            if os.fstat(descriptor).st_uid == os.geteuid():
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _remove(Path(entry.path), descriptor)
-                removed += 1
-        except OSError:
-            continue  # in use (the lock is held), or removed in the meantime
-        finally:
-            os.close(descriptor)
+    for entry in list(os.scandir(folder)):
+        mark = Path(entry.path)
+        if mark.suffix == _MARK_SUFFIX and _is_mark(mark):
+            removed += _remove_if_stale(mark.with_suffix(""), mark)
     return removed
 
 
-def _make_locked_directory(parent: Path | None) -> tuple[Path, int]:
-    """Make a private directory and lock it.
+def _is_mark(path: Path) -> bool:
+    """Whether it is a file that `_make_locked_directory` wrote: ours, and with our text."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+        return ours and file.read(len(_MARK) + 1) == _MARK
 
-    Between the two steps another runner may find it unlocked and remove it; the lock then belongs to a
-    directory without a name (no links left), and another directory is made.
+
+def _remove_if_stale(path: Path, mark: Path) -> bool:
+    try:
+        descriptor = os.open(path, OPEN_FOLDER)
+    except FileNotFoundError:
+        # Its runner died before it had made the directory, or after it had removed it.
+        mark.unlink(missing_ok=True)
+        return False
+    except OSError:
+        return False  # not a directory, or another user's
+    try:
+        if os.fstat(descriptor).st_uid != os.geteuid():
+            return False
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _remove(path, descriptor)
+    except OSError:
+        return False  # in use (the lock is held), or removed in the meantime
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _mark_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}{_MARK_SUFFIX}")
+
+
+def _make_locked_directory(parent: Path) -> tuple[Path, int]:
+    """Make a private directory with its mark, and lock it.
+
+    Until it is locked another runner may take it for a dead one's, and remove it or its mark: then another
+    one is made. The mark comes first, so that no crash leaves a directory without one.
     """
     while True:
-        path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
+        path = parent / f"{os.getpid()}-{secrets.token_hex(8)}"
+        mark = _mark_of(path)
+        with open(os.open(mark, _CREATE, 0o600), "wb") as file:
+            file.write(_MARK)
+        path.mkdir(mode=0o700)
         try:
-            descriptor = os.open(path, _OPEN_DIRECTORY)
+            descriptor = os.open(path, OPEN_FOLDER)
         except FileNotFoundError:
             continue
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if os.fstat(descriptor).st_nlink:
+        if os.fstat(descriptor).st_nlink and mark.exists():
             return path, descriptor
+        _remove(path, descriptor)
         os.close(descriptor)
 
 
@@ -166,23 +207,23 @@ def _write(root: int, name: str, text: str) -> None:
         for directory in directories:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(directory, 0o755, dir_fd=current)
-            current = os.open(directory, _OPEN_DIRECTORY, dir_fd=current)
+            current = os.open(directory, OPEN_FOLDER, dir_fd=current)
             stack.callback(os.close, current)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             data = text.encode()
         except UnicodeEncodeError:
             raise ValueError(f"the text of {name!r} is not valid Unicode") from None
-        with open(os.open(last, flags, 0o644, dir_fd=current), "wb") as file:
+        with open(os.open(last, _CREATE, 0o644, dir_fd=current), "wb") as file:
             file.write(data)
 
 
 def _remove(path: Path, descriptor: int) -> None:
-    """Empty the directory behind `descriptor`, then remove `path` if it is still that directory."""
+    """Empty the directory behind `descriptor`; remove `path`, if it is still that directory, and its mark."""
     _empty(descriptor)
     with contextlib.suppress(FileNotFoundError):
         if os.path.samestat(os.lstat(path), os.fstat(descriptor)):
             os.rmdir(path)
+    _mark_of(path).unlink(missing_ok=True)
 
 
 def _empty(root: int) -> None:
@@ -228,6 +269,6 @@ def _open_widened(parent: int, name: str) -> int | None:
         return None
     try:
         os.chmod(f"/proc/self/fd/{handle}", stat.S_IRWXU)
-        return os.open(".", _OPEN_DIRECTORY, dir_fd=handle)
+        return os.open(".", OPEN_FOLDER, dir_fd=handle)
     finally:
         os.close(handle)

@@ -12,10 +12,11 @@ import os
 import re
 import socket
 import sys
+from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from io import BufferedIOBase
-from socketserver import TCPServer
+from socketserver import BaseServer, TCPServer
 
 from chalicelib.api.wsgi import MAX_CONTENT_BYTES, SERVER_NAME
 
@@ -42,6 +43,20 @@ _TEMPLATE = '{"error": "bad_request", "message": "%(explain)s", "details": []}\n
 def widen_backlog(server: type[TCPServer]) -> None:
     """Lets a burst of clients connect at once."""
     server.request_queue_size = BACKLOG
+
+
+def exit_when_asked(server: type[TCPServer], asked: Callable[[], object]) -> None:
+    """Ends this process with exit code 0, from the loop that serves, when `asked` says so."""
+    serve_actions = server.service_actions
+
+    def exit_or_serve(self: BaseServer) -> None:
+        # Only here, between two requests: raised by the signal itself it could be lost anywhere.
+        if asked():
+            raise SystemExit(0)
+        serve_actions(self)
+
+    # Why in place: see above.
+    server.service_actions = exit_or_serve  # type: ignore[method-assign]
 
 
 def exit_when_port_is_taken(server: type[TCPServer]) -> None:

@@ -9,13 +9,11 @@ Lambda must never import this module: waitress is not in its zip.
 import argparse
 import json
 import logging
-import signal
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
-from types import FrameType
 from wsgiref.types import WSGIApplication
 
 from waitress import wasyncore
@@ -28,6 +26,7 @@ from waitress.utilities import RequestHeaderFieldsTooLarge
 
 from chalicelib.api import error_responses
 from chalicelib.api.wsgi import MAX_CONTENT_BYTES, SERVER_NAME, Gateway, Handler
+from chalicelib.stop_signals import StopSignals
 
 # A request that waits (`?wait=25`) holds its thread, so this is how many clients can wait at once. An idle
 # thread costs about 20 kB; docker-compose.yml allows 512 threads and processes.
@@ -49,8 +48,6 @@ STOP_SECONDS = 28.0
 # to close on unread bytes would reset the connection, and the client might never see the answer.
 DRAIN_BYTES = 64 * 1024 * 1024
 DRAIN_SILENCE_SECONDS = 2.0
-
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 logger = logging.getLogger("will_it_compile.server")
 
@@ -284,6 +281,7 @@ def main(
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (%(default)s)")
     parser.add_argument("--port", default=8000, type=int, help="the port to listen on (%(default)s)")
     options = parser.parse_args(arguments)
+    signals = StopSignals()
     end = start()
     _log_as_we_do()
     try:
@@ -294,14 +292,7 @@ def main(
         end()
         return 1
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        server.stop()
-        # A second signal ends the process at once.
-        for number in _STOP_SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-
-    for number in _STOP_SIGNALS:
-        signal.signal(number, stop)
+    signals.on_stop(server.stop)
     logger.info("server: serving on http://%s:%d, %d threads", options.host, options.port, THREADS)
     server.run()
     end()

@@ -131,7 +131,9 @@ class Family(CatalogModel):
     `targets` lists the targets that are not the host's own, and the host's if it must be named. They are
     tried at the last stage, or at `targets_tried_at` if the compiler links for all of them without help.
     `error_pattern` matches the compiler's own errors about the source in what it prints; the default is
-    the format that most compilers share (runner/verdict.py).
+    the format that most compilers share (runner/verdict.py). `loads` are globs for the files that a compiler
+    runs or loads, seen from the folder of its program; ``{major}`` is the number in its id. A runner tests a
+    compiler again when one of them has changed.
     """
 
     id: str
@@ -146,6 +148,7 @@ class Family(CatalogModel):
     retry: Retry | None = None
     error_pattern: str | None = None
     version: VersionProbe
+    loads: tuple[str, ...] = ()
     options: OptionRules = OptionRules()
     options_like: str = Field("", description="The family whose option rules are used for this one.")
     limit_messages: tuple[LimitMessage, ...] = ()

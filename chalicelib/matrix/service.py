@@ -4,7 +4,7 @@ Every cell is an ordinary job: runners know nothing about matrices, and a cell c
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from chalicelib import queue_outlook
 from chalicelib.api import compile_request
@@ -16,8 +16,9 @@ from chalicelib.diagnostic_groups import ByteBudget, DiagnosticGroups
 from chalicelib.errors import BatchTooLarge, MatrixNotFound, StoreError
 from chalicelib.matrix.plan import make_plan, parse
 from chalicelib.matrix.report import Report, lost_result
-from chalicelib.models import Cell, Environment, Job, Matrix, Result, Status, Target, is_id, new_id
-from chalicelib.sarif.document import CompilerRun, run_id, sarif_document
+from chalicelib.models import Cell, Job, Matrix, Result, Status, Target, is_id, new_id
+from chalicelib.registrations import Need, RegisteredEnvironments
+from chalicelib.sarif.document import MAX_RUNS, CompilerRun, run_id, sarif_document
 from chalicelib.storage.protocol import JobStore
 
 # Results may be long, so only this many are in memory at a time.
@@ -25,11 +26,9 @@ _RESULTS_AT_A_TIME = 8
 
 
 class MatrixService:
-    """The use cases over one store. `registered` gives the environments, or raises `NotReady`."""
+    """The use cases over one store."""
 
-    def __init__(
-        self, store: JobStore, catalog: Catalog, registered: Callable[[], tuple[Environment, ...]]
-    ) -> None:
+    def __init__(self, store: JobStore, catalog: Catalog, registered: RegisteredEnvironments) -> None:
         self._store = store
         self._catalog = catalog
         self._registered = registered
@@ -44,7 +43,8 @@ class MatrixService:
         """Submits a matrix: all of its jobs, or none. Waits as `fetch` does, counted from now."""
         deadline = time.monotonic() + wait_seconds
         client_matrix = parse(body)
-        plan = make_plan(client_matrix, self._catalog, self._registered())
+        need = Need.of(self._catalog, client_matrix.language, client_matrix.compilers)
+        plan = make_plan(client_matrix, self._catalog, self._registered.read(need, wait_seconds))
         jobs = [
             Job(id=new_id(), request=request, fingerprint=compile_request.fingerprint(request))
             for request in plan.requests
@@ -143,26 +143,34 @@ class MatrixService:
         return report.to_json(self._catalog.language(matrix.language))
 
     def _sarif(self, matrix: Matrix, statuses: Sequence[Status | None]) -> dict[str, object]:
-        """One run for each compiler, its jobs in the order of the cells."""
+        """One run for each compiler, its jobs in the order of the cells.
+
+        If that were too many runs, one for each family.
+        """
         jobs = (self._store.get(cell.job_id) for cell in matrix.cells)
         files = next((job.request.files for job in jobs if job is not None), {})
         environments = {environment.id: environment for environment in matrix.environments}
+        shared = len({cell.compiler for cell in matrix.cells}) > MAX_RUNS
         budget = ByteBudget()
         runs: dict[str, tuple[CompilerRun, DiagnosticGroups]] = {}
         for number, result in self._results(matrix, statuses):
             cell = matrix.cells[number]
-            if cell.compiler not in runs:
-                environment = result.environment or environments.get(cell.compiler)
-                run = CompilerRun(cell.compiler, environment, files)
-                runs[cell.compiler] = run, DiagnosticGroups(budget)
-            run, groups = runs[cell.compiler]
+            environment = result.environment or environments.get(cell.compiler)
+            # Without an environment nothing is known but the id, such as gcc-12.
+            family = environment.family if environment else cell.compiler.rpartition("-")[0]
+            name = family if shared else cell.compiler
+            if name not in runs:
+                runs[name] = CompilerRun(name, environment, files), DiagnosticGroups(budget)
+            run, groups = runs[name]
+            if shared:
+                run.add_compiler(cell.compiler, environment)
             invocation = run.add_job(result, cell.standard, Target.parse(cell.target), matrix.stage, {})
             groups.add(invocation, result.diagnostics)
         documents = []
-        for compiler, (run, groups) in runs.items():
+        for name, (run, groups) in runs.items():
             if groups.omitted:
                 run.note_omitted(groups.omitted)
-            documents.append(run.to_json(run_id(compiler, matrix.id), groups.ordered()))
+            documents.append(run.to_json(run_id(name, matrix.id), groups.ordered()))
         return sarif_document(documents)
 
     def _results(self, matrix: Matrix, statuses: Sequence[Status | None]) -> Iterator[tuple[int, Result]]:

@@ -1,6 +1,7 @@
-"""The SARIF document of a job or of a matrix: one run for each compiler.
+"""The SARIF document of a job or of a matrix: a run for each compiler, or for each family if they are many.
 
-    driver        the compiler; `conversion` says that this service made SARIF of the compiler's output
+    driver        the compiler, or the family, whose compilers are `extensions`; `conversion` says that
+                  this service made SARIF of the compiler's output
     invocation    one job: its command, exit status and verdict; without a verdict a notification says why
     result        one diagnostic; its notes are related locations, its proposed edits are one fix, and
                   those of each note another. In a matrix, the jobs of a compiler share equal diagnostics
@@ -15,14 +16,21 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from chalicelib.catalog import load_catalog
 from chalicelib.diagnostic_groups import DiagnosticGroup
 from chalicelib.models import Diagnostic, Environment, Job, Result, Severity, Stage, Target, Verdict
 from chalicelib.sarif.locations import BASE, COLUMN_KIND, Locations
+from chalicelib.source_lines import LINE_ENDS
 from chalicelib.timestamps import format_time
 
 VERSION = "2.1.0"
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 CONVERTER = "will-it-compile"
+# GitHub's code scanning rejects a file with more: see "SARIF results exceed one or more limits" in its
+# documentation. It also takes at most 25,000 results and rules in a run (and shows 5,000, the worst first, as
+# ours are), 1,000 locations of a result, 100 extensions, and 10 MB after gzip. A job has at most 1,000
+# diagnostics, notes included, and a matrix 1.5 MB of them, some 10,000.
+MAX_RUNS = 20
 
 _LEVELS = {
     Severity.FATAL: "error",
@@ -57,14 +65,26 @@ def run_id(compiler: str, subject_id: str) -> str:
 
 
 class CompilerRun:
-    """One compiler and its jobs. Add all jobs first, then build the run with `to_json`."""
+    """One compiler, or one family, and its jobs. Add all jobs first, then build the run with `to_json`.
 
-    def __init__(self, compiler: str, environment: Environment | None, files: Mapping[str, str]) -> None:
-        self._compiler = compiler
+    `environment` is the compiler's. That of a family is any of its compilers, each of which is added with
+    `add_compiler`.
+    """
+
+    def __init__(self, name: str, environment: Environment | None, files: Mapping[str, str]) -> None:
+        self._name = name
         self._environment = environment
-        self._locations = Locations(files)
+        self._locations = Locations(files, _message_format(environment))
+        # Of a family: its compilers, and that of each invocation.
+        self._extensions: dict[str, Json] = {}
+        self._compilers: list[str] = []
         self._invocations: list[Json] = []
         self._notifications: dict[str, None] = {}
+
+    def add_compiler(self, compiler: str, environment: Environment | None) -> None:
+        """Adds one more compiler to the run of a family; jobs that are added next are its own."""
+        self._extensions.setdefault(compiler, _component(compiler, environment))
+        self._compilers.append(compiler)
 
     def add_job(
         self, result: Result, standard: str, target: Target, stage: Stage, times: Mapping[str, str]
@@ -84,6 +104,8 @@ class CompilerRun:
                 "stage": stage.value,
             },
         }
+        if self._extensions:
+            invocation["properties"]["compiler"] = self._compilers[-1]
         if result.command:
             invocation["commandLine"] = shlex.join(result.command)
             invocation["arguments"] = list(result.command[1:])
@@ -122,36 +144,28 @@ class CompilerRun:
         rules: dict[str, Severity] = {}
         results = [self._result(group, rules) for group in groups]
         return {
-            "tool": {"driver": self._driver(rules)},
+            "tool": self._tool(rules),
             "conversion": {"tool": {"driver": {"name": CONVERTER}}},
             "automationDetails": {"id": identifier},
             "invocations": self._invocations,
             "originalUriBaseIds": {BASE: {"description": {"text": "The folder with the request's files."}}},
             "artifacts": self._locations.artifacts(),
             "columnKind": COLUMN_KIND,
+            "newlineSequences": self._locations.newline_sequences(),
             "results": results,
         }
 
-    def _driver(self, rules: Mapping[str, Severity]) -> Json:
-        driver: Json = {
-            "name": self._compiler,
+    def _tool(self, rules: Mapping[str, Severity]) -> Json:
+        driver = {"name": self._name} if self._extensions else _component(self._name, self._environment)
+        driver |= {
             "rules": [
                 {"id": rule, "defaultConfiguration": {"level": _LEVELS[severity]}}
                 for rule, severity in rules.items()
             ],
             "notifications": [{"id": identifier} for identifier in self._notifications],
         }
-        environment = self._environment
-        if environment is None:
-            return driver
-        driver |= {
-            "fullName": environment.version_text or f"{environment.family} {environment.version}",
-            "version": environment.version,
-            "properties": {"language": environment.language, "image": environment.image},
-        }
-        if _SEMANTIC_VERSION.fullmatch(environment.version):
-            driver["semanticVersion"] = environment.version
-        return driver
+        extensions = {"extensions": list(self._extensions.values())} if self._extensions else {}
+        return {"driver": driver, **extensions}
 
     def _result(self, group: DiagnosticGroup, rules: dict[str, Severity]) -> Json:
         diagnostic = group.diagnostic
@@ -167,6 +181,9 @@ class CompilerRun:
         if len(self._invocations) > 1:
             result["occurrenceCount"] = len(group.cells)
             result["properties"] = {"invocations": group.cells}
+            if self._extensions:
+                compilers = dict.fromkeys(self._compilers[cell] for cell in group.cells)
+                result["properties"]["compilers"] = list(compilers)
         location = self._locations.physical_location(diagnostic)
         if location is not None:
             result["locations"] = [{"physicalLocation": location}]
@@ -196,6 +213,27 @@ class CompilerRun:
                 for name, replacements in changes.items()
             ],
         }
+
+
+def _component(compiler: str, environment: Environment | None) -> Json:
+    """A compiler as a component of a tool."""
+    component: Json = {"name": compiler}
+    if environment is None:
+        return component
+    component |= {
+        "fullName": environment.version_text or f"{environment.family} {environment.version}",
+        "version": environment.version,
+        "properties": {"language": environment.language, "image": environment.image},
+    }
+    if _SEMANTIC_VERSION.fullmatch(environment.version):
+        component["semanticVersion"] = environment.version
+    return component
+
+
+def _message_format(environment: Environment | None) -> str:
+    """The format of a compiler's messages; any, where no compiler ran or the catalogue no longer has it."""
+    family = load_catalog().families.get(environment.family) if environment else None
+    return family.message_format if family else next(iter(LINE_ENDS))
 
 
 def _descendants(diagnostic: Diagnostic) -> list[Diagnostic]:

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from chalicelib.models import Diagnostic, Fix
+from chalicelib.source_lines import LINE_ENDS, split_lines
 
 COLUMN_KIND = "unicodeCodePoints"
 # Stands for the folder with the request's files, wherever the reader of the document keeps them.
@@ -22,12 +23,17 @@ Json = dict[str, Any]
 
 
 class Locations:
-    """Locations and edits in the files of one request."""
+    """Locations and edits in the files of one request, for compilers with messages of that format."""
 
-    def __init__(self, files: Mapping[str, str]) -> None:
+    def __init__(self, files: Mapping[str, str], message_format: str) -> None:
         self._files = files
+        self._message_format = message_format
         self._numbers = {name: number for number, name in enumerate(files)}
         self._lines: dict[str, list[str]] = {}
+
+    def newline_sequences(self) -> list[str]:
+        """What ends a line: readers that split the files otherwise would find another line."""
+        return list(LINE_ENDS[self._message_format])
 
     def artifacts(self) -> list[Json]:
         """The request's files; `index` in other places refers to this order."""
@@ -91,6 +97,8 @@ class Locations:
         if name not in self._files:
             return None
         if name not in self._lines:
-            self._lines[name] = self._files[name].removeprefix(_BYTE_ORDER_MARK).split("\n")
+            self._lines[name] = split_lines(
+                self._files[name].removeprefix(_BYTE_ORDER_MARK), self._message_format
+            )
         lines = self._lines[name]
         return lines[number - 1] if 0 < number <= len(lines) else None

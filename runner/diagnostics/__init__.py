@@ -24,23 +24,38 @@ def _unchanged(text: str) -> str:
 class Parser:
     """What is known about one format of messages.
 
-    `strip` removes from a text what the family's `parser_arguments` added to it. `counts_bom` says that
-    the columns of these compilers count a byte order mark.
+    `strip` removes from a text what the family's `parser_arguments` added to it: lines that begin with
+    `own_line`. Where these stand for the whole output, at least `keep_bytes` are read, and `error_object`
+    finds the errors among them. `counts_bom` says that these compilers' columns count a byte order mark.
     """
 
     parse: Callable[[str, Mapping[str, str], str], tuple[Diagnostic, ...]]
     strip: Callable[[str], str] = _unchanged
+    own_line: bytes = b""
+    keep_bytes: int = 0
+    error_object: str = ""
     counts_bom: bool = False
+
+    def is_own(self, cut_line: bytes) -> bool:
+        """Whether a line that was cut is, or may be, one that `strip` would remove."""
+        start = cut_line[: len(self.own_line)]
+        return bool(self.own_line) and self.own_line.startswith(start)
 
 
 PARSERS: Mapping[str, Parser] = {
-    "clang": Parser(gnu.parse, strip=gnu.strip, counts_bom=True),
+    "clang": Parser(gnu.parse, strip=gnu.strip, own_line=gnu.OWN_LINE, counts_bom=True),
     "gfortran": Parser(gfortran.parse),
-    "gnu": Parser(gnu.parse, strip=gnu.strip),
+    "gnu": Parser(gnu.parse, strip=gnu.strip, own_line=gnu.OWN_LINE),
     "go": Parser(go.parse, counts_bom=True),
     "javac": Parser(javac.parse),
     "python": Parser(python.parse),
-    "rustc": Parser(rustc.parse, strip=rustc.strip),
+    "rustc": Parser(
+        rustc.parse,
+        strip=rustc.strip,
+        own_line=rustc.OWN_LINE,
+        keep_bytes=rustc.KEEP_BYTES,
+        error_object=rustc.ERROR_OBJECT,
+    ),
     "tsc": Parser(tsc.parse),
     "zig": Parser(zig.parse, counts_bom=True),
 }

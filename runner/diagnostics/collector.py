@@ -16,8 +16,13 @@ MAX_LINE_CHARACTERS = MAX_MESSAGE_CHARACTERS + 1_024
 # A message with more lines is cut; the candidates of an overload or the explanation of a type rarely have
 # more. It also limits every search from one line onwards, and so keeps parsing linear.
 MAX_MESSAGE_LINES = 32
-# No line or column is beyond this; a larger number is forged.
-MAX_NUMBER = 999_999_999
+# The largest number that `#line` may set. Compilers that count on from there print larger or negative ones.
+MAX_NUMBER = 2_147_483_647
+
+
+def _number(number: int | None) -> int | None:
+    """A line or column; None if there cannot be such a one."""
+    return number if number is not None and 1 <= number <= MAX_NUMBER else None
 
 
 def count(diagnostics: tuple[Diagnostic, ...]) -> int:
@@ -41,16 +46,17 @@ class DiagnosticBuilder:
     children: list["DiagnosticBuilder"] = field(default_factory=list)
 
     def build(self) -> Diagnostic:
-        """The value, with its message cut to the limit."""
+        """The value, with its message cut to the limit. Without a line there is no column."""
+        line, end_line = _number(self.line), _number(self.end_line)
         return Diagnostic(
             severity=self.severity,
             message=self.message[:MAX_MESSAGE_CHARACTERS],
             code=self.code,
             file=self.file,
-            line=self.line,
-            column=self.column,
-            end_line=self.end_line,
-            end_column=self.end_column,
+            line=line,
+            column=_number(self.column) if line else None,
+            end_line=end_line if line else None,
+            end_column=_number(self.end_column) if line and end_line else None,
             fixes=tuple(self.fixes),
             children=tuple(child.build() for child in self.children),
         )

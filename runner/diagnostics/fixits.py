@@ -7,20 +7,24 @@ of UTF-8), lines and columns count from 1, columns are bytes, the end is exclusi
 import re
 
 from chalicelib.models import Fix
-from runner.diagnostics.collector import MAX_MESSAGE_CHARACTERS
+from runner.diagnostics.collector import MAX_LINE_CHARACTERS, MAX_MESSAGE_CHARACTERS, MAX_NUMBER
 from runner.diagnostics.source_index import SourceIndex
 from runner.sanitize import clean_text
 
+PREFIX = "fix-it:"
+_START = f'{PREFIX}"'
 _STRING = r'"((?:[^"\\]|\\.)*)"'
-_NUMBER = "([0-9]{1,9})"
-_LINE = re.compile(rf"fix-it:{_STRING}:\{{{_NUMBER}:{_NUMBER}-{_NUMBER}:{_NUMBER}\}}:{_STRING}")
+_NUMBER = "(-?[0-9]{1,10})"
+_LINE = re.compile(rf"{PREFIX}{_STRING}:\{{{_NUMBER}:{_NUMBER}-{_NUMBER}:{_NUMBER}\}}:{_STRING}")
 _ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
 _LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
 
 
 def is_fix(line: str) -> bool:
-    """Whether `line` has that format; a line that was cut at its limit has not."""
-    return line.startswith("fix-it:") and _LINE.fullmatch(line) is not None
+    """Whether `line` has that format, as far as it is read."""
+    if not line.startswith(PREFIX):
+        return False
+    return _LINE.fullmatch(line) is not None or (len(line) >= MAX_LINE_CHARACTERS and line.startswith(_START))
 
 
 def read_fix(line: str, sources: SourceIndex) -> Fix | None:
@@ -30,12 +34,16 @@ def read_fix(line: str, sources: SourceIndex) -> Fix | None:
         return None
     start_line, start_column, end_line, end_column = (int(number) for number in match.groups()[1:5])
     text = _unescaped(match[6])
-    if not start_line or not start_column or (end_line, end_column) < (start_line, start_column):
+    if start_line < 1 or start_column < 1 or (end_line, end_column) < (start_line, start_column):
         return None
-    if len(text) > MAX_MESSAGE_CHARACTERS:
+    file = sources.rename(_unescaped(match[1]))
+    # `#line` may name a file that was not sent: there is nothing to edit then.
+    if len(text) > MAX_MESSAGE_CHARACTERS or not sources.known(file):
+        return None
+    if max(start_column, end_line, end_column) > MAX_NUMBER:
         return None
     return Fix(
-        file=sources.rename(_unescaped(match[1])),
+        file=file,
         line=start_line,
         column=start_column,
         end_line=end_line,

@@ -32,9 +32,9 @@ _SEVERITIES = {
     "Note": Severity.NOTE,
 }
 # Two places in one line are printed as both columns, the smaller one first.
-_PLACE = re.compile(r"([^\s:][^:]*):([0-9]{1,9}):([0-9]{1,9})(?:-([0-9]{1,9}))?:")
-_SNIPPET = re.compile(r" *(?:[0-9]{1,9}|) \|(?: .*)?|\.\.\.\.\.\.|")
-_SOURCE = re.compile(r" *([0-9]{1,9}) \| ?")
+_PLACE = re.compile(r"([^\s:][^:]*):(-?[0-9]{1,10}):(-?[0-9]{1,10})(?:-(-?[0-9]{1,10}))?:")
+_SNIPPET = re.compile(r" *(?:-?[0-9]{1,10}|) \|(?: .*)?|\.\.\.\.\.\.|")
+_SOURCE = re.compile(r" *(-?[0-9]{1,10}) \| ?")
 _DIGITS = re.compile(r"[ 12]*")
 _TEXT = re.compile("(" + "|".join(_SEVERITIES) + r")(?: \([0-9]+\))?: ?(.*)")
 # Messages with the name of the driver or of the compiler proper: `f951: Fatal Error: Cannot open file`.
@@ -43,7 +43,7 @@ _TOOL = re.compile(r"(?:f951|[A-Za-z0-9_-]*gfortran[0-9.-]*): " + _TEXT.pattern)
 
 def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic, ...]:
     """The diagnostics in `text`; see `runner.diagnostics.parse` for the arguments."""
-    sources = SourceIndex(files, folder)
+    sources = SourceIndex(files, folder, "gfortran")
     lines = sources.lines(text)
     collector = Collector()
     others: list[str] = []

@@ -25,7 +25,7 @@ from runner.diagnostics.collector import (
     Collector,
     DiagnosticBuilder,
 )
-from runner.diagnostics.fixits import is_fix, read_fix
+from runner.diagnostics.fixits import PREFIX, is_fix, read_fix
 from runner.diagnostics.line_cursor import lines_of
 from runner.diagnostics.linker import LinkerLine
 from runner.diagnostics.source_index import SourceIndex, squeezed
@@ -45,20 +45,24 @@ _SEVERITIES = {
     "Info": Severity.NOTE,
 }
 _SEVERITY = re.compile(r"(?:^|: )(" + "|".join(_SEVERITIES) + r"):(?: |$)")
-# Numbers with more than nine digits are not lines, and int() of thousands of digits is slow.
-_LOCATION = re.compile(r"(.*?)(?::([0-9]{1,9}))?(?::([0-9]{1,9}))?", re.DOTALL)
+# `#line` sets numbers of ten digits, and some count beyond that into negative ones. int() of thousands of
+# digits is slow.
+_LOCATION = re.compile(r"(.*?)(?::(-?[0-9]{1,10}))?(?::(-?[0-9]{1,10}))?", re.DOTALL)
 _TOOL = re.compile(r"[A-Za-z0-9_.+/-]+")
-_GUTTER = re.compile(r" *([0-9]{1,9}|) \| ?")
+_GUTTER = re.compile(r" *(-?[0-9]{1,10}|) \| ?")
 # A whole line that an edit adds; it has no number yet, and may be above the snippet.
 _ADDED = re.compile(r" *\+\+\+ \|\+")
 _CARETS = re.compile(r"[ \t]*[~^][~^ \t]*")
 _UNDERLINE = re.compile(r"\^~+")
 _CODE = re.compile(r"-[A-Za-z][^\s\[\]]*")
 
+# The lines that ``-fdiagnostics-parseable-fixits`` adds begin with it.
+OWN_LINE = PREFIX.encode()
+
 # Steps on gcc's way to the location of a message. They have three spaces in place of the severity.
 _INLINED = "inlined from "
-_INLINED_PLACE = re.compile(r"([^\s:][^:]*):([0-9]{1,9}):([0-9]{1,9})[,:]")
-_STEP = re.compile(r"([^\s:][^:]*):([0-9]{1,9}):(?:([0-9]{1,9}):)?   (\S.*)")
+_INLINED_PLACE = re.compile(r"([^\s:][^:]*):(-?[0-9]{1,10}):(-?[0-9]{1,10})[,:]")
+_STEP = re.compile(r"([^\s:][^:]*):(-?[0-9]{1,10}):(?:(-?[0-9]{1,10}):)?   (\S.*)")
 
 # gcc prints `#pragma message` as a note, but it explains nothing that came before.
 _STANDALONE_NOTE = re.compile(r"['‘]#pragma message: ")
@@ -66,7 +70,7 @@ _STANDALONE_NOTE = re.compile(r"['‘]#pragma message: ")
 
 def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic, ...]:
     """The diagnostics in `text`; see `runner.diagnostics.parse` for the arguments."""
-    sources = SourceIndex(files, folder)
+    sources = SourceIndex(files, folder, "gnu")
     return collect(sources.lines(text), sources).build()
 
 
@@ -88,10 +92,10 @@ def collect(lines: Sequence[str], sources: SourceIndex) -> Collector:
 
 def strip(text: str) -> str:
     """`text` without the lines that ``-fdiagnostics-parseable-fixits`` adds."""
-    if "fix-it:" not in text:
+    if PREFIX not in text:
         return text
     lines = text.split("\n")
-    walk = _walk(lines_of(text), SourceIndex({}, "/"))
+    walk = _walk(lines_of(text), SourceIndex({}, "/", "gnu"))
     added = {index for index, _, diagnostic in walk if diagnostic is None}
     return "\n".join(line for index, line in enumerate(lines) if index not in added)
 

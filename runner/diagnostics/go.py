@@ -18,7 +18,7 @@ from runner.diagnostics.collector import MAX_MESSAGE_LINES, Collector, Diagnosti
 from runner.diagnostics.line_cursor import LineCursor
 from runner.diagnostics.source_index import SourceIndex
 
-_PLACE = re.compile(r"(?:vet: )?([^\s:](?:[^:]|:(?![0-9 ]))*):([0-9]{1,9})(?::([0-9]{1,9}))?: (.*)")
+_PLACE = re.compile(r"(?:vet: )?([^\s:](?:[^:]|:(?![0-9 ]))*):(-?[0-9]{1,10})(?::(-?[0-9]{1,10}))?: (.*)")
 _WARNING = re.compile(r"(?:go: )?warning: (.*)")
 _NOTE = re.compile(r"note: (.*)")
 _FATAL = re.compile(r"(?:panic|fatal error|SIG[A-Z]+)(?:: |$)|.*: internal compiler error: ")
@@ -31,7 +31,7 @@ _STACK = re.compile(r"goroutine [0-9]+|runtime stack:")
 
 def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic, ...]:
     """The diagnostics in `text`; see `runner.diagnostics.parse` for the arguments."""
-    sources, collector = SourceIndex(files, folder), Collector()
+    sources, collector = SourceIndex(files, folder, "go"), Collector()
     cursor = LineCursor(sources.lines(text))
     in_stack = False
     while not cursor.at_end and not collector.full:

@@ -21,7 +21,7 @@ _SEVERITIES = {
     "warning": Severity.WARNING,
     "note": Severity.NOTE,
 }
-_HEADER = re.compile(r"(?:([^\s:][^:]*):([0-9]{1,9}): )?(error|warning|[Nn]ote): (.*)")
+_HEADER = re.compile(r"(?:([^\s:][^:]*):(-?[0-9]{1,10}): )?(error|warning|[Nn]ote): (.*)")
 _CODE = re.compile(r"\[([a-z][a-z0-9.-]*)\] (.*)")
 _CARET = re.compile(r"([ \t]*)\^")
 # The compiler itself fails: this says nothing about the source, but javac prints it as an error.
@@ -31,7 +31,7 @@ _DETAIL = "  "
 
 def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic, ...]:
     """The diagnostics in `text`; see `runner.diagnostics.parse` for the arguments."""
-    sources, collector = SourceIndex(files, folder), Collector()
+    sources, collector = SourceIndex(files, folder, "javac"), Collector()
     cursor = LineCursor(sources.lines(text))
     while not cursor.at_end and not collector.full:
         line = cursor.take()

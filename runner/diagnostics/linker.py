@@ -26,7 +26,7 @@ _LINKER = re.compile(r"(?:(?:[^\s:]*/)?(?:[a-z0-9_]+-)*(?:ld|gold|mold)(?:\.[a-z
 # `name:(.text+0x9): ` without debug information, `name:12: ` with it, in newer releases
 # `name:12:(.text+0x9): `, and `(.text+0x9): ` for the start-up code.
 _PLACE = re.compile(
-    r"(?:([^\s:()]+):)?(?:([0-9]{1,9}):)?\([^\s()]+\+0x[0-9a-f]+\): |([^\s:()]+):([0-9]{1,9}): "
+    r"(?:([^\s:()]+):)?(?:([0-9]{1,10}):)?\([^\s()]+\+0x[0-9a-f]+\): |([^\s:()]+):([0-9]{1,10}): "
 )
 _SEVERITY = re.compile(r"(fatal error|error|warning|note): ", re.IGNORECASE)
 _SEVERITIES = {

@@ -27,21 +27,23 @@ from runner.sanitize import clean_text
 
 # As Python quotes a text: in single quotes, unless there are some in it.
 _COMPILING = re.compile(r"""\*\*\* Error compiling (['"])(.*)\1\.\.\.""")
-_FILE = re.compile(r'  File "(.*)", line ([0-9]{1,9})')
+_FILE = re.compile(r'  File "(.*)", line (-?[0-9]{1,10})')
 _EXCEPTION = re.compile(r"(?:Sorry: )?([A-Z][A-Za-z]{0,99})(?:: (.*))?")
 # The end of ` (name, line 3)` behind a message; the last parenthesis before it opens it.
-_PLACE_END = re.compile(r", line ([0-9]{1,9})\)\Z")
-_WARNING = re.compile(r"([^\s:][^:]*):([0-9]{1,9}): ([A-Z][A-Za-z]{0,99}Warning): (.*)")
+_PLACE_END = re.compile(r", line (-?[0-9]{1,10})\)\Z")
+_WARNING = re.compile(r"([^\s:][^:]*):(-?[0-9]{1,10}): ([A-Z][A-Za-z]{0,99}Warning): (.*)")
 _TRACEBACK = "Traceback (most recent call last):"
 _SNIPPET_INDENT = "    "
 _CARETS = re.compile(r"    (\s*)(\^+)")
+# White space that is escaped in our text: CPython repeats that of the line in front of the carets.
+_ESCAPED = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4})")
 # Characters that Python does not print at the start of a quoted line; tabs are not among them.
 _LEFT_OUT = " \n\f"
 
 
 def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic, ...]:
     """The diagnostics in `text`; see `runner.diagnostics.parse` for the arguments."""
-    sources = SourceIndex(files, folder)
+    sources = SourceIndex(files, folder, "python")
     lines = sources.lines(text)
     collector = Collector()
     compiling: str | None = None
@@ -106,7 +108,8 @@ def _located(
     """An error with its location: file and line, and the column if carets show it."""
     diagnostic = DiagnosticBuilder(severity=Severity.ERROR, message="", file=sources.rename(match[1]))
     diagnostic.line = int(match[2]) or None
-    carets = _CARETS.fullmatch(lines[index + 1]) if index + 1 < len(lines) else None
+    below = _ESCAPED.sub(" ", lines[index + 1]) if index + 1 < len(lines) else ""
+    carets = _CARETS.fullmatch(below)
     source = sources.line(diagnostic.file, diagnostic.line)
     if carets is None or source is None or not lines[index].startswith(_SNIPPET_INDENT):
         return diagnostic

@@ -41,13 +41,19 @@ _SUMMARY = re.compile(
 _PLAIN = re.compile(r"(error: internal compiler error|error|warning|LLVM ERROR)(?:\[(E[0-9]{4})\])?: (.*)")
 # An object that was cut off is not printed: the end of the text says that it is truncated.
 _OBJECT: Final = '{"'
+OWN_LINE: Final = _OBJECT.encode()
+# A quotation mark within a string has a backslash before it, so that no text of a job looks like this.
+ERROR_OBJECT: Final = r'^\{"[^\n]*"level":"error[:"]'
+# An object quotes the lines of the source that its message is about, and the whole message again: one about
+# a line of the longest source (1 MiB) fits.
+KEEP_BYTES: Final = 4 * 1024 * 1024
 # Macros within macros: rustc itself stops at 128 levels (`recursion_limit`).
 _MAX_EXPANSIONS = 128
 
 
 def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic, ...]:
     """The diagnostics in `text`; see `runner.diagnostics.parse` for the arguments."""
-    sources = SourceIndex(files, folder)
+    sources = SourceIndex(files, folder, "rustc")
     collector = Collector()
     for line, message in _messages(text):
         if collector.full:

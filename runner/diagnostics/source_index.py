@@ -7,10 +7,9 @@ import posixpath
 import re
 from collections.abc import Mapping
 
+from chalicelib.source_lines import split_lines
 from runner.diagnostics.line_cursor import lines_of
 
-# What ends a line for every compiler here. Other characters (form feed, U+2028) are part of a line.
-_NEWLINE = re.compile(r"\r\n|\n|\r")
 # Columns are converted up to this many characters of a line: a source of one line of a megabyte with a
 # thousand errors would otherwise cost seconds.
 MAX_COUNTED = 65_536
@@ -27,10 +26,14 @@ _WHOLE_STAND_IN = re.compile(rf"{_STAND_IN}([0-9]{{1,3}}){_STAND_IN}")
 
 
 class SourceIndex:
-    """The files of one request, which the compiler saw below `folder` (absolute)."""
+    """The files of one request, which the compiler saw below `folder` (absolute).
 
-    def __init__(self, files: Mapping[str, str], folder: str) -> None:
+    `message_format` says which compilers these are, and so where their lines end.
+    """
+
+    def __init__(self, files: Mapping[str, str], folder: str, message_format: str) -> None:
         self._files = files
+        self._message_format = message_format
         self._folder = folder.rstrip("/") + "/"
         self._lines: dict[str, list[str]] = {}
         # Names that could be taken for another part of a line, and the last parts of such names (a linker
@@ -97,7 +100,9 @@ class SourceIndex:
         if name is None or number is None or name not in self._files:
             return None
         if name not in self._lines:
-            self._lines[name] = _NEWLINE.split(self._files[name].removeprefix(BYTE_ORDER_MARK))
+            self._lines[name] = split_lines(
+                self._files[name].removeprefix(BYTE_ORDER_MARK), self._message_format
+            )
         lines = self._lines[name]
         return lines[number - 1] if 1 <= number <= len(lines) else None
 

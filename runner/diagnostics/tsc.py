@@ -23,7 +23,7 @@ _SEVERITIES = {
     "suggestion": Severity.NOTE,
 }
 _HEADER = re.compile(
-    r"(?:([^\s(][^(]*)\(([0-9]{1,9}),([0-9]{1,9})\): )?"
+    r"(?:([^\s(][^(]*)\((-?[0-9]{1,10}),(-?[0-9]{1,10})\): )?"
     r"(error|warning|message|suggestion) (TS[0-9]{1,9}): (.*)"
 )
 _DETAIL = "  "
@@ -31,7 +31,7 @@ _DETAIL = "  "
 
 def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic, ...]:
     """The diagnostics in `text`; see `runner.diagnostics.parse` for the arguments."""
-    sources, collector = SourceIndex(files, folder), Collector()
+    sources, collector = SourceIndex(files, folder, "tsc"), Collector()
     cursor = LineCursor(sources.lines(text))
     while not cursor.at_end and not collector.full:
         line = cursor.take()

@@ -15,18 +15,18 @@ from runner.diagnostics.line_cursor import LineCursor
 from runner.diagnostics.source_index import SourceIndex
 
 _SEVERITIES = {"error": Severity.ERROR, "warning": Severity.WARNING, "note": Severity.NOTE}
-_HEADER = re.compile(r"(?:([^\s:][^:]*):([0-9]{1,9}):([0-9]{1,9}): )?(error|warning|note): (.*)")
+_HEADER = re.compile(r"(?:([^\s:][^:]*):(-?[0-9]{1,10}):(-?[0-9]{1,10}): )?(error|warning|note): (.*)")
 _INDENTED_NOTE = re.compile(r" +note: (.*)")
 _REFERENCES = "referenced by:"
 # `    main: main.zig:3:5`, cut at its last colon with a space.
 _REFERRING = re.compile(r"    (\S.*)")
-_REFERRED = re.compile(r"([^\s:][^:]*):([0-9]{1,9}):([0-9]{1,9})")
+_REFERRED = re.compile(r"([^\s:][^:]*):(-?[0-9]{1,10}):(-?[0-9]{1,10})")
 _CARETS = re.compile(r"[ \t]*~*\^~*")
 
 
 def parse(text: str, files: Mapping[str, str], folder: str) -> tuple[Diagnostic, ...]:
     """The diagnostics in `text`; see `runner.diagnostics.parse` for the arguments."""
-    sources, collector = SourceIndex(files, folder), Collector()
+    sources, collector = SourceIndex(files, folder, "zig"), Collector()
     cursor = LineCursor(sources.lines(text))
     while not cursor.at_end and not collector.full:
         if _at_snippet(cursor):

@@ -9,6 +9,7 @@ To add a sandbox: implement the protocol in a package of its own and name it in 
 chalicelib/settings.py must allow the name; a test says so when it does not.
 """
 
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,25 +35,29 @@ class Command:
 
     `argv[0]` is an absolute path, a name to be found in the sandbox's PATH, or a path relative to the
     workspace (`./tool`). `env` adds variables to the few that the sandbox sets; nothing is inherited.
+    `notable` finds the lines that are kept of the output beyond the limit, each with a line break before it.
     """
 
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
+    notable: re.Pattern[bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one run may use. `limits.default_limits` has the defaults, and why they are what they are.
 
-    CPU time, memory and processes count over the whole process tree. `output_bytes` holds for
-    stdout and stderr separately, `disk_bytes` for the workspace and the private /tmp separately,
-    `open_files` for each process.
+    CPU time, memory and processes count over the whole process tree. `output_bytes` and `flood_bytes` hold
+    for stdout and stderr separately, `disk_bytes` for the workspace and the private /tmp separately,
+    `open_files` for each process. Output beyond `output_bytes` is dropped; beyond `flood_bytes` it ends the
+    run.
     """
 
     wall_seconds: float
     cpu_seconds: float
     memory_bytes: int
     output_bytes: int
+    flood_bytes: int
     disk_bytes: int
     processes: int
     open_files: int
@@ -66,6 +71,10 @@ class SandboxResult:
     `Limits.output_bytes` each, the beginning of what was written. Times are in seconds; CPU time
     is summed over the process tree. `peak_memory_bytes` is sampled, so it may be too low for a process
     that lives for less than one sampling period.
+
+    Of a stream that was truncated, `stdout_rest` and `stderr_rest` hold what is kept of the rest, from the
+    line that was cut on: all of it, or with `output_lost` its notable lines and its end. `output_bytes` is
+    how much was written to the longer of both streams.
     """
 
     exit_code: int | None
@@ -79,6 +88,10 @@ class SandboxResult:
     peak_memory_bytes: int
     limit_hit: LimitHit | None
     cancelled: bool
+    stdout_rest: bytes = b""
+    stderr_rest: bytes = b""
+    output_lost: bool = False
+    output_bytes: int = 0
 
 
 class SandboxError(Exception):

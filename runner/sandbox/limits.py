@@ -24,6 +24,11 @@ MEMORY_MIB = _DEFAULTS.compile_memory_mb
 # must fit into Redis and through API Gateway (10 MB).
 OUTPUT_KIB = _DEFAULTS.output_limit_kb
 
+# Per stream. The 6,000 warnings of a large source are some MB. javac quotes the line of each error and draws
+# a line of blanks below it: a hundred errors in a line of 160,000 characters are 32 MB. To read 64 MiB takes
+# about a second of the runner's processor time, and 8 if all lines are empty. More ends the run.
+FLOOD_MIB = 64
+
 # CPU time decides, so that jobs which starve each other do not time out. The wall clock only has to end
 # what sleeps: four times the CPU time leaves room for four busy jobs on each core.
 WALL_PER_CPU_SECOND = 4
@@ -64,6 +69,7 @@ def default_limits(
         cpu_seconds=timeout_seconds,
         memory_bytes=memory_mib * MIB,
         output_bytes=output_kib * 1024,
+        flood_bytes=FLOOD_MIB * MIB,
         disk_bytes=DISK_MIB * MIB,
         processes=PROCESSES,
         open_files=OPEN_FILES,

@@ -9,15 +9,18 @@ wakes up once per sampling period for everything else.
 """
 
 import os
+import re
 import selectors
 import signal
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import IO, Protocol
 
 from runner.sandbox.base import LimitHit, Limits, SandboxError, SandboxResult
+from runner.sandbox.output import OutputStream, output_fields
 from runner.sandbox.procfs import Usage
 from runner.sandbox.start_barrier import NOT_STARTED
 
@@ -56,15 +59,13 @@ class Confined(Protocol):
         ...
 
 
-class _Stream:
-    """One output stream: the first `limit_bytes` are kept, the rest is read and dropped."""
+class _Pipe:
+    """The pipe of one output stream."""
 
-    def __init__(self, pipe: "IO[bytes]", limit_bytes: int) -> None:
+    def __init__(self, pipe: "IO[bytes]", output: OutputStream) -> None:
         self.descriptor = pipe.fileno()
-        self.kept = bytearray()
-        self.truncated = False
+        self.output = output
         self.open = True
-        self._limit_bytes = limit_bytes
         os.set_blocking(self.descriptor, False)
 
     def read(self) -> bool:
@@ -76,14 +77,18 @@ class _Stream:
         if not chunk:
             self.open = False
             return False
-        room = self._limit_bytes - len(self.kept)
-        self.kept += chunk[:room]
-        self.truncated = self.truncated or len(chunk) > room
+        self.output.take(chunk)
         return True
 
 
 def supervise(
-    confined: Confined, limits: Limits, *, started: float, cancel: threading.Event | None, own_peak_kib: int
+    confined: Confined,
+    limits: Limits,
+    *,
+    started: float,
+    cancel: threading.Event | None,
+    own_peak_kib: int,
+    notable: re.Pattern[bytes] | None = None,
 ) -> SandboxResult:
     """Watch until the child process has ended, and reap it.
 
@@ -92,11 +97,15 @@ def supervise(
 
     `started` is `time.monotonic()` from before the start. `own_peak_kib` is the runner's own
     peak memory at that time: a child's peak in rusage begins at its parent's, so only a larger
-    one says something about the program. Raises SandboxError when the program survives SIGKILL.
+    one says something about the program. `notable` is the command's. Raises SandboxError when the program
+    survives SIGKILL.
     """
     process = confined.process
     assert process.stdout is not None and process.stderr is not None
-    streams = [_Stream(process.stdout, limits.output_bytes), _Stream(process.stderr, limits.output_bytes)]
+    outputs = OutputStream(limits, notable), OutputStream(limits, notable)
+    pipes = [
+        _Pipe(pipe, output) for pipe, output in zip((process.stdout, process.stderr), outputs, strict=True)
+    ]
     limit_hit: LimitHit | None = None
     cancelled = False
     kill_deadline: float | None = None
@@ -107,8 +116,8 @@ def supervise(
     try:
         with selectors.DefaultSelector() as selector:
             selector.register(end, selectors.EVENT_READ)
-            for stream in streams:
-                selector.register(stream.descriptor, selectors.EVENT_READ, stream)
+            for pipe in pipes:
+                selector.register(pipe.descriptor, selectors.EVENT_READ, pipe)
             next_sample = started + SAMPLE_SECONDS
             ended = False
             while not ended:
@@ -125,7 +134,7 @@ def supervise(
                         raise SandboxError(f"a process survived SIGKILL for {KILL_SECONDS:.0f} seconds")
                     next_sample = now + SAMPLE_SECONDS
                     continue
-                if any(stream.truncated for stream in streams):
+                if any(output.flooded for output in outputs):
                     limit_hit = LimitHit.OUTPUT
                 elif cancel is not None and cancel.is_set():
                     cancelled = not ended
@@ -145,21 +154,18 @@ def supervise(
     duration_seconds = time.monotonic() - started
 
     # Everything that could write has ended, so what is in the pipes now is all there will be.
-    for stream in streams:
-        while stream.open and not stream.truncated and stream.read():
+    for pipe in pipes:
+        while pipe.open and not pipe.output.flooded and pipe.read():
             pass
     cpu_seconds = max(cpu_seconds, rusage.ru_utime + rusage.ru_stime)
     if rusage.ru_maxrss > own_peak_kib:
         peak_bytes = max(peak_bytes, rusage.ru_maxrss * 1024)
     if limit_hit is None and not cancelled:
-        limit_hit = _exceeded_at_the_end(streams, limits, confined, cpu_seconds, status)
+        limit_hit = _exceeded_at_the_end(outputs, limits, confined, cpu_seconds, status)
     return SandboxResult(
         exit_code=status if status >= 0 else None,
         signal=-status if status < 0 else None,
-        stdout=bytes(streams[0].kept),
-        stderr=bytes(streams[1].kept),
-        stdout_truncated=streams[0].truncated,
-        stderr_truncated=streams[1].truncated,
+        **output_fields(*outputs),
         duration_seconds=duration_seconds,
         cpu_seconds=cpu_seconds,
         peak_memory_bytes=peak_bytes,
@@ -182,14 +188,14 @@ def _exceeded(usage: Usage, limits: Limits, confined: Confined, wall_seconds: fl
 
 
 def _exceeded_at_the_end(
-    streams: list[_Stream], limits: Limits, confined: Confined, cpu_seconds: float, status: int
+    outputs: Sequence[OutputStream], limits: Limits, confined: Confined, cpu_seconds: float, status: int
 ) -> LimitHit | None:
     """The limit that a program was over when it ended by itself, if any.
 
     A full disk counts only for a program that failed: one that filled the last block and succeeded
     has not missed anything.
     """
-    if any(stream.truncated for stream in streams):
+    if any(output.flooded for output in outputs):
         return LimitHit.OUTPUT
     if cpu_seconds >= limits.cpu_seconds:
         return LimitHit.TIMEOUT

@@ -33,6 +33,7 @@ SOURCES = (
     "chalicelib/settings.py",
     "runner/__init__.py",
     "runner/diagnostics",
+    "runner/private_folder.py",
     "runner/sandbox",
     "runner/sanitize.py",
     "runner/toolchains/__init__.py",
@@ -150,11 +151,7 @@ def check_record(
         raise RecordInvalid("the catalogue or the code of the tests has changed since the build")
     if record.sandbox != sandbox.name:
         raise RecordInvalid(f"the build used the sandbox {record.sandbox}, this runner uses {sandbox.name}")
-    lower = [
-        item.name
-        for item in dataclasses.fields(Limits)
-        if getattr(limits, item.name) < getattr(record.limits, item.name)
-    ]
+    lower = lower_limits(limits, record.limits)
     if lower:
         raise RecordInvalid(f"these limits are lower than in the build: {', '.join(lower)}")
     executables = _executables(catalog, find_executable)
@@ -165,6 +162,15 @@ def check_record(
     ]
     if changed:
         raise RecordInvalid(f"these files are not those that the build tested: {', '.join(changed)}")
+
+
+def lower_limits(limits: Limits, recorded: Limits) -> list[str]:
+    """The names of those that are lower than when a compiler passed: it might fail with them."""
+    return [
+        item.name
+        for item in dataclasses.fields(Limits)
+        if getattr(limits, item.name) < getattr(recorded, item.name)
+    ]
 
 
 def _entry(catalog: Catalog, passed: _PassedCompiler) -> CompilerEntry:

@@ -100,6 +100,23 @@ def find_toolchains(
     )
 
 
+def is_record_valid(
+    catalog: Catalog,
+    sandbox: Sandbox,
+    limits: Limits,
+    find_executable: FindExecutable,
+    path: Path = RECORD,
+) -> bool:
+    """Whether there is a record of a build that can be trusted here; the log says why one cannot."""
+    try:
+        check_record(read_record(path), catalog, sandbox, limits, find_executable)
+    except RecordInvalid as invalid:
+        level = logging.INFO if path.exists() else logging.DEBUG
+        logger.log(level, "self-tests: testing every compiler now: %s", invalid)
+        return False
+    return True
+
+
 def _failed_families(
     catalog: Catalog, sandbox: Sandbox, limits: Limits, recorded: Toolchains, selected: Iterable[Environment]
 ) -> dict[str, str]:

@@ -16,12 +16,16 @@ from chalicelib.models import Environment, Target, canonical_architecture, canon
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """A compiler of the catalogue that is not offered. `installed` is True if it is there but failed."""
+    """A compiler of the catalogue that is not offered. `installed` is True if it is there but failed.
+
+    `reason` is one line; `detail` is all that the compiler printed, within a bound.
+    """
 
     language: str
     compiler: str
     reason: str
     installed: bool
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

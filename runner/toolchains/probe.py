@@ -11,6 +11,7 @@ Nothing here is specific to a language: to add one, see chalicelib/catalog.
 
 import re
 import shutil
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,17 +37,24 @@ from runner.workspace import INSIDE, Workspace
 # works while the other waits.
 PROBE_THREADS = 2
 
-# How much of a compiler's output a reason quotes, in characters.
-_QUOTED_CHARACTERS = 500
+# How much of a compiler's output is kept for the log, in characters; of that, one line is the reason.
+_QUOTED_CHARACTERS = 2000
+_FIRST_LINE_CHARACTERS = 200
 
-_GOOD_FAILED = "The good program of the self-test does not compile: {!r}"
-
-
-class _SelfTestError(Exception):
-    """A self-test that failed; the message is a sentence for the log."""
+_GOOD_FAILED = "The good program of the self-test does not compile"
 
 
-class _Excluded(Exception):
+class SelfTestError(Exception):
+    """A self-test that failed; the message is a sentence for the log, `detail` what the compiler printed."""
+
+    def __init__(self, message: str, printed: str = "") -> None:
+        """The message ends with the first line of `printed`."""
+        lines = printed.strip().splitlines() or [""]
+        super().__init__(f"{message}: {lines[0][:_FIRST_LINE_CHARACTERS]!r}" if printed else message)
+        self.detail = printed[:_QUOTED_CHARACTERS] if len(lines) > 1 else ""
+
+
+class Excluded(Exception):
     """A compiler that is not to be offered."""
 
 
@@ -68,16 +76,16 @@ def probe_toolchains(
     `families`, only compilers of these are tested.
     """
 
-    def probe(language: Language, compiler: CompilerEntry) -> "_Passed | Unavailable":
+    def probe(language: Language, compiler: CompilerEntry) -> "Passed | Unavailable":
         if find_executable(compiler.executable) is None:
-            reason = f"{compiler.executable} is not on the PATH."
-            return Unavailable(language.id, compiler.id, reason, installed=False)
+            return not_installed(language, compiler)
         try:
-            return _Probe(catalog, sandbox, limits, language, compiler, image, patterns).run()
-        except _Excluded:
+            return Probe(catalog, sandbox, limits, language, compiler, image, patterns).run()
+        except Excluded:
             return excluded(language.id, compiler.id)
-        except (_SelfTestError, SandboxError, OSError, ValueError) as error:
-            return Unavailable(language.id, compiler.id, str(error), installed=True)
+        except (SelfTestError, SandboxError, OSError, ValueError) as error:
+            detail = getattr(error, "detail", "")
+            return Unavailable(language.id, compiler.id, str(error), installed=True, detail=detail)
 
     entries = [
         (language, compiler)
@@ -87,10 +95,21 @@ def probe_toolchains(
     ]
     with ThreadPoolExecutor(PROBE_THREADS, thread_name_prefix="probe") as pool:
         outcomes = list(pool.map(lambda entry: probe(*entry), entries))
-    passed: dict[tuple[str, str], _Passed] = {}
+    return join_outcomes(outcomes)
+
+
+def not_installed(language: Language, compiler: CompilerEntry) -> Unavailable:
+    """A compiler that this machine does not have."""
+    reason = f"{compiler.executable} is not on the PATH."
+    return Unavailable(language.id, compiler.id, reason, installed=False)
+
+
+def join_outcomes(outcomes: "Sequence[Passed | Unavailable]") -> Toolchains:
+    """What is offered after these tests; their order is that of the catalogue."""
+    passed: dict[tuple[str, str], Passed] = {}
     unavailable = [outcome for outcome in outcomes if isinstance(outcome, Unavailable)]
     for outcome in outcomes:
-        if isinstance(outcome, _Passed):
+        if isinstance(outcome, Passed):
             environment = outcome.environment
             # `go` and `go-1.24` may be the same program: the first entry is used for it.
             first = passed.setdefault((environment.language, environment.id), outcome)
@@ -114,21 +133,21 @@ def retest(
     if language is None:
         return f"the catalogue has no language {environment.language}"
     try:
-        _Probe(catalog, sandbox, limits, language, entry).compile_good_program(environment)
-    except (_SelfTestError, SandboxError, OSError, ValueError) as error:
+        Probe(catalog, sandbox, limits, language, entry).compile_good_program(environment)
+    except (SelfTestError, SandboxError, OSError, ValueError) as error:
         return str(error)
     return ""
 
 
 @dataclass(frozen=True, slots=True)
-class _Passed:
+class Passed:
     """A compiler that passed: its environment, and its entry of the catalogue for its version."""
 
     environment: Environment
     entry: CompilerEntry
 
 
-class _Probe:
+class Probe:
     """The tests of one compiler."""
 
     def __init__(
@@ -140,7 +159,9 @@ class _Probe:
         compiler: CompilerEntry,
         image: str = "",
         patterns: Sequence[str] = (),
+        cancel: threading.Event | None = None,
     ) -> None:
+        """`cancel` ends what runs; whatever the test says then means nothing."""
         self._catalog = catalog
         self._sandbox = sandbox
         self._limits = limits
@@ -148,15 +169,29 @@ class _Probe:
         self._compiler = compiler
         self._image = image
         self._patterns = patterns
+        self._cancel = cancel
         self._family: Family = catalog.family(compiler.family)
 
-    def run(self) -> _Passed:
+    def run(self) -> Passed:
+        """Ask for the version, and test. Raises SelfTestError, or Excluded when COMPILERS does not match."""
+        return self.test(*self.identify())
+
+    def identify(self) -> tuple[str, str]:
+        """The version, and the line that names it. Raises as `run`."""
         if "{version}" not in self._compiler.id:
             self._check_patterns()
         version, text = self._version()
-        key = version_key(version)
-        self._compiler = self._compiler.at(key)
+        self._compiler = self._compiler.at(version_key(version))
         self._check_patterns()
+        return version, text
+
+    @property
+    def id(self) -> str:
+        """The id of the compiler, which `identify` makes definite."""
+        return self._compiler.id
+
+    def test(self, version: str, text: str) -> Passed:
+        """Test a compiler that was identified. Raises SelfTestError."""
         standards = self._language.standards_of(self._compiler)
         default = str(self._compiler.default_standard)
         stages = self._stages(default)
@@ -166,7 +201,7 @@ class _Probe:
             language=self._language.id,
             family=self._family.id,
             version=version,
-            version_key=key,
+            version_key=version_key(version),
             standards=standards,
             default_standard=default,
             targets=(str(native_target()), *self._other_targets(default, stages)),
@@ -174,19 +209,19 @@ class _Probe:
             version_text=text,
             image=self._image,
         )
-        return _Passed(environment, self._compiler)
+        return Passed(environment, self._compiler)
 
     def compile_good_program(self, environment: Environment) -> None:
-        """Compile it like a request without options. Raises _SelfTestError if that fails."""
+        """Compile it like a request without options. Raises SelfTestError if that fails."""
         stage = Stage.COMPILE if Stage.COMPILE in environment.stages else environment.stages[0]
         good = self._language.self_test.good
         result = self._verdict_run(good, environment.default_standard, stage, native_target())
         if _verdict(result) is not Verdict.COMPILES:
-            raise _SelfTestError(_GOOD_FAILED.format(_excerpt(result)))
+            raise SelfTestError(_GOOD_FAILED, _excerpt(result))
 
     def _check_patterns(self) -> None:
         if not matches(self._language.id, self._compiler.id, self._patterns):
-            raise _Excluded
+            raise Excluded
 
     def _version(self) -> tuple[str, str]:
         """The version, and the line that names it."""
@@ -196,7 +231,8 @@ class _Probe:
         printed = clean_text(result.stdout + result.stderr)
         match = re.search(probe.pattern, printed)
         if result.exit_code != 0 or match is None:
-            raise _SelfTestError(f"{argv!r} printed no version (exit {result.exit_code}): {printed[:200]!r}")
+            command = " ".join(argv)
+            raise SelfTestError(f"`{command}` printed no version (exit {result.exit_code})", printed)
         line = next(line for line in printed.splitlines() if match[1] in line)
         return match[1], line.strip()
 
@@ -211,7 +247,7 @@ class _Probe:
                 return tuple(stages)
             stages.pop()
             printed = _excerpt(result)
-        raise _SelfTestError(_GOOD_FAILED.format(printed))
+        raise SelfTestError(_GOOD_FAILED, printed)
 
     def _other_targets(self, standard: str, stages: Sequence[Stage]) -> list[str]:
         """The family's other targets for which the good program passes."""
@@ -227,7 +263,7 @@ class _Probe:
     def _works_for(self, target: Target, standard: str, stage: Stage) -> bool:
         try:
             result = self._verdict_run(self._language.self_test.good, standard, stage, target)
-        except _SelfTestError:
+        except SelfTestError:
             return False
         return _verdict(result) is Verdict.COMPILES
 
@@ -247,12 +283,10 @@ class _Probe:
             if diagnostic.severity in (Severity.ERROR, Severity.FATAL)
         ]
         if _verdict(result) is not Verdict.REJECTED or test.bad_line not in error_lines:
-            raise _SelfTestError(
-                f"The bad program of the self-test is not rejected: {printed[:_QUOTED_CHARACTERS]!r}"
-            )
+            raise SelfTestError("The bad program of the self-test is not rejected", printed)
 
     def _verdict_run(self, source: str, standard: str, stage: Stage, target: Target) -> SandboxResult:
-        """A compile that ends with a verdict. Raises _SelfTestError if limits or crashes prevent one.
+        """A compile that ends with a verdict. Raises SelfTestError if limits or crashes prevent one.
 
         A runner keeps the results for as long as it lives, so a bad moment of its host must not look like a
         compiler without a stage or a target.
@@ -263,8 +297,8 @@ class _Probe:
             result = self._compile(source, standard, stage, target)
         verdict, reason = classify(result, limit_patterns=())
         if verdict is Verdict.INCONCLUSIVE:
-            raise _SelfTestError(
-                f"The self-test got no verdict ({reason}) at stage {stage} for {target}: {_excerpt(result)!r}"
+            raise SelfTestError(
+                f"The self-test got no verdict ({reason}) at stage {stage} for {target}", _excerpt(result)
             )
         return result
 
@@ -290,7 +324,7 @@ class _Probe:
         env: Mapping[str, str] | None = None,
     ) -> SandboxResult:
         with Workspace.create(files or {}) as workspace:
-            return self._sandbox.run(Command(argv, env or {}), workspace, self._limits)
+            return self._sandbox.run(Command(argv, env or {}), workspace, self._limits, cancel=self._cancel)
 
 
 def _verdict(result: SandboxResult) -> Verdict:

@@ -45,6 +45,7 @@ TIGHT = Limits(
     cpu_seconds=10,
     memory_bytes=64 * MIB,
     output_bytes=64 * 1024,
+    flood_bytes=4 * MIB,
     disk_bytes=8 * MIB,
     processes=16,
     open_files=64,

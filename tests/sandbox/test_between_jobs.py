@@ -8,6 +8,7 @@ import gc
 import os
 import resource
 import statistics
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -21,7 +22,7 @@ import pytest
 
 from runner.sandbox.base import Command, Limits, Sandbox, SandboxResult
 from runner.sandbox.limits import MIB
-from runner.workspace import Workspace
+from runner.workspace import Workspace, workspaces_folder
 from tests.sandbox.hostile.corpus import LIMITS
 from tests.sandbox.hostile.leftovers import Leftovers
 from tests.sandbox.hostile.programs import VERSIONS, program
@@ -89,7 +90,9 @@ class _Usage:
         # How much freed memory glibc keeps depends on what else this process has done.
         ctypes.CDLL(None).malloc_trim(0)
         pages = int(Path("/proc/self/statm").read_text().split()[1])
-        own = [path for path in Path("/tmp").glob(f"wic-{os.getpid()}-*") for path in path.rglob("*")]
+        folders = (workspaces_folder(), Path(tempfile.gettempdir()))
+        workspaces = [path for folder in folders for path in folder.glob(f"{os.getpid()}-*")]
+        own = [path for workspace in workspaces for path in workspace.rglob("*")]
         return cls(
             pages * resource.getpagesize(),
             len(os.listdir("/proc/self/fd")),

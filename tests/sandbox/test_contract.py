@@ -1,6 +1,7 @@
 """What every sandbox promises about a run: how it ends, what it is limited to, what is left of it."""
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -122,11 +123,40 @@ def test_a_flood_of_output_is_cut_off(run: Run, stream: str) -> None:
     assert (result.stdout_truncated, result.stderr_truncated) == (stream == "1", stream == "2")
 
 
-def test_output_up_to_the_limit_is_no_flood(run: Run) -> None:
-    """A program may print exactly as many bytes as the limit; one more ends the run."""
+def test_output_beyond_the_limit_is_dropped(run: Run) -> None:
+    """A program may print more than is kept of it; the result says how much it was."""
     result = run("print", str(TIGHT.output_bytes))
-    assert len(result.stdout) == TIGHT.output_bytes and result.limit_hit is None
-    assert run("print", str(TIGHT.output_bytes + 1)).limit_hit is LimitHit.OUTPUT
+    assert (len(result.stdout), result.stdout_truncated) == (TIGHT.output_bytes, False)
+    result = run("print", str(TIGHT.output_bytes + 1))
+    assert (len(result.stdout), result.stdout_truncated) == (TIGHT.output_bytes, True)
+    assert (result.exit_code, result.limit_hit) == (0, None)
+    assert result.output_bytes == TIGHT.output_bytes + 1
+    assert set(result.stdout_rest) == {ord("x")} and result.stderr_rest == b""
+
+
+def test_output_up_to_the_hard_cap_is_no_flood(run: Run) -> None:
+    """A program may print exactly as many bytes as the hard cap; one more ends the run."""
+    result = run("print", str(TIGHT.flood_bytes))
+    assert (result.exit_code, result.limit_hit) == (0, None)
+    assert run("print", str(TIGHT.flood_bytes + 1)).limit_hit is LimitHit.OUTPUT
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_errors_and_the_end_of_long_output_are_kept(sandbox: Sandbox, stream: str) -> None:
+    """Of what is dropped: lines that are notable, wherever they are, and the end."""
+    text = "".join(f"warning {n}\n" for n in range(9000))
+    text = f"{text}error: here\n{text}the end\n"
+    assert len(text) > 3 * TIGHT.output_bytes
+    with Workspace.create({"text": text}) as workspace:
+        argv = ["cat", "text"] if stream == "stdout" else ["sh", "-c", "cat text >&2"]
+        result = sandbox.run(Command(argv, notable=re.compile(rb"\n(?:error: )")), workspace, TIGHT)
+    kept, rest = (
+        (result.stdout, result.stdout_rest) if stream == "stdout" else (result.stderr, result.stderr_rest)
+    )
+    assert (result.exit_code, result.limit_hit, result.output_lost) == (0, None, True)
+    assert kept == text.encode()[: TIGHT.output_bytes]
+    assert b"\nerror: here\n" in rest and rest.endswith(b"\nthe end\n")
+    assert len(rest) < 4 * TIGHT.output_bytes
 
 
 @pytest.mark.parametrize("path", ["big", "$TMPDIR/big"], ids=["workspace", "tmp"])

@@ -96,7 +96,7 @@ SWEEPS = (
     Sweep("memory_bytes", Reason.MEMORY, _HEAVY, 24 * MIB, 240 * MIB, 6, ("compile", "link")),
     Sweep("disk_bytes", Reason.DISK, _LARGE, 64 * 1024, 1400 * 1024, 12),
     Sweep("processes", Reason.PROCESSES, _LIGHT, 1, 6, 6),
-    Sweep("output_bytes", Reason.OUTPUT, _WARNINGS, 1, 40_000, 12, ("compile",)),
+    Sweep("flood_bytes", Reason.OUTPUT, _WARNINGS, 1, 40_000, 12, ("compile",)),
     Sweep("open_files", Reason.INFRASTRUCTURE, _LIGHT, 4, 20, 9),
 )
 _STAGES = {"syntax": ("-fsyntax-only",), "compile": ("-g", "-c"), "link": ("-g", "-omain")}

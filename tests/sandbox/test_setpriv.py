@@ -85,15 +85,15 @@ def test_the_hostile_suites_hold_under_the_conditions_of_fargate(engine: Engine,
 
 # What a runner does before it is ready, and the record that the image's build has made.
 _START = """
-import json, logging, sys, time
+import json, logging, os, sys, time
 logging.basicConfig(level=logging.INFO, stream=sys.stderr)
 from chalicelib.settings import Settings
-from runner.bootstrap import find_compilers, open_sandbox
+from runner.bootstrap import open_sandbox, start_self_tests
 from runner.toolchains.build_record import RECORD, read_record
 settings = Settings.from_env({"REDIS_ENABLED": "true", "COMPILERS": sys.argv[1]})
 started = time.monotonic()
 sandbox = open_sandbox(settings)
-toolchains = find_compilers(settings, sandbox)
+toolchains = start_self_tests(settings, sandbox, os.environ).wait()
 json.dump(
     {
         "sandbox": [sandbox.name, *sandbox.weaknesses],

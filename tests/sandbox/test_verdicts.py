@@ -28,7 +28,7 @@ _WARNING = "\n".join(f"#warning number {n}" for n in range(200)) + "\nint main()
 _LIMITED: dict[Reason, tuple[str, dict[str, Any]]] = {
     Reason.MEMORY: (_HEAVY, {"memory_bytes": 30 * MIB}),
     Reason.TIMEOUT: (_HEAVY, {"cpu_seconds": 0.1}),
-    Reason.OUTPUT: (_WARNING, {"output_bytes": 2000}),
+    Reason.OUTPUT: (_WARNING, {"flood_bytes": 2000}),
     Reason.DISK: (_MANY, {"disk_bytes": 120_000}),
     Reason.PROCESSES: (_HEAVY, {"processes": 1}),
 }

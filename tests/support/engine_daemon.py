@@ -126,7 +126,6 @@ def _private(*more: str) -> list[str]:
 def start_daemon(dockerd: str) -> Iterator[EngineDaemon]:
     """A dockerd that ends with the context. Raises `ProcessError`, with its log."""
     with (
-        # The prefix is not that of workspaces, because runners remove workspaces that are not locked.
         tempfile.TemporaryDirectory(prefix="engine-") as folder,
         _data_root() as data,
         EngineDaemon(dockerd, Path(folder), data) as daemon,

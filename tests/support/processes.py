@@ -6,6 +6,7 @@ file, which every failure shows. One more kind of program: a subclass of `Manage
 `is_ready`.
 """
 
+import atexit
 import contextlib
 import http.client
 import json
@@ -23,6 +24,10 @@ from tests.support.servers.process import ManagedProcess
 from tests.support.servers.tools import ROOT, free_port
 
 HOST = "127.0.0.1"
+
+# Where all of them remember which compilers have passed, so that each start after the first is quick.
+_cache = tempfile.TemporaryDirectory(prefix="cache-test-")
+atexit.register(_cache.cleanup)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +190,12 @@ def _beside_python(program: str) -> str:
 
 def _environment(settings: Mapping[str, str] | None, root: Path) -> dict[str, str]:
     # PATH for the compilers and bubblewrap; PYTHONUNBUFFERED so that the log has a line when it is written.
-    own = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+    own = {
+        "PATH": os.environ["PATH"],
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "XDG_CACHE_HOME": _cache.name,
+    }
     if cache := os.environ.get("PYTHONPYCACHEPREFIX"):
         own["PYTHONPYCACHEPREFIX"] = cache  # bin/run-tests sets it: a start takes half the time
     if root == ROOT:

@@ -66,7 +66,7 @@ def test_ends_edits_and_notes_do_not_count_the_mark() -> None:
 def test_sarif_does_not_count_the_mark() -> None:
     """It is not a character of a region, also before letters of more than one byte."""
     line = "/*é*/ int x = y;"
-    places = Locations({"main.c": f"{_MARK}{line}\n"})
+    places = Locations({"main.c": f"{_MARK}{line}\n"}, "gnu")
     column = len(line[: line.index("y")].encode()) + 1
     at_y = Diagnostic(severity=Severity.ERROR, message="y", file="main.c", line=1, column=column)
     location = places.physical_location(at_y)

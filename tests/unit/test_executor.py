@@ -90,7 +90,7 @@ def test_a_failing_exit_status_is_a_rejection() -> None:
     [
         (LimitHit.TIMEOUT, Reason.TIMEOUT, ["30 s", "120 s"]),
         (LimitHit.MEMORY, Reason.MEMORY, ["1024 MiB"]),
-        (LimitHit.OUTPUT, Reason.OUTPUT, ["256 KiB"]),
+        (LimitHit.OUTPUT, Reason.OUTPUT, ["64 MiB"]),
         (LimitHit.DISK, Reason.DISK, ["128 MiB"]),
         (LimitHit.PROCESSES, Reason.PROCESSES, ["128 processes"]),
     ],

@@ -98,7 +98,7 @@ def test_many_long_names_cost_time_in_proportion_to_the_output() -> None:
 @pytest.mark.parametrize("name", [*_NAMES, "größe.c", "e\u0301.c", "%41.c", "a?b#c.c", "-x.c", "~x.c"])
 def test_sarif_and_the_receipt_name_the_same_file(name: str) -> None:
     """A URI that decodes to the name and has no part but a path; a line for a shell with it as one word."""
-    location = Locations({name: ""}).artifact_location(name)
+    location = Locations({name: ""}, "gnu").artifact_location(name)
     uri = urlsplit(location["uri"])
     assert unquote(uri.path) == name
     assert (uri.scheme, uri.netloc, uri.query, uri.fragment) == ("", "", "", "")

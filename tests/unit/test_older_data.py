@@ -14,7 +14,7 @@ from tests.support.factories import make_environment, make_job, make_result
 LATER = {
     "environment": {"version_text", "image"},
     "request": {"expect"},
-    "result": {"command_environment", "compiled_files"},
+    "result": {"command_environment", "usage", "limits", "compiled_files"},
 }
 
 

@@ -78,7 +78,7 @@ def test_the_operations_page_explains_every_sentence() -> None:
 
 def test_the_operations_page_quotes_real_log_lines() -> None:
     """Each log line on the page is one that the code writes."""
-    sources = [*ROOT.glob("runner/*.py"), *ROOT.glob("chalicelib/**/*.py")]
+    sources = [*ROOT.glob("runner/**/*.py"), *ROOT.glob("chalicelib/**/*.py")]
     text = "\n".join(Path(source).read_text(encoding="utf-8") for source in sources)
     for row in table("docs/operations.md", "log line", "what it means"):
         for line in quoted(row[0]):

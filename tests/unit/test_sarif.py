@@ -62,7 +62,7 @@ def test_both_ends_of_a_region_are_converted_in_their_own_lines() -> None:
 
 def test_a_line_that_is_not_in_the_request_keeps_its_columns() -> None:
     """A line of a system header, and one that `#line` invented."""
-    locations = Locations({"main.cpp": "é"})
+    locations = Locations({"main.cpp": "é"}, "gnu")
     assert (
         locations.column_in_characters("main.cpp", 2, 9)
         == locations.column_in_characters("/usr/include/x.h", 1, 9)

@@ -46,8 +46,8 @@ def test_submit_returns_the_result_of_a_job_that_ends_within_the_wait(
     assert set(response.body) == {
         "job_id", "status", "verdict", "reason", "success", "compiled", "stdout", "stderr", "exit_code",
         "duration", "error", "diagnostics", "truncated", "environment", "command", "attempts", "cached",
-        "compiled_files",
-        "command_environment", "receipt", "expectation", "created_at", "started_at", "completed_at",
+        "command_environment", "compiled_files", "usage", "limits", "receipt", "expectation", "created_at",
+        "started_at", "completed_at",
     }  # fmt: skip
     assert (response.body["status"], response.body["verdict"]) == ("completed", "compiles")
     assert (response.body["stdout"], response.body["stderr"], response.body["attempts"]) == ("out", "err", 1)

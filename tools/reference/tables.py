@@ -186,19 +186,20 @@ def files() -> str:
 
 # The sandbox
 
-# Field of `Limits` → the setting or constant that it comes from, and the reason when it is reached.
-_LIMITS: dict[str, tuple[str, Reason]] = {
+# Field of `Limits` → the setting or constant that it comes from, and the reason if reaching it ends the run.
+_LIMITS: dict[str, tuple[str, Reason | None]] = {
     "cpu_seconds": ("COMPILE_TIMEOUT_SECONDS", Reason.TIMEOUT),
     "wall_seconds": ("WALL_PER_CPU_SECOND", Reason.TIMEOUT),
     "memory_bytes": ("COMPILE_MEMORY_MB", Reason.MEMORY),
-    "output_bytes": ("OUTPUT_LIMIT_KB", Reason.OUTPUT),
+    "output_bytes": ("OUTPUT_LIMIT_KB", None),
+    "flood_bytes": ("FLOOD_MIB", Reason.OUTPUT),
     "disk_bytes": ("DISK_MIB", Reason.DISK),
     "processes": ("PROCESSES", Reason.PROCESSES),
     # No compiler needs this many: one that does is broken, or its runner is.
     "open_files": ("OPEN_FILES", Reason.INFRASTRUCTURE),
 }
 # Constants that limit a run and are not a field of `Limits`.
-_OTHER_LIMITS = {"DISK_BYTES_PER_FILE": Reason.DISK}
+_OTHER_LIMITS: dict[str, Reason | None] = {"DISK_BYTES_PER_FILE": Reason.DISK}
 
 
 def sandbox_limits() -> str:
@@ -211,7 +212,7 @@ def sandbox_limits() -> str:
             row = (variable.default, variable.help)
         else:
             row = (value_of(source), comment_above(home_of(source), f"{source} = "))
-        rows.append((f"`{source}`", row[0], f"`{reason.value}`", row[1]))
+        rows.append((f"`{source}`", row[0], f"`{reason.value}`" if reason else "", row[1]))
     return _table(("limit", "value", "reason", "why"), rows)
 
 

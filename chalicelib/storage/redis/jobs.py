@@ -32,7 +32,9 @@ CHUNK = 8
 
 _OUTLINE = [name for name in Result.model_fields if name not in ("stdout", "stderr")]
 # Fields of a result that are JSON, and fields in which an empty text means None.
-_JSON_FIELDS = ("diagnostics", "environment", "command", "command_environment", "compiled_files")
+_JSON_FIELDS = (
+    *("diagnostics", "usage", "limits", "environment", "command", "command_environment", "compiled_files"),
+)
 _NULLABLE_FIELDS = ("reason", "exit_code")
 
 

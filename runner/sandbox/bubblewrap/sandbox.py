@@ -197,7 +197,14 @@ class Bubblewrap:
                     barrier.open(process.pid, START_SECONDS)
                 except TimeoutError:
                     raise SandboxError(f"{program} did not start within {START_SECONDS:.0f} s") from None
-                result = supervise(run, limits, started=started, cancel=cancel, own_peak_kib=own_peak_kib)
+                result = supervise(
+                    run,
+                    limits,
+                    started=started,
+                    cancel=cancel,
+                    own_peak_kib=own_peak_kib,
+                    notable=command.notable,
+                )
             return _result_of_program(result, run.exit_code(), program), run.watched
 
     def _bwrap_arguments(

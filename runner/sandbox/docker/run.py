@@ -6,6 +6,7 @@ program wrote. CPU time and memory are those of the container's control group, s
 """
 
 import contextlib
+import re
 import signal
 import socket
 import struct
@@ -19,6 +20,7 @@ from docker.errors import APIError, NotFound
 
 from runner.sandbox.base import LimitHit, Limits, SandboxError, SandboxResult
 from runner.sandbox.host_paths import TMP
+from runner.sandbox.output import OutputStream, output_fields
 from runner.sandbox.supervisor import exit_or_signal, first_line
 
 # The container's own program: a shell and its `sleep`.
@@ -61,8 +63,12 @@ class DockerRun:
         command: Sequence[str],
         stdin: bytes,
         word: bytes,
+        notable: re.Pattern[bytes] | None = None,
     ) -> None:
-        """`stdin` is what the command reads first, `word` what it prints before the program starts."""
+        """`stdin` is what the command reads first, `word` what it prints before the program starts.
+
+        `notable` is the job's own (`runner.sandbox.base.Command`).
+        """
         self._client = client
         self._name = name
         self._limits = limits
@@ -70,8 +76,7 @@ class DockerRun:
         self._word = word
         self._killed = self._killed_container = False
         self._unread = bytearray()
-        self._kept = {_STDOUT: bytearray(), _STDERR: bytearray()}
-        self._truncated = {_STDOUT: False, _STDERR: False}
+        self._outputs = {number: OutputStream(limits, notable) for number in (_STDOUT, _STDERR)}
         self._cpu_seconds = 0.0
         self._peak_bytes = 0
         self._stack = contextlib.ExitStack()
@@ -99,7 +104,7 @@ class DockerRun:
         self._socket.settimeout(_LOOK_SECONDS)
         while self._exchange():
             now = time.monotonic()
-            if any(self._truncated.values()):
+            if self._flooded():
                 limit_hit = LimitHit.OUTPUT
             elif cancel is not None and cancel.is_set():
                 cancelled = True
@@ -119,7 +124,7 @@ class DockerRun:
                 self._kill()
                 break
         duration_seconds = time.monotonic() - self._started
-        if any(self._truncated.values()):
+        if self._flooded():
             limit_hit = limit_hit or LimitHit.OUTPUT
         if limit_hit is None and not cancelled:
             limit_hit = self._limit_at_the_end()
@@ -127,10 +132,7 @@ class DockerRun:
         return SandboxResult(
             exit_code=exit_code,
             signal=signal_number,
-            stdout=bytes(self._kept[_STDOUT]),
-            stderr=bytes(self._kept[_STDERR]),
-            stdout_truncated=self._truncated[_STDOUT],
-            stderr_truncated=self._truncated[_STDERR],
+            **output_fields(self._outputs[_STDOUT], self._outputs[_STDERR]),
             duration_seconds=duration_seconds,
             cpu_seconds=self._cpu_seconds,
             peak_memory_bytes=self._peak_bytes,
@@ -144,7 +146,7 @@ class DockerRun:
             return None, signal.SIGKILL
         status = self._exit_status()
         if self._word:
-            message = first_line(bytes(self._kept[_STDERR]))
+            message = first_line(bytes(self._outputs[_STDERR].beginning))
             raise SandboxError(f"the sandbox could not start {program} (status {status}): {message}")
         return exit_or_signal(status)
 
@@ -170,16 +172,16 @@ class DockerRun:
         return bool(chunk)
 
     def _keep(self, stream: int, data: bytes) -> None:
-        """Keep the first `output_bytes` of a stream, without the word that comes first on stdout."""
+        """Add to the output of a stream, without the word that comes first on stdout."""
         if stream == _STDOUT and self._word:
             length = len(self._word)
             if not self._word.startswith(data[:length]):
                 raise SandboxError("something in the container printed before the program was started")
             self._word, data = self._word[len(data) :], data[length:]
-        kept = self._kept[stream]
-        room = self._limits.output_bytes - len(kept)
-        kept += data[:room]
-        self._truncated[stream] = self._truncated[stream] or len(data) > room
+        self._outputs[stream].take(data)
+
+    def _flooded(self) -> bool:
+        return any(output.flooded for output in self._outputs.values())
 
     def _sample(self) -> LimitHit | None:
         """Ask what the container uses; returns the limit that it is over, if any."""
@@ -217,7 +219,11 @@ class DockerRun:
     def _drain(self) -> None:
         """Take what has been written, then end everything that could still write."""
         before = -1
-        while before != (before := sum(len(kept) for kept in self._kept.values()) + len(self._unread)):
+        while not self._flooded():
+            arrived = sum(output.printed_bytes for output in self._outputs.values()) + len(self._unread)
+            if arrived == before:
+                break
+            before = arrived
             self._exchange()
         self._kill_container()
 

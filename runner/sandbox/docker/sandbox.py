@@ -187,7 +187,9 @@ class Docker:
                 archive = _archive(workspace.path, uid)
                 word = secrets.token_hex(16)
                 chain = _chain(command, limits, len(archive), word)
-                with DockerRun(client, name, uid, limits, chain, archive, word.encode()) as run:
+                with DockerRun(
+                    client, name, uid, limits, chain, archive, word.encode(), command.notable
+                ) as run:
                     return check_started(run.supervise(program, cancel), program)
         except (DockerException, requests.RequestException, OSError) as error:
             raise SandboxError(f"the container engine failed: {engine.one_line(error)}") from error

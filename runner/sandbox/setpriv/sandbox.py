@@ -46,7 +46,7 @@ from runner.sandbox.start_barrier import GAVE_UP, SCRIPT, StartBarrier
 from runner.sandbox.supervisor import check_started, first_line, supervise
 from runner.sandbox.uid_pool import uid_cleanup, uid_usage
 from runner.sandbox.uid_pool.killer import Killer
-from runner.workspace import INSIDE, Workspace
+from runner.workspace import INSIDE, Workspace, remove_stale_workspaces
 
 JAIL = Path("/jail")
 
@@ -146,6 +146,7 @@ class Setpriv:
             uid_usage.become_subreaper()
             self._killer.start()
             uid_cleanup.sweep(self._killer)
+            remove_stale_workspaces(self._work)
             with Workspace.create({}, self._work) as workspace:
                 result = self.run(Command(["true"]), workspace, default_limits())
         except (SandboxError, OSError) as error:
@@ -202,7 +203,14 @@ class Setpriv:
                     barrier.open(process.pid, _START_SECONDS)
                 except TimeoutError:
                     raise SandboxError(f"{program} did not start within {_START_SECONDS:.0f} s") from None
-                result = supervise(run, limits, started=started, cancel=cancel, own_peak_kib=run.own_peak_kib)
+                result = supervise(
+                    run,
+                    limits,
+                    started=started,
+                    cancel=cancel,
+                    own_peak_kib=run.own_peak_kib,
+                    notable=command.notable,
+                )
             killed = result.limit_hit is not None or result.cancelled
             if not barrier.opened and not killed:
                 end = f"signal {result.signal}" if result.signal else f"status {result.exit_code}"
@@ -250,11 +258,23 @@ class Setpriv:
 
         A linker prints them. Their names differ in each run, and equal jobs should have equal output.
         """
-        stdout, stderr = result.stdout, result.stderr
-        for path, name in ((home, INSIDE), (temporary, TMP)):
-            own = self._inside(path).encode()
-            stdout, stderr = stdout.replace(own, name.encode()), stderr.replace(own, name.encode())
-        return replace(result, stdout=stdout, stderr=stderr)
+        names = [
+            (self._inside(home).encode(), INSIDE.encode()),
+            (self._inside(temporary).encode(), TMP.encode()),
+        ]
+
+        def renamed(text: bytes) -> bytes:
+            for own, name in names:
+                text = text.replace(own, name)
+            return text
+
+        return replace(
+            result,
+            stdout=renamed(result.stdout),
+            stderr=renamed(result.stderr),
+            stdout_rest=renamed(result.stdout_rest),
+            stderr_rest=renamed(result.stderr_rest),
+        )
 
     def _inside(self, path: Path) -> str:
         """A path of the host as the job names it."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from runner.sandbox.uid_pool.pool import FIRST_UID, POOL_SIZE, quarantined
-from runner.workspace import PREFIX
+from runner.workspace import workspaces_folder
 
 # Where every user of a host may write, and so where a job could leave a file if a sandbox let it.
 _WRITABLE = ("/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock", "/run/user")
@@ -84,8 +84,8 @@ def _processes() -> frozenset[str]:
 
 def _files() -> frozenset[str]:
     """Our own workspaces, and files of a job's user id wherever everybody may write."""
-    own = f"{PREFIX}{os.getpid()}-"
-    files = {str(path) for path in Path(tempfile.gettempdir()).glob(f"{own}*")}
+    folders = (workspaces_folder(), Path(tempfile.gettempdir()))
+    files = {str(path) for folder in folders for path in folder.glob(f"{os.getpid()}-*")}
     for directory in _WRITABLE:
         try:
             entries = list(os.scandir(directory))
