@@ -8,10 +8,10 @@ is `inconclusive` with a sentence that says so, and never a rejection.
 import logging
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from chalicelib.catalog import Catalog, build_command, build_env, translation_units
+from chalicelib.catalog import Catalog, Family, build_command, build_env, circle_of, translation_units
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import (
     CompileRequest,
@@ -35,6 +35,9 @@ from runner.workspace import Workspace
 
 _NANOSECONDS_PER_SECOND = 1_000_000_000
 _MIB = 1024 * 1024
+# A file names one missing module at a time. The order is right at the first attempt but for names that only
+# the preprocessor knows, so a few are enough.
+_MAX_ORDERS = 8
 
 logger = logging.getLogger("will_it_compile.runner")
 
@@ -56,6 +59,18 @@ class _CompilerRun:
 def _has_error_code(diagnostics: Sequence[Diagnostic], code: str) -> bool:
     """Whether one of the errors has that code."""
     return any(item.code == code and item.severity is not Severity.WARNING for item in diagnostics)
+
+
+def _missing_modules(family: Family, diagnostics: Sequence[Diagnostic]) -> dict[str, set[str]]:
+    """By file, the modules that were not there yet when the compiler came to it."""
+    missing: dict[str, set[str]] = {}
+    if family.missing_module is None:
+        return missing
+    for item in diagnostics:
+        match = re.search(family.missing_module, item.message)
+        if match and item.file:
+            missing.setdefault(item.file, set()).add(match[1])
+    return missing
 
 
 def _of_both(first: Usage, second: Usage) -> Usage:
@@ -159,6 +174,7 @@ class JobExecutor:
         if retry and request.stage in retry.stages and _has_error_code(run.diagnostics, retry.code):
             second = self._run(request, environment, cancel, retry=True)
             run = replace(second, usage=_of_both(run.usage, second.usage))
+        run = self._in_another_order(run, request, environment, cancel)
         sandbox_result = run.sandbox_result
         return Result(
             job_id=job_id,
@@ -170,7 +186,11 @@ class JobExecutor:
             stderr=run.messages.stderr.shown,
             exit_code=sandbox_result.exit_code,
             duration=round(run.usage.wall_seconds * _NANOSECONDS_PER_SECOND),
-            error=self._explain(run.reason, sandbox_result, environment) if run.reason else "",
+            error=(
+                self._explain(run.reason, sandbox_result, environment)
+                if run.reason
+                else self._explain_circle(run, request, environment)
+            ),
             diagnostics=run.diagnostics,
             truncated=(
                 run.messages.stdout.truncated
@@ -179,12 +199,51 @@ class JobExecutor:
             ),
             usage=run.usage,
             limits=_public_limits(self._limits),
-            compiled_files=self._translation_units(request),
+            compiled_files=self._compiled_files(request, run.command),
             environment=environment,
             command=run.command,
             command_environment=run.env,
             attempts=attempts,
         )
+
+    def _in_another_order(
+        self,
+        run: _CompilerRun,
+        request: CompileRequest,
+        environment: Environment,
+        cancel: threading.Event | None,
+    ) -> _CompilerRun:
+        """The run, or the last of those that were made because a module was not there yet.
+
+        All of them together stay within the time of one.
+        """
+        family = self._catalog.family(environment.family)
+        entry = self._toolchains.entry(environment)
+        missing: dict[str, set[str]] = {}
+        tried = {run.command}
+        while run.verdict is Verdict.REJECTED and len(tried) < _MAX_ORDERS:
+            for file, modules in _missing_modules(family, run.diagnostics).items():
+                missing.setdefault(file, set()).update(modules)
+            command = (
+                build_command(self._catalog, request, entry, missing=missing) if missing else run.command
+            )
+            if command in tried or run.usage.wall_seconds >= self._limits.cpu_seconds:
+                break
+            tried.add(command)
+            another = self._run(request, environment, cancel, missing=missing)
+            run = replace(another, usage=_of_both(run.usage, another.usage))
+        return run
+
+    def _explain_circle(self, run: _CompilerRun, request: CompileRequest, environment: Environment) -> str:
+        """A sentence about files that no order could compile; empty if that is not what happened."""
+        language = self._catalog.language(request.language)
+        missing = _missing_modules(self._catalog.family(environment.family), run.diagnostics)
+        if run.verdict is not Verdict.REJECTED or language is None or not missing:
+            return ""
+        circle = circle_of(language, request)
+        if not circle:
+            return ""
+        return f"The modules of {', '.join(circle)} use each other, so these files compile in no order."
 
     def _run(
         self,
@@ -193,10 +252,11 @@ class JobExecutor:
         cancel: threading.Event | None,
         *,
         retry: bool = False,
+        missing: Mapping[str, Collection[str]] | None = None,
     ) -> _CompilerRun:
         family = self._catalog.family(environment.family)
         entry = self._toolchains.entry(environment)
-        argv = build_command(self._catalog, request, entry, retry=retry)
+        argv = build_command(self._catalog, request, entry, retry=retry, missing=missing)
         env = build_env(self._catalog, entry, request.target)
         sandbox = self._sandboxes.get(environment.image, self._sandbox)
         limits = self._limits
@@ -231,9 +291,12 @@ class JobExecutor:
             ),
         )
 
-    def _translation_units(self, request: CompileRequest) -> tuple[str, ...]:
+    def _compiled_files(self, request: CompileRequest, command: Sequence[str]) -> tuple[str, ...]:
+        """The translation units in the order of the command."""
         language = self._catalog.language(request.language)
-        return translation_units(language, request.files, request.main) if language else ()
+        units = translation_units(language, request.files, request.main) if language else ()
+        places = {word.removeprefix("./"): place for place, word in enumerate(command)}
+        return tuple(sorted(units, key=lambda unit: places.get(unit, 0)))
 
     def _environment(self, request: CompileRequest) -> Environment:
         environment = self._toolchains.environment(request.language, request.compiler)

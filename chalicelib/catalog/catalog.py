@@ -169,7 +169,13 @@ def _check_family(family: Family) -> None:
     rules = family.options
     forbidden = [pattern for item in rules.forbid for pattern in item.patterns]
     limits = [pattern for message in family.limit_messages for pattern in (message.pattern, message.explains)]
-    for pattern in (family.error_pattern or "", *rules.allow, *forbidden, *limits):
+    for pattern in (
+        family.error_pattern or "",
+        family.missing_module or "",
+        *rules.allow,
+        *forbidden,
+        *limits,
+    ):
         try:
             re.compile(pattern)
         except re.error as error:
@@ -178,10 +184,16 @@ def _check_family(family: Family) -> None:
 
 def _unknown_placeholders(family: Family) -> set[str]:
     """Placeholders in the family's arguments that `build_command` would not replace."""
-    stages = [*family.stages.values(), *(family.retry.stages.values() if family.retry else ())]
+    project = family.project
+    stages = [
+        *family.stages.values(),
+        *(project.stages.values() if project else ()),
+        *(family.retry.stages.values() if family.retry else ()),
+    ]
+    arguments = [*family.arguments, *(project.arguments if project else ())]
     in_stages = {word for stage in stages for argument in stage for word in PLACEHOLDER.findall(argument)}
-    in_arguments = {word for argument in family.arguments for word in PLACEHOLDER.findall(argument)}
-    whole = WHOLE_ARGUMENTS & set(family.arguments)
+    in_arguments = {word for argument in arguments for word in PLACEHOLDER.findall(argument)}
+    whole = WHOLE_ARGUMENTS & set(arguments)
     return (in_stages - PARTS_OF_ARGUMENTS) | (in_arguments - PARTS_OF_ARGUMENTS - whole)
 
 

@@ -10,6 +10,7 @@ stay as they are.
 """
 
 import re
+from collections.abc import Collection
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -118,6 +119,13 @@ class Retry(CatalogModel):
     stages: dict[Stage, tuple[str, ...]]
 
 
+class ProjectRun(CatalogModel):
+    """How a project is compiled, where that differs: what replaces the family's `arguments` and `stages`."""
+
+    arguments: tuple[str, ...]
+    stages: dict[Stage, tuple[str, ...]]
+
+
 class Family(CatalogModel):
     """How compilers of one kind are driven.
 
@@ -130,6 +138,7 @@ class Family(CatalogModel):
     person sees. `env` holds the variables of every run; the sandbox sets PATH, HOME, TMPDIR and LANG.
     `targets` lists the targets that are not the host's own, and the host's if it must be named. They are
     tried at the last stage, or at `targets_tried_at` if the compiler links for all of them without help.
+    After an error that `missing_module` matches, the files are tried in a better order if there is one.
     `error_pattern` matches the compiler's own errors about the source in what it prints; the default is
     the format that most compilers share (runner/verdict.py). `loads` are globs for the files that a compiler
     runs or loads, seen from the folder of its program; ``{major}`` is the number in its id. A runner tests a
@@ -146,6 +155,11 @@ class Family(CatalogModel):
     targets: dict[str, TargetRules] = {}
     targets_tried_at: Stage | None = Field(None, description="The stage that shows that a target works.")
     retry: Retry | None = None
+    project: ProjectRun | None = Field(None, description="For a request that is a `Project`.")
+    missing_module: str | None = Field(
+        None,
+        description="An error about a module that another file has not defined yet: its name is a group.",
+    )
     error_pattern: str | None = None
     version: VersionProbe
     loads: tuple[str, ...] = ()
@@ -251,13 +265,6 @@ def version_key(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
-class Order(CatalogModel):
-    """What must be compiled before what: the first group of each pattern is a name in a file's text."""
-
-    defines: str
-    uses: str
-
-
 class OtherSources(CatalogModel):
     """Sources that the compilers of a language take beside its own, such as assembly, and how they are told.
 
@@ -317,7 +324,7 @@ class Language(CatalogModel):
     input_language: str = Field(default="", description="What compilers of several languages call this one.")
     sources: Literal["all", "top", "main"] = "all"
     main_is: Literal["first", "last"] = "first"
-    order: Order | None = None
+    order: Literal["", "fortran"] = Field("", description="How files are put after those that they use.")
     project: Project | None = None
     standards: tuple[Standard, ...]
     self_test: SelfTest
@@ -347,6 +354,10 @@ class Language(CatalogModel):
     def is_source(self, file_name: str) -> bool:
         """True if the name is that of a source in this language."""
         return file_name.endswith(self.source_extensions) and not file_name.endswith(self.not_sources)
+
+    def has_project(self, files: Collection[str]) -> bool:
+        """True if a request with these files is compiled as a whole."""
+        return self.project is not None and self.project.file in files
 
     def other_source(self, file_name: str) -> OtherSources | None:
         """What the compilers take a file of that name for, beside the language's own sources."""
