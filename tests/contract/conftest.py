@@ -10,6 +10,7 @@ import pytest
 
 from chalicelib.storage.memory import MemoryStore
 from chalicelib.storage.protocol import JobStore
+from tests.contract import deployed
 from tests.contract.support import MakeStore
 from tests.support.factories import make_settings
 from tests.support.servers import RedisCluster, RedisServer, SentinelGroup
@@ -47,7 +48,7 @@ def cluster() -> Iterator[RedisCluster]:
         yield started
 
 
-@pytest.fixture(params=KINDS, ids=lambda kind: f"store-{kind}")
+@pytest.fixture(params=deployed.kinds(KINDS), ids=lambda kind: f"store-{kind}")
 def stores(request: pytest.FixtureRequest) -> Iterator[MakeStore]:
     """Opens stores of one kind, all over the same, emptied data; settings are written in lower case."""
     factory = _factory(request)
@@ -85,6 +86,8 @@ def _factory(request: pytest.FixtureRequest) -> MakeStore:
             started: RedisCluster = request.getfixturevalue("cluster")
             started.client().flushall(target_nodes="primaries")
             env = started.environment()
+        case deployed.KIND:
+            return deployed.factory()
         case other:
             raise LookupError(other)
     return lambda **variables: redis_store(env, **variables)
