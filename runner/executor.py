@@ -8,10 +8,18 @@ is `inconclusive` with a sentence that says so, and never a rejection.
 import logging
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from chalicelib.catalog import Catalog, build_command, build_env, translation_units
+from chalicelib.catalog import (
+    Catalog,
+    Family,
+    build_command,
+    build_env,
+    build_listing,
+    circle_of,
+    translation_units,
+)
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import (
     CompileRequest,
@@ -25,16 +33,20 @@ from chalicelib.models import (
     Verdict,
 )
 from chalicelib.storage.protocol import Claim
+from runner import go_packages
 from runner.diagnostics import PARSERS, collector
 from runner.messages import Messages, notable_lines
 from runner.sandbox.base import Command, Limits, Sandbox, SandboxError, SandboxResult
-from runner.toolchains.model import Toolchains
+from runner.toolchains.model import Toolchains, native_target
 from runner.toolchains.self_tests import SelfTests
 from runner.verdict import ERROR_PATTERN, classify, limit_patterns
 from runner.workspace import Workspace
 
 _NANOSECONDS_PER_SECOND = 1_000_000_000
 _MIB = 1024 * 1024
+# A file names one missing module at a time. The order is right at the first attempt but for names that only
+# the preprocessor knows, so a few are enough.
+_MAX_ORDERS = 8
 
 logger = logging.getLogger("will_it_compile.runner")
 
@@ -51,11 +63,37 @@ class _CompilerRun:
     messages: Messages
     diagnostics: tuple[Diagnostic, ...]
     usage: Usage
+    # The files that were compiled, as the compiler lists them; None if they are those of its command.
+    units: tuple[str, ...] | None = None
+    # A sentence that says why there is no verdict on all that was sent, if no limit was hit.
+    doubt: str = ""
 
 
 def _has_error_code(diagnostics: Sequence[Diagnostic], code: str) -> bool:
     """Whether one of the errors has that code."""
     return any(item.code == code and item.severity is not Severity.WARNING for item in diagnostics)
+
+
+def _missing_modules(family: Family, diagnostics: Sequence[Diagnostic]) -> dict[str, set[str]]:
+    """By file, the modules that were not there yet when the compiler came to it."""
+    missing: dict[str, set[str]] = {}
+    if family.missing_module is None:
+        return missing
+    for item in diagnostics:
+        match = re.search(family.missing_module, item.message)
+        if match and item.file:
+            missing.setdefault(item.file, set()).add(match[1])
+    return missing
+
+
+def _usage(result: SandboxResult) -> Usage:
+    """What a run used, as a client gets it."""
+    return Usage(
+        cpu_seconds=result.cpu_seconds,
+        wall_seconds=result.duration_seconds,
+        memory_bytes=result.peak_memory_bytes,
+        output_bytes=result.output_bytes,
+    )
 
 
 def _of_both(first: Usage, second: Usage) -> Usage:
@@ -155,11 +193,23 @@ class JobExecutor:
             self._toolchains.wait_for_test(request.language, request.compiler, cancel)
         environment = self._environment(request)
         run = self._run(request, environment, cancel)
-        retry = self._catalog.family(environment.family).retry
+        family = self._catalog.family(environment.family)
+        if run.reason is Reason.OUTPUT and family.quiet_arguments:
+            second = self._run(request, environment, cancel, quiet=True)
+            run = replace(second, usage=_of_both(run.usage, second.usage))
+        retry = family.retry
         if retry and request.stage in retry.stages and _has_error_code(run.diagnostics, retry.code):
             second = self._run(request, environment, cancel, retry=True)
             run = replace(second, usage=_of_both(run.usage, second.usage))
+        run = self._in_another_order(run, request, environment, cancel)
+        run = self._with_proof(request, environment, run, cancel)
         sandbox_result = run.sandbox_result
+        if run.doubt:
+            error = run.doubt
+        elif run.reason:
+            error = self._explain(run.reason, sandbox_result, environment)
+        else:
+            error = self._explain_circle(run, request, environment)
         return Result(
             job_id=job_id,
             verdict=run.verdict,
@@ -170,7 +220,7 @@ class JobExecutor:
             stderr=run.messages.stderr.shown,
             exit_code=sandbox_result.exit_code,
             duration=round(run.usage.wall_seconds * _NANOSECONDS_PER_SECOND),
-            error=self._explain(run.reason, sandbox_result, environment) if run.reason else "",
+            error=error,
             diagnostics=run.diagnostics,
             truncated=(
                 run.messages.stdout.truncated
@@ -179,12 +229,51 @@ class JobExecutor:
             ),
             usage=run.usage,
             limits=_public_limits(self._limits),
-            compiled_files=self._translation_units(request),
+            compiled_files=self._compiled_files(request, run),
             environment=environment,
             command=run.command,
             command_environment=run.env,
             attempts=attempts,
         )
+
+    def _in_another_order(
+        self,
+        run: _CompilerRun,
+        request: CompileRequest,
+        environment: Environment,
+        cancel: threading.Event | None,
+    ) -> _CompilerRun:
+        """The run, or the last of those that were made because a module was not there yet.
+
+        All of them together stay within the time of one.
+        """
+        family = self._catalog.family(environment.family)
+        entry = self._toolchains.entry(environment)
+        missing: dict[str, set[str]] = {}
+        tried = {run.command}
+        while run.verdict is Verdict.REJECTED and len(tried) < _MAX_ORDERS:
+            for file, modules in _missing_modules(family, run.diagnostics).items():
+                missing.setdefault(file, set()).update(modules)
+            command = (
+                build_command(self._catalog, request, entry, missing=missing) if missing else run.command
+            )
+            if command in tried or run.usage.wall_seconds >= self._limits.cpu_seconds:
+                break
+            tried.add(command)
+            another = self._run(request, environment, cancel, missing=missing)
+            run = replace(another, usage=_of_both(run.usage, another.usage))
+        return run
+
+    def _explain_circle(self, run: _CompilerRun, request: CompileRequest, environment: Environment) -> str:
+        """A sentence about files that no order could compile; empty if that is not what happened."""
+        language = self._catalog.language(request.language)
+        missing = _missing_modules(self._catalog.family(environment.family), run.diagnostics)
+        if run.verdict is not Verdict.REJECTED or language is None or not missing:
+            return ""
+        circle = circle_of(language, request)
+        if not circle:
+            return ""
+        return f"The modules of {', '.join(circle)} use each other, so these files compile in no order."
 
     def _run(
         self,
@@ -193,10 +282,12 @@ class JobExecutor:
         cancel: threading.Event | None,
         *,
         retry: bool = False,
+        quiet: bool = False,
+        missing: Mapping[str, Collection[str]] | None = None,
     ) -> _CompilerRun:
         family = self._catalog.family(environment.family)
         entry = self._toolchains.entry(environment)
-        argv = build_command(self._catalog, request, entry, retry=retry)
+        argv = build_command(self._catalog, request, entry, retry=retry, quiet=quiet, missing=missing)
         env = build_env(self._catalog, entry, request.target)
         sandbox = self._sandboxes.get(environment.image, self._sandbox)
         limits = self._limits
@@ -223,17 +314,60 @@ class JobExecutor:
             reason=reason,
             messages=messages,
             diagnostics=messages.diagnostics(request.files, workspace.inside, self._notable[family.id]),
-            usage=Usage(
-                cpu_seconds=result.cpu_seconds,
-                wall_seconds=result.duration_seconds,
-                memory_bytes=result.peak_memory_bytes,
-                output_bytes=result.output_bytes,
-            ),
+            usage=_usage(result),
         )
 
-    def _translation_units(self, request: CompileRequest) -> tuple[str, ...]:
+    def _with_proof(
+        self,
+        request: CompileRequest,
+        environment: Environment,
+        run: _CompilerRun,
+        cancel: threading.Event | None,
+    ) -> _CompilerRun:
+        """`run`, without a verdict if the compiler left out what the verdict would be about.
+
+        Most compilers are given every file by name. One that looks for its files itself is asked for them.
+        """
+        listing = build_listing(self._catalog, request, self._toolchains.entry(environment))
+        if listing is None:
+            return run
+        if run.verdict is Verdict.INCONCLUSIVE:
+            missing = go_packages.lacks_modules(run.messages.stderr.shown)
+            missing = missing and run.reason is Reason.INFRASTRUCTURE
+            return replace(run, doubt=go_packages.missing_modules(request.files) if missing else "")
+        compiled = run.verdict is Verdict.COMPILES
+        units = go_packages.units_of_one_file(request, environment.version_key, compiled=compiled)
+        if units is None:
+            sandbox = self._sandboxes.get(environment.image, self._sandbox)
+            with Workspace.create(request.files) as workspace:
+                listed = sandbox.run(Command(listing, run.env), workspace, self._limits, cancel=cancel)
+            run = replace(run, usage=_of_both(run.usage, _usage(listed)))
+            verdict, reason = classify(listed, limit_patterns=self._limit_patterns[environment.family])
+            if verdict is Verdict.INCONCLUSIVE:
+                return replace(run, sandbox_result=listed, verdict=verdict, reason=reason)
+            if compiled and listed.exit_code != 0:
+                raise SandboxError(f"the compiler does not list its files (exit status {listed.exit_code}).")
+            paths = listed.stdout.decode(errors="replace").splitlines()
+            inside = f"{workspace.inside}/"
+            units = tuple(path.removeprefix(inside) for path in paths if path.startswith(inside))
+        doubt = go_packages.doubt(
+            request,
+            environment.version_key,
+            units,
+            compiled=compiled,
+            native=request.target == native_target(),
+        )
+        run = replace(run, units=units, doubt=doubt)
+        return replace(run, verdict=Verdict.INCONCLUSIVE, reason=Reason.INFRASTRUCTURE) if doubt else run
+
+    def _compiled_files(self, request: CompileRequest, run: _CompilerRun) -> tuple[str, ...]:
+        """The translation units: as the compiler lists them, or in the order of its command."""
+        if run.units is not None:
+            return run.units
         language = self._catalog.language(request.language)
-        return translation_units(language, request.files, request.main) if language else ()
+        units = translation_units(language, request.files, request.main) if language else ()
+        places = {word.removeprefix("./"): place for place, word in enumerate(run.command)}
+        return tuple(sorted(units, key=lambda unit: places.get(unit, 0)))
 
     def _environment(self, request: CompileRequest) -> Environment:
         environment = self._toolchains.environment(request.language, request.compiler)

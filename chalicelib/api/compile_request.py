@@ -7,12 +7,13 @@ To add a field: here, in `CompileRequest`, and in the fingerprint unless no verd
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
-from typing import Annotated
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, TypeVar
 
 from pydantic import Field
 
 from chalicelib.api import expectations, json_body
+from chalicelib.api.configuration import Configuration, read_configuration
 from chalicelib.api.expectations import ClientExpectation
 from chalicelib.api.source_files import ClientSources, check_stage, read_files
 from chalicelib.api.validation import Name, invalid, joined, quoted
@@ -48,6 +49,9 @@ class ClientJob(ClientSources):
     expect: ClientExpectation | None = None
 
 
+AnyJob = TypeVar("AnyJob", bound=ClientJob)
+
+
 class ClientRequest(ClientJob):
     """The JSON object of ``POST /api/v1/compile``."""
 
@@ -69,6 +73,12 @@ def resolve(request: ClientRequest, catalog: Catalog, environments: Sequence[Env
     """
     language, offered = find_language(request.language, catalog, environments)
     environment = find_compiler(request.compiler, language, offered)
+    configuration = read_configuration(request.files, request.main, language)
+    if problem := configuration.problem_with(environment):
+        raise problem
+    request = with_configuration(request, configuration)
+    if request.standard is None:
+        request = request.model_copy(update={"standard": configuration.standard})
     files, main = read_files(request, language, catalog)
     stage = find_stage(request.stage, environment)
     check_stage(files, language, catalog, stage)
@@ -78,7 +88,7 @@ def resolve(request: ClientRequest, catalog: Catalog, environments: Sequence[Env
         main=main,
         language=language.id,
         compiler=environment.id,
-        standard=_find_standard(request.standard, language, environment),
+        standard=_standard(request.standard, language, files, environment),
         architecture=target.architecture,
         os=target.os,
         stage=stage,
@@ -86,6 +96,12 @@ def resolve(request: ClientRequest, catalog: Catalog, environments: Sequence[Env
         cache=request.cache,
         expect=expectations.resolve(request.expect),
     )
+
+
+def with_configuration(request: AnyJob, configuration: Configuration) -> AnyJob:
+    """The request with the main file and the options of its configuration files, its own options last."""
+    main = configuration.main if request.main is None else request.main
+    return request.model_copy(update={"main": main, "options": [*configuration.options, *request.options]})
 
 
 def fingerprint(request: CompileRequest) -> str:
@@ -130,9 +146,12 @@ def find_compiler(name: str | None, language: Language, offered: Sequence[Enviro
     return matching[-1]
 
 
-def _find_standard(name: str | None, language: Language, environment: Environment) -> str:
+def _standard(
+    name: str | None, language: Language, files: Mapping[str, str], environment: Environment
+) -> str:
     if name is None:
-        return environment.default_standard
+        # A project's own file says it, such as go.mod.
+        return "" if language.project_says_standard(files) else environment.default_standard
     standard = language.standard(name.strip())
     if standard is None or standard.id not in environment.standards:
         what = (

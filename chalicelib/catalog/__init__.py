@@ -10,7 +10,14 @@ docs/development.md for the places outside of this package.
 """
 
 from chalicelib.catalog.catalog import Catalog
-from chalicelib.catalog.command import build_command, build_env, translation_units, why_objects_collide
+from chalicelib.catalog.command import (
+    build_command,
+    build_env,
+    build_listing,
+    circle_of,
+    translation_units,
+    why_objects_collide,
+)
 from chalicelib.catalog.header_search import folders_of
 from chalicelib.catalog.loader import load_catalog, parse_catalog
 from chalicelib.catalog.options import MAX_OPTION_CHARACTERS, MAX_OPTIONS
@@ -35,8 +42,10 @@ __all__ = [
     "Standard",
     "build_command",
     "build_env",
+    "build_listing",
     "check_file_name",
     "check_file_names",
+    "circle_of",
     "folders_of",
     "load_catalog",
     "parse_catalog",

@@ -123,8 +123,7 @@ class Catalog:
 
     def uncompiled_source(self, language: Language, files: Collection[str]) -> str | None:
         """The first source file that is skipped because it is in a subfolder, or None."""
-        project = language.project
-        if language.sources != "top" or (project is not None and project.file in files):
+        if language.sources != "folder" or language.has_project(files):
             return None
         return next((name for name in sorted(files) if "/" in name and language.is_source(name)), None)
 
@@ -161,6 +160,8 @@ def _check_family(family: Family) -> None:
     unknown = _unknown_placeholders(family)
     if unknown:
         raise ValueError(f"{where}: unknown placeholders {sorted(unknown)} in its arguments")
+    if unknown := set(PLACEHOLDER.findall(family.standard_argument)) - {"{standard}"}:
+        raise ValueError(f"family {family.id!r}: unknown placeholders {sorted(unknown)} in standard_argument")
     if family.parser_arguments and "{parser_arguments}" not in family.arguments:
         raise ValueError(f"{where}: it has parser_arguments but no place for them in its arguments")
     retried = family.retry.stages if family.retry else {}
@@ -169,7 +170,13 @@ def _check_family(family: Family) -> None:
     rules = family.options
     forbidden = [pattern for item in rules.forbid for pattern in item.patterns]
     limits = [pattern for message in family.limit_messages for pattern in (message.pattern, message.explains)]
-    for pattern in (family.error_pattern or "", *rules.allow, *forbidden, *limits):
+    for pattern in (
+        family.error_pattern or "",
+        family.missing_module or "",
+        *rules.allow,
+        *forbidden,
+        *limits,
+    ):
         try:
             re.compile(pattern)
         except re.error as error:
@@ -178,10 +185,16 @@ def _check_family(family: Family) -> None:
 
 def _unknown_placeholders(family: Family) -> set[str]:
     """Placeholders in the family's arguments that `build_command` would not replace."""
-    stages = [*family.stages.values(), *(family.retry.stages.values() if family.retry else ())]
+    project = family.project
+    stages = [
+        *family.stages.values(),
+        *(project.stages.values() if project else ()),
+        *(family.retry.stages.values() if family.retry else ()),
+    ]
+    arguments = [*family.arguments, *(project.arguments if project else ())]
     in_stages = {word for stage in stages for argument in stage for word in PLACEHOLDER.findall(argument)}
-    in_arguments = {word for argument in family.arguments for word in PLACEHOLDER.findall(argument)}
-    whole = WHOLE_ARGUMENTS & set(family.arguments)
+    in_arguments = {word for argument in arguments for word in PLACEHOLDER.findall(argument)}
+    whole = WHOLE_ARGUMENTS & set(arguments)
     return (in_stages - PARTS_OF_ARGUMENTS) | (in_arguments - PARTS_OF_ARGUMENTS - whole)
 
 

@@ -14,6 +14,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from chalicelib.api import compile_request, expectations, json_body
+from chalicelib.api.configuration import Configuration, read_configuration
 from chalicelib.api.source_files import check_stage, read_files
 from chalicelib.api.validation import Name, invalid, joined, quoted
 from chalicelib.catalog import Catalog, Language
@@ -73,11 +74,22 @@ def make_plan(request: ClientMatrix, catalog: Catalog, environments: Sequence[En
     """The cells of a matrix. Raises `InvalidRequest`, which names what is allowed, or `SourceTooLarge`."""
     language, offered = compile_request.find_language(request.language, catalog, environments)
     chosen = _choose_compilers(request.compilers, language, offered)
+    configuration = read_configuration(request.files, request.main, language)
+    request = compile_request.with_configuration(request, configuration)
     files, main = read_files(request, language, catalog)
-    able, omitted = _split_by_ability(request, files, chosen, catalog)
+    able, omitted = _split_by_ability(request, files, configuration, chosen, catalog)
     cells, impossible = _combine(
         able,
-        _choose_standards(request.standards, language, offered),
+        # A project's own file says the standard, such as go.mod.
+        [""]
+        if request.standards is None and language.project_says_standard(files)
+        else _choose_standards(
+            [configuration.standard]
+            if request.standards is None and configuration.standard
+            else request.standards,
+            language,
+            offered,
+        ),
         _choose_targets(request.targets, language, offered),
     )
     omitted += impossible
@@ -119,7 +131,11 @@ def make_plan(request: ClientMatrix, catalog: Catalog, environments: Sequence[En
 
 
 def _split_by_ability(
-    request: ClientMatrix, files: Collection[str], chosen: Sequence[Environment], catalog: Catalog
+    request: ClientMatrix,
+    files: Collection[str],
+    configuration: Configuration,
+    chosen: Sequence[Environment],
+    catalog: Catalog,
 ) -> tuple[list[Environment], list[Omission]]:
     """The chosen compilers that have the stage and allow the options, and the others as omissions.
 
@@ -131,7 +147,9 @@ def _split_by_ability(
     for environment in chosen:
         try:
             compile_request.find_stage(request.stage, environment)
-            problem = compile_request.forbidden_option(request, files, catalog, environment)
+            problem = configuration.problem_with(environment) or compile_request.forbidden_option(
+                request, files, catalog, environment
+            )
         except InvalidRequest as error:
             problem = error
         if problem is None:
@@ -147,7 +165,9 @@ def _split_by_ability(
 def _combine(
     able: Sequence[Environment], standards: Sequence[str | None], targets: Sequence[Target | None]
 ) -> tuple[list[tuple[Environment, str, Target]], list[Omission]]:
-    """Every possible combination, and the impossible ones. None stands for the compiler's own default."""
+    """Every possible combination, and the impossible ones. None stands for the compiler's own default,
+    and an empty one for what the files say.
+    """
     cells: list[tuple[Environment, str, Target]] = []
     omitted: list[Omission] = []
     for environment in able:
@@ -155,7 +175,7 @@ def _combine(
         for standard in standards:
             if standard is None:
                 own_standards.append(environment.default_standard)
-            elif standard in environment.standards:
+            elif not standard or standard in environment.standards:
                 own_standards.append(standard)
             else:
                 reason = f"{environment.id} does not know the standard {standard}."

@@ -31,6 +31,7 @@ SOURCES = (
     "chalicelib/file_names.py",
     "chalicelib/models.py",
     "chalicelib/settings.py",
+    "chalicelib/source_lines.py",
     "runner/__init__.py",
     "runner/diagnostics",
     "runner/private_folder.py",

@@ -11,6 +11,7 @@ import pytest
 from chalicelib.storage.memory import MemoryStore
 from chalicelib.storage.protocol import JobStore
 from chalicelib.storage.redis.client import connect
+from tests.contract import deployed
 from tests.contract.support import MakeStore
 from tests.support.factories import make_settings
 from tests.support.servers import RedisCluster, RedisServer, SentinelGroup, ServerlessCache, StrictScripts
@@ -75,7 +76,7 @@ def serverless_driver(serverless: ServerlessCache) -> Iterator[StrictScripts]:
     driver.close()
 
 
-@pytest.fixture(params=KINDS, ids=lambda kind: f"store-{kind}")
+@pytest.fixture(params=deployed.kinds(KINDS), ids=lambda kind: f"store-{kind}")
 def stores(request: pytest.FixtureRequest) -> Iterator[MakeStore]:
     """Opens stores of one kind, all over the same, emptied data; settings are written in lower case."""
     factory = _factory(request)
@@ -124,6 +125,8 @@ def _factory(request: pytest.FixtureRequest) -> MakeStore:
             driver: StrictScripts = request.getfixturevalue("serverless_driver")
             env = cache.environment() | SERVICE_LOGIN
             return lambda **variables: store_with(driver, redis_settings(env, **variables))
+        case deployed.KIND:
+            return deployed.factory()
         case other:
             raise LookupError(other)
     return lambda **variables: redis_store(env, **variables)

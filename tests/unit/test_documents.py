@@ -24,6 +24,10 @@ from tests.support.typed_commands import steps
 
 # What the recipes of docs/development.md add, as examples; and names that stand for a kind of file.
 EXAMPLES = {
+    # Files that a request may bring along.
+    "Cargo.toml",
+    ".cargo/config.toml",
+    "rust-toolchain.toml",
     "case.toml",
     "main.py",
     "chalicelib/catalog/d.toml",

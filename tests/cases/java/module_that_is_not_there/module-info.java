@@ -1,0 +1,4 @@
+module shop {
+    requires org.example.money;
+    exports shop.api;
+}

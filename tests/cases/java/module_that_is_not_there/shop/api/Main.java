@@ -1,0 +1,4 @@
+package shop.api;
+
+public class Main {
+}

@@ -1,0 +1,3 @@
+module shop {
+    exports shop.api;
+}

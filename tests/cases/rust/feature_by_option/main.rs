@@ -1,0 +1,4 @@
+#[cfg(feature = "loud")]
+fn shout() { undeclared_name(); }
+
+fn main() {}

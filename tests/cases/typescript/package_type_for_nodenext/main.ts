@@ -1,0 +1,2 @@
+import { n } from "./other";
+export const twice = 2 * n;

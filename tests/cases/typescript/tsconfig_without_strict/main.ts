@@ -1,0 +1,1 @@
+export function twice(n) { return 2 * n; }
