@@ -157,6 +157,8 @@ def _job_response(kind: str, response: ApiResponse, requested_format: OutputForm
     headers = {"Content-Type": response.output_format.media_type, "Vary": "Accept"}
     if posted:
         headers["Location"] = f"{_prefix()}{API}/{kind}/{response.id}"
+    if response.retry_after_seconds is not None:
+        headers["Retry-After"] = str(response.retry_after_seconds)
     unfinished_status = 202 if posted or requested_format is not OutputFormat.JSON else 200
     return _json_response(response.body, 200 if response.ended else unfinished_status, headers)
 

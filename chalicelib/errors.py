@@ -119,7 +119,7 @@ class JobEnded(WillItCompileError):
 
 
 class QueueFull(WillItCompileError):
-    """QUEUE_SIZE jobs are waiting, or a matrix has more cells than there is room; nothing was stored."""
+    """There is no room for this many jobs (QUEUE_SIZE) or sources (STORE_LIMIT_MB); nothing was stored."""
 
     slug = "queue_full"
 

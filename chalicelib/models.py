@@ -91,6 +91,14 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def is_sha256(text: str) -> bool:
+    """Whether `text` has the form of a SHA-256; only such a text may become part of a key."""
+    return _SHA256.fullmatch(text) is not None
+
+
 class Model(BaseModel):
     """Base of all stored models: immutable, and tolerant of fields that a newer release wrote.
 
@@ -225,6 +233,11 @@ class CompileRequest(Model):
     cache: bool = True
     expect: Expectation | None = None
 
+    @classmethod
+    def empty(cls) -> "CompileRequest":
+        """What stands for a request that cannot be read."""
+        return cls(files={}, main="", language="", compiler="", standard="", architecture="", os="")
+
     @property
     def target(self) -> Target:
         """The requested architecture and operating system as one value."""
@@ -244,16 +257,24 @@ class Job(Model):
     runner: str = ""
     fingerprint: str = ""
     owner: str = ""
-    # Why its record cannot be read: then `request` is empty, and the job can only be ended. Not stored.
+    # Why its record, or the source that it names, cannot be read: then `request` is empty, and the job can
+    # only be ended. Neither is stored.
     unreadable: str = ""
+    source_lost: bool = False
 
     @classmethod
-    def of_unreadable_record(cls, job_id: str, why: str, status: Status = Status.QUEUED) -> "Job":
+    def of_unreadable_record(
+        cls, job_id: str, why: str, status: Status = Status.QUEUED, *, source_lost: bool = False
+    ) -> "Job":
         """What stands for a job whose record cannot be read; the time of its submission is not known."""
-        request = CompileRequest(
-            files={}, main="", language="", compiler="", standard="", architecture="", os=""
+        return cls(
+            id=job_id,
+            request=CompileRequest.empty(),
+            status=status,
+            created_at=UNKNOWN_TIME,
+            unreadable=why,
+            source_lost=source_lost,
         )
-        return cls(id=job_id, request=request, status=status, created_at=UNKNOWN_TIME, unreadable=why)
 
 
 # Redis counts with 64 bits.
@@ -362,6 +383,12 @@ class Result(Model):
     def of_unreadable_record(cls, job_id: str, attempts: int) -> "Result":
         """The result of a job whose record cannot be read, so that nothing can be compiled."""
         error = "its record in the store cannot be read: another release wrote it, or it is damaged"
+        return cls.inconclusive(job_id, Reason.INFRASTRUCTURE, error, attempts=attempts)
+
+    @classmethod
+    def of_lost_source(cls, job_id: str, attempts: int) -> "Result":
+        """The result of a job whose source is not in the store any more, so that nothing can be compiled."""
+        error = "its source in the store is lost or damaged: submit it again"
         return cls.inconclusive(job_id, Reason.INFRASTRUCTURE, error, attempts=attempts)
 
     @classmethod

@@ -9,7 +9,7 @@ import logging
 import time
 from dataclasses import asdict
 
-from chalicelib import cloudwatch_metrics
+from chalicelib import cloudwatch_metrics, queue_outlook
 from chalicelib.api import compile_request, responses
 from chalicelib.api.content_negotiation import OutputFormat
 from chalicelib.api.responses import ApiResponse, Json
@@ -58,12 +58,23 @@ class CompileService:
     def fetch(
         self, job_id: str, wait_seconds: float = 0.0, output_format: OutputFormat = OutputFormat.JSON
     ) -> ApiResponse:
-        """The job with its result if it ends within `wait_seconds`, otherwise its status."""
-        job = self._store.wait(_check_id(job_id), wait_seconds)
+        """The job with its result if it ends within `wait_seconds`, otherwise its status.
+
+        It waits for a second only when the queue needs much longer than `wait_seconds`.
+        """
+        deadline = time.monotonic() + wait_seconds
+        job = self._store.wait(_check_id(job_id), min(wait_seconds, queue_outlook.PROMPT_SECONDS))
+        remaining_seconds, retry_after = deadline - time.monotonic(), None
+        if job is not None and not job.status.terminal and remaining_seconds > 0:
+            if job.status is Status.QUEUED:
+                retry_after = queue_outlook.retry_after_seconds(self._store, wait_seconds)
+            if retry_after is None:
+                job = self._store.wait(job_id, remaining_seconds)
         if job is None:
             raise _not_found(job_id)
         if not job.status.terminal:
-            return ApiResponse(job.id, responses.unfinished_job(job), ended=False)
+            body = responses.unfinished_job(job)
+            return ApiResponse(job.id, body, ended=False, retry_after_seconds=retry_after)
         result = self._store.get_result(job.id)
         if result is None:  # it expired between the two reads
             raise _not_found(job_id)

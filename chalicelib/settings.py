@@ -132,6 +132,12 @@ ReadableFile = Annotated[
     AfterValidator(_is_file_or_empty),
     Allowed("a readable PEM file, or empty for the system's authorities"),
 ]
+# Neither a hash tag ({}) nor a pattern of an ACL (*, ?, []), and no space.
+KeyPrefix = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_.:/-]{0,64}$"),
+    Allowed("up to 64 letters, digits, '.', ':', '/', '_' and '-', or empty"),
+]
 # The engine decides what is a name; this keeps options and spaces out.
 ImageName = Annotated[
     str,
@@ -183,6 +189,11 @@ class Settings(BaseModel):
         default="mymaster",
         description="Name of the master that the sentinels watch.",
     )
+    redis_key_prefix: KeyPrefix = Field(
+        alias="REDIS_KEY_PREFIX",
+        default="",
+        description="What every key and channel begins with, in a Redis that is shared, such as wic:.",
+    )
     # A runner needs about MAX_WORKERS * 2 + 10 connections, which is 20 for five workers.
     redis_pool_size: Count = Field(
         alias="REDIS_POOL_SIZE",
@@ -212,6 +223,14 @@ class Settings(BaseModel):
         ge=1,
         le=1000000,
         description="Jobs that may wait; the next one gets 429.",
+    )
+    # A quarter of what is free must hold the largest request, of some 2 MiB, while nothing waits.
+    store_limit_mb: Mebibytes = Field(
+        alias="STORE_LIMIT_MB",
+        default=128,
+        ge=8,
+        le=1048576,
+        description="MiB that the sources of waiting jobs may take; then larger requests get 429.",
     )
     # Long enough for a pause of the runner's machine or a failover of Redis, short enough to wait for.
     lease_seconds: Seconds = Field(
@@ -321,6 +340,11 @@ class Settings(BaseModel):
     def job_ttl_seconds(self) -> float:
         """REDIS_JOB_TTL_HOURS in seconds."""
         return self.redis_job_ttl_hours * 3600
+
+    @property
+    def store_limit_bytes(self) -> int:
+        """STORE_LIMIT_MB in bytes."""
+        return self.store_limit_mb * 1024 * 1024
 
     @property
     def redis_address_text(self) -> str:

@@ -1,8 +1,8 @@
-"""`python -m infra deploy|plan|status|destroy --stage prod`.
+"""`python -m infra doctor|plan|deploy|status|destroy|rehearse --stage prod`.
 
-Exit codes: 0 done (for `status`: everything is there), 1 a step failed (for `status`: something is missing),
-2 an invalid command line or settings file, 130 interrupted. A failure is two lines: which step failed and
-why, and what to do.
+Exit codes: 0 done, 1 a step failed, 2 an invalid command line or settings file, 130 interrupted. 1 is also
+for a `status` that misses something, a `doctor` that finds what will not work, and a `rehearse` of which a
+check failed. A failure is two lines: which step failed and why, and what to do.
 
 Ctrl-C (SIGINT) and SIGTERM interrupt the command. A shell starts a background job with SIGINT ignored, so
 that Ctrl-C ends only what runs in the foreground. This command keeps to that; SIGTERM interrupts it too.
@@ -15,10 +15,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from infra import doctor
 from infra.context import DeployContext
 from infra.deploy import deploy, plan
 from infra.destroy import destroy
-from infra.errors import DeployError, Interrupted, UsageError
+from infra.errors import DeployError, Interrupted, UsageError, step
+from infra.rehearse import rehearse
 from infra.stage import ROOT, read_stage
 from infra.status import status
 
@@ -32,10 +34,12 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, description in (
+        ("doctor", "ask the account what will not work; changes nothing"),
+        ("plan", "show what deploy would change, and what doctor says; changes nothing"),
         ("deploy", "make the stage, or bring it up to date"),
-        ("plan", "show what deploy would change; changes nothing"),
         ("status", "show what there is"),
         ("destroy", "remove everything"),
+        ("rehearse", "deploy a stage, test it while parts of it fail, and remove everything"),
     ):
         command = commands.add_parser(name, help=description, description=description, allow_abbrev=False)
         command.add_argument("--stage", required=True, help="name of the deployment, such as prod")
@@ -45,10 +49,16 @@ def parser() -> argparse.ArgumentParser:
             type=Path,
             help="file with parameters of the templates (default: infra/stages/STAGE.toml)",
         )
-        if name == "deploy":
+        if name in ("deploy", "rehearse"):
             command.add_argument(
                 "--image", help="an image of the local engine, or one in the stage's ECR repository"
             )
+        if name == "deploy":
+            command.add_argument(
+                "--delete-jobs", action="store_true", help="go on where the change deletes the store"
+            )
+        if name == "rehearse":
+            command.add_argument("--dry-run", action="store_true", help="only print what would be done")
         if name == "destroy":
             command.add_argument("--keep-snapshot", action="store_true", help="keep a last snapshot of Redis")
             command.add_argument("--yes", action="store_true", help="do not ask")
@@ -64,7 +74,15 @@ def main(
         stage = read_stage(options.stage, options.settings)
         context = make_context(options.region)
         if options.command == "deploy":
-            context.say(f"done: {deploy(context, stage, chosen_image=options.image, root=root)}")
+            url = deploy(
+                context, stage, chosen_image=options.image, delete_jobs=options.delete_jobs, root=root
+            )
+            context.say(f"done: {url}")
+        elif options.command == "doctor":
+            with step("doctor"):
+                return 0 if doctor.report(context, doctor.examine(context, stage, root=root)) else EXIT_FAILED
+        elif options.command == "rehearse":
+            rehearse(context, stage, chosen_image=options.image, dry_run=options.dry_run, root=root)
         elif options.command == "plan":
             context.say(f"{plan(context, stage, root=root)} changes; nothing was changed")
         elif options.command == "status":

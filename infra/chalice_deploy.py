@@ -31,7 +31,7 @@ from infra.stage import Stage
 PACKED = ("app.py", "chalicelib", "requirements.txt")
 CONFIG = Path(".chalice") / "config.json"
 RECORDS = Path(".chalice") / "deployed"
-# Lambda accepts new functions on these; it no longer accepts 3.11, and chalice knows no newer one.
+# Lambda accepts new functions on these, and no longer on 3.11; the tests run on no newer one.
 PYTHONS = ((3, 12), (3, 13))
 # Jobs that may wait, unless the stage sets its own QUEUE_SIZE. Scaling asks for one runner per 32 jobs
 # (TargetBacklogPerTask), so the default of 100 would stop it at four runners; on the worst day of the
@@ -147,8 +147,7 @@ def fingerprint_of(root: Path, stage: Stage, stack_values: Mapping[str, str]) ->
     """A hash of what a deployment depends on: program, configuration, stacks, Python and chalice."""
     config = _read_config(root)
     config["stages"] = config.get("stages", {}).get(stage.name, {})
-    names = ("SecretVersion", "CallsPerSecond", "CallsAtOnce")
-    also = [json.dumps(config, sort_keys=True), *(stack_values.get(name, "") for name in names)]
+    also = [json.dumps(config, sort_keys=True), stack_values.get("SecretVersion", "")]
     also += [str(sys.version_info[:2]), importlib.metadata.version("chalice")]
     return content_hash(root, _packed_files(root), also=" ".join(also))[:32]
 
@@ -206,10 +205,9 @@ def deploy(
     stage: Stage,
     root: Path,
     password: str,
-    stack_values: Mapping[str, str],
     fingerprint: str,
 ) -> Deployment:
-    """Runs `chalice deploy`, limits how often the API may be called, and saves the deployment record."""
+    """Runs `chalice deploy`, and saves the deployment record."""
     last = last_deployment(context, stage)
     earlier = last.record if last else chalice_resources.deployment_record(context, stage)
     with working_copy(root, stage, password, earlier) as folder:
@@ -223,22 +221,8 @@ def deploy(
     if record is None:
         raise DeployError("chalice left no record of its deployment")
     deployment = Deployment(record, fingerprint)
-    _limit_calls(context, stage, deployment, stack_values)
     _save(context, stage, deployment)
     return deployment
-
-
-def _limit_calls(
-    context: DeployContext, stage: Stage, deployment: Deployment, stack_values: Mapping[str, str]
-) -> None:
-    limits = (("rateLimit", stack_values["CallsPerSecond"]), ("burstLimit", stack_values["CallsAtOnce"]))
-    context.client("apigateway").update_stage(
-        restApiId=deployment.api(),
-        stageName=stage.name,
-        patchOperations=[
-            {"op": "replace", "path": f"/*/*/throttling/{name}", "value": value} for name, value in limits
-        ],
-    )
 
 
 def delete(context: DeployContext, stage: Stage) -> list[str]:

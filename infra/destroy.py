@@ -7,6 +7,7 @@ What AWS keeps is deleted too: log groups that a function made again, versions o
 snapshots (unless `--keep-snapshot` asks for one). A step whose resources are already gone counts as done.
 """
 
+import itertools
 from pathlib import Path
 
 from botocore.exceptions import ClientError
@@ -97,10 +98,11 @@ def _empty_repository(context: DeployContext, stage: Stage) -> None:
 
 
 def _delete_task_definitions(context: DeployContext, stage: Stage) -> None:
-    """Deletes every version of the task definition; CloudFormation leaves inactive ones."""
+    """Deletes every version of the task definitions; CloudFormation leaves inactive ones."""
     ecs = context.client("ecs")
-    family = f"{stage.app}-runner"
-    for state in ("ACTIVE", "INACTIVE"):
+    # The second family is that of a rehearsal.
+    families = (f"{stage.app}-runner", f"{stage.app}-contract")
+    for family, state in itertools.product(families, ("ACTIVE", "INACTIVE")):
         pages = ecs.get_paginator("list_task_definitions").paginate(familyPrefix=family, status=state)
         arns = [arn for page in pages for arn in page["taskDefinitionArns"] if f"/{family}:" in arn]
         for arn in arns if state == "ACTIVE" else ():

@@ -1,7 +1,7 @@
 """Redis on ElastiCache, beyond what its stack knows: its status and its snapshots.
 
-A serverless cache and one made of nodes have different calls for the same things; the stack's parameters say
-which kind a stage has.
+A serverless cache and one made of nodes (`nodes`, `durable`) have different calls for the same things; the
+stack's parameters say which kind a stage has.
 """
 
 import time
@@ -19,8 +19,18 @@ _NOT_FOUND = ("ServerlessCacheNotFoundFault", "ReplicationGroupNotFoundFault")
 
 
 def is_serverless(context: DeployContext, stage: Stage) -> bool:
-    """Whether the stage's cache is serverless; true also when the stage has none."""
-    return Stack(context, stage, "store").parameters().get("Cache", "serverless") == "serverless"
+    """Whether the stage's cache is serverless; false also when the stage has none."""
+    return kind(context, stage) == "serverless"
+
+
+def kind(context: DeployContext, stage: Stage) -> str:
+    """The parameter `Cache` of the stage's store as it is now; empty when the stage has none."""
+    return Stack(context, stage, "store").parameters().get("Cache", "")
+
+
+def group(context: DeployContext, stage: Stage) -> str:
+    """The name of the replication group of a stage whose cache is not serverless."""
+    return stage.durable_cache if kind(context, stage) == "durable" else stage.cache
 
 
 def status(context: DeployContext, stage: Stage) -> str:
@@ -30,7 +40,9 @@ def status(context: DeployContext, stage: Stage) -> str:
         if is_serverless(context, stage):
             caches = client.describe_serverless_caches(ServerlessCacheName=stage.cache)["ServerlessCaches"]
         else:
-            caches = client.describe_replication_groups(ReplicationGroupId=stage.cache)["ReplicationGroups"]
+            caches = client.describe_replication_groups(ReplicationGroupId=group(context, stage))[
+                "ReplicationGroups"
+            ]
     except ClientError as error:
         if error.response["Error"]["Code"] in _NOT_FOUND:
             return ""
@@ -49,8 +61,13 @@ def take_snapshot(context: DeployContext, stage: Stage) -> None:
         client.create_serverless_cache_snapshot(
             ServerlessCacheSnapshotName=name, ServerlessCacheName=stage.cache
         )
+    elif kind(context, stage) == "durable":
+        client.create_snapshot(SnapshotName=name, ReplicationGroupId=stage.durable_cache)
     else:
-        client.create_snapshot(SnapshotName=name, ReplicationGroupId=stage.cache)
+        # Outside of cluster mode ElastiCache takes the snapshot of one node; its documents name no group.
+        groups = client.describe_replication_groups(ReplicationGroupId=stage.cache)["ReplicationGroups"]
+        node = max(groups[0]["MemberClusters"])
+        client.create_snapshot(SnapshotName=name, CacheClusterId=node)
     deadline = context.now() + LONGEST_WAIT_FOR_SNAPSHOT_SECONDS
     while _snapshot_status(context, stage, name) not in ("available", "complete"):
         if context.now() > deadline:
@@ -74,7 +91,10 @@ def delete_snapshots(context: DeployContext, stage: Stage) -> None:
     client = context.client("elasticache")
     for page in client.get_paginator("describe_snapshots").paginate():
         for snapshot in page["Snapshots"]:
-            if snapshot.get("ReplicationGroupId") == stage.cache:
+            # The snapshot of one node may lack the name of its group; the node's is that and a number.
+            node = snapshot.get("CacheClusterId", "")
+            names = {snapshot.get("ReplicationGroupId"), node.rpartition("-")[0]}
+            if names & {stage.cache, stage.durable_cache}:
                 client.delete_snapshot(SnapshotName=snapshot["SnapshotName"])
     for page in client.get_paginator("describe_serverless_cache_snapshots").paginate():
         for snapshot in page["ServerlessCacheSnapshots"]:

@@ -6,6 +6,8 @@ the image, add its name to `BUILD_CONTEXT`.
 """
 
 import base64
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +30,20 @@ BUILD_CONTEXT = (
     "requirements.txt",
     "requirements-runner.txt",
     "bin/fetch-compilers",
+)
+# The tests of a rehearsal, and what they are made from.
+TESTS_DOCKERFILE = "infra/tests.Dockerfile"
+TESTS_CONTEXT = (
+    TESTS_DOCKERFILE,
+    "requirements-dev.txt",
+    "pyproject.toml",
+    "app.py",
+    "chalicelib",
+    "runner",
+    "tests/__init__.py",
+    "tests/conftest.py",
+    "tests/contract",
+    "tests/support",
 )
 # The processor of the tasks (RuntimePlatform in infra/templates/runners.yml), whatever machine builds.
 PLATFORM = "linux/amd64"
@@ -79,15 +95,36 @@ def ensure(
     return image
 
 
+def ensure_tests(context: DeployContext, stage: Stage, repository: str, root: Path = ROOT) -> Image:
+    """The image with the tests, for the task of a rehearsal; built and pushed when ECR lacks it."""
+    image = Image(repository, f"tests-{content_hash(root, files_of(root, TESTS_CONTEXT))[:16]}")
+    if not _is_in_ecr(context, stage, image):
+        # From a folder of their own: .dockerignore keeps tests out of the other images.
+        with _engine(context) as engine, tempfile.TemporaryDirectory(prefix="will-it-compile-tests-") as name:
+            for path in files_of(root, TESTS_CONTEXT):
+                target = Path(name) / path.relative_to(root)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, target)
+            _push(context, engine, _build(context, engine, image, Path(name), TESTS_DOCKERFILE), image)
+    return image
+
+
 def exists(context: DeployContext, stage: Stage, image: Image) -> bool:
     """Whether the stage's repository has the image."""
+    return size_bytes(context, stage, image.tag) is not None
+
+
+def size_bytes(context: DeployContext, stage: Stage, tag: str) -> int | None:
+    """What a task would fetch of an image in the stage's repository; None when it is not there."""
     try:
-        context.client("ecr").describe_images(repositoryName=stage.app, imageIds=[{"imageTag": image.tag}])
+        response = context.client("ecr").describe_images(
+            repositoryName=stage.app, imageIds=[{"imageTag": tag}]
+        )
     except ClientError as error:
         if error.response["Error"]["Code"] in ("ImageNotFoundException", "RepositoryNotFoundException"):
-            return False
+            return None
         raise
-    return True
+    return int(response["imageDetails"][0].get("imageSizeInBytes", 0))
 
 
 def _is_in_ecr(context: DeployContext, stage: Stage, image: Image) -> bool:
@@ -134,13 +171,15 @@ def _check_platform(local: Any) -> None:
         )
 
 
-def _build(context: DeployContext, engine: Any, image: Image, root: Path) -> Any:
+def _build(
+    context: DeployContext, engine: Any, image: Image, root: Path, dockerfile: str = DOCKERFILE
+) -> Any:
     from docker.errors import APIError, BuildError
 
     context.say(f"  building {image.tag}: ten minutes the first time, seconds when only code has changed")
     try:
         built, _ = engine.images.build(
-            path=str(root), dockerfile=DOCKERFILE, tag=image.uri, rm=True, platform=PLATFORM
+            path=str(root), dockerfile=dockerfile, tag=image.uri, rm=True, platform=PLATFORM
         )
     except BuildError as error:
         last = [line["stream"].strip() for line in error.build_log if line.get("stream", "").strip()][-3:]

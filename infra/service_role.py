@@ -1,20 +1,30 @@
-"""The service-linked role of ECS, which an account has once and all its clusters share.
+"""The service-linked roles that the stacks need, each of which an account has once for all its programs.
 
-ECS makes it with the first cluster of an account, but too late: the stack with that cluster fails, and the
-next attempt succeeds. So `deploy` makes it first. It costs nothing, and stays when a stage is removed.
+ECS makes its own with the first cluster of an account, but too late: the stack with that cluster fails, and
+the next attempt succeeds. Nobody has seen that with the other two services; making all of them first costs
+nothing. They stay when a stage is removed. For another service, add a line to `SERVICES`.
 """
 
 from infra.context import DeployContext
 
-SERVICE = "ecs.amazonaws.com"
+# Principal of the service → its name for people.
+SERVICES = {
+    "ecs.amazonaws.com": "ECS",
+    "elasticache.amazonaws.com": "ElastiCache",
+    "ecs.application-autoscaling.amazonaws.com": "Application Auto Scaling",
+}
 
 
-def is_missing(context: DeployContext) -> bool:
-    """Whether this account has never used ECS."""
-    roles = context.client("iam").list_roles(PathPrefix=f"/aws-service-role/{SERVICE}/")["Roles"]
-    return not roles
+def missing(context: DeployContext) -> list[str]:
+    """The services, of `SERVICES`, that this account has no role for."""
+    iam = context.client("iam")
+    return [
+        service
+        for service in SERVICES
+        if not iam.list_roles(PathPrefix=f"/aws-service-role/{service}/")["Roles"]
+    ]
 
 
-def create(context: DeployContext) -> None:
-    """Makes the role. All of AWS knows it some seconds later; Redis, which is made next, takes longer."""
-    context.client("iam").create_service_linked_role(AWSServiceName=SERVICE)
+def create(context: DeployContext, service: str) -> None:
+    """Makes the role. All of AWS knows it some seconds later; making the network takes longer."""
+    context.client("iam").create_service_linked_role(AWSServiceName=service)

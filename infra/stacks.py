@@ -27,6 +27,13 @@ _CANNOT_BE_UPDATED = {
     "DELETE_FAILED": _DESTROY_FIRST,
     "UPDATE_ROLLBACK_FAILED": f"let CloudFormation continue the rollback (in its console), then {AGAIN}",
 }
+# Types of resources that fail for reasons which AWS does not name → what may help.
+_HINTS_BY_TYPE = {
+    "AWS::Budgets::Budget": "without rights in Billing, set MonthlyBudget = 0 in the stage's settings file",
+    "AWS::ECS::Service": "if Spot has no capacity, set OnDemandTasks = 1 in the stage's settings file",
+    "AWS::ElastiCache::ReplicationGroup": "if a zone lacks this type, set CacheNodeType or other zones",
+    "AWS::ElastiCache::ServerlessCache": "if a zone lacks serverless caches, set ZoneA and ZoneB",
+}
 _SEE_EVENTS = "see the stack's events in the console"
 # CloudFormation's own words for a change set without changes.
 _NO_CHANGES = ("didn't contain changes", "No updates are to be performed", "submitted information didn't")
@@ -210,7 +217,10 @@ class Stack:
             if ended and not status.endswith("_IN_PROGRESS"):
                 return status
             if self._context.now() > deadline:
-                raise DeployError(f"{self.name} is still {status} after an hour", _SEE_EVENTS)
+                hint = _SEE_EVENTS
+                if self.part == "runners":
+                    hint = f"{hint}; {_HINTS_BY_TYPE['AWS::ECS::Service']}"
+                raise DeployError(f"{self.name} is still {status} after an hour", hint)
             self._context.sleep(self._context.poll_seconds)
 
     def _report(self, event: dict[str, Any]) -> None:
@@ -246,7 +256,7 @@ class Stack:
             reason = event.get("ResourceStatusReason", "")
             if event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in reason:
                 resource = f"{event['LogicalResourceId']} ({event['ResourceType']})"
-                return DeployError(f"{self.name}: {resource}: {reason}", _hint(reason))
+                return DeployError(f"{self.name}: {resource}: {reason}", _hint(reason, event["ResourceType"]))
         return DeployError(f"{self.name} ended as {status}", _SEE_EVENTS)
 
 
@@ -268,11 +278,12 @@ class ChangeSet:
         self.stack.discard(self.identifier, new=self.new)
 
 
-def _hint(reason: str) -> str:
+def _hint(reason: str, resource_type: str = "") -> str:
     """What to do about a resource that cannot be made."""
     if "already exists" in reason:
         return f"something else has this name: choose another --stage, or remove it, then {AGAIN}"
-    return FIX_AND_REPEAT
+    also = _HINTS_BY_TYPE.get(resource_type)
+    return f"{FIX_AND_REPEAT}; {also}" if also else FIX_AND_REPEAT
 
 
 def _is_of_stack(event: dict[str, Any]) -> bool:

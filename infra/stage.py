@@ -63,8 +63,13 @@ class Stage:
 
     @property
     def cache(self) -> str:
-        """The name of the cache."""
+        """The name of the cache (nodes and serverless)."""
         return f"wic-{self.name}"
+
+    @property
+    def durable_cache(self) -> str:
+        """The name of the cache with `Cache = "durable"`."""
+        return f"wicd-{self.name}"
 
     @property
     def deployment_record(self) -> str:
@@ -85,6 +90,12 @@ def parameter_names(template: str) -> set[str]:
     """A template's parameters, read from its text, because YAML parsers do not know CloudFormation's tags."""
     [block] = re.findall(r"^Parameters:\n((?:(?: .*)?\n)*)", template, re.MULTILINE)
     return set(re.findall(r"^  (\w+):$", block, re.MULTILINE))
+
+
+def parameter_default(template: str, name: str) -> str:
+    """The default of a template's parameter, read from its text; empty without one."""
+    found = re.search(rf"^  {name}:\n(?:    .*\n)*?    Default: \"?([^\"\n]*)\"?$", template, re.MULTILINE)
+    return found[1] if found else ""
 
 
 def read_stage(name: str, path: Path | None = None) -> Stage:

@@ -11,9 +11,9 @@ from infra.stacks import CREATION_FAILED, Stack
 from infra.stage import Stage
 
 PARAMETERS = ("ZoneA", "ZoneB")
-# This zone of us-east-1 has neither Lambda nor Fargate …
-UNSUITABLE_ZONES = frozenset(["use1-az3"])
-# … and of the region's other five, these are known to have serverless caches.
+# Fargate is not in these (docs.aws.amazon.com: AWS_Fargate-Regions); the one of us-east-1 lacks Lambda, too …
+UNSUITABLE_ZONES = frozenset(["use1-az3", "apne1-az3", "usw1-az2"])
+# … and of the other five of us-east-1, these are known to have serverless caches.
 PREFERRED_ZONES = frozenset(["use1-az2", "use1-az4", "use1-az6"])
 # Endpoints of infra/templates/network.yml that are made in a zone.
 _ENDPOINTS = ("ecr.api", "ecr.dkr", "logs", "secretsmanager")

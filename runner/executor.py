@@ -11,7 +11,15 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from chalicelib.catalog import Catalog, Family, build_command, build_env, circle_of, translation_units
+from chalicelib.catalog import (
+    Catalog,
+    Family,
+    build_command,
+    build_env,
+    build_listing,
+    circle_of,
+    translation_units,
+)
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import (
     CompileRequest,
@@ -25,10 +33,11 @@ from chalicelib.models import (
     Verdict,
 )
 from chalicelib.storage.protocol import Claim
+from runner import go_packages
 from runner.diagnostics import PARSERS, collector
 from runner.messages import Messages, notable_lines
 from runner.sandbox.base import Command, Limits, Sandbox, SandboxError, SandboxResult
-from runner.toolchains.model import Toolchains
+from runner.toolchains.model import Toolchains, native_target
 from runner.toolchains.self_tests import SelfTests
 from runner.verdict import ERROR_PATTERN, classify, limit_patterns
 from runner.workspace import Workspace
@@ -54,6 +63,10 @@ class _CompilerRun:
     messages: Messages
     diagnostics: tuple[Diagnostic, ...]
     usage: Usage
+    # The files that were compiled, as the compiler lists them; None if they are those of its command.
+    units: tuple[str, ...] | None = None
+    # A sentence that says why there is no verdict on all that was sent, if no limit was hit.
+    doubt: str = ""
 
 
 def _has_error_code(diagnostics: Sequence[Diagnostic], code: str) -> bool:
@@ -71,6 +84,16 @@ def _missing_modules(family: Family, diagnostics: Sequence[Diagnostic]) -> dict[
         if match and item.file:
             missing.setdefault(item.file, set()).add(match[1])
     return missing
+
+
+def _usage(result: SandboxResult) -> Usage:
+    """What a run used, as a client gets it."""
+    return Usage(
+        cpu_seconds=result.cpu_seconds,
+        wall_seconds=result.duration_seconds,
+        memory_bytes=result.peak_memory_bytes,
+        output_bytes=result.output_bytes,
+    )
 
 
 def _of_both(first: Usage, second: Usage) -> Usage:
@@ -170,12 +193,23 @@ class JobExecutor:
             self._toolchains.wait_for_test(request.language, request.compiler, cancel)
         environment = self._environment(request)
         run = self._run(request, environment, cancel)
-        retry = self._catalog.family(environment.family).retry
+        family = self._catalog.family(environment.family)
+        if run.reason is Reason.OUTPUT and family.quiet_arguments:
+            second = self._run(request, environment, cancel, quiet=True)
+            run = replace(second, usage=_of_both(run.usage, second.usage))
+        retry = family.retry
         if retry and request.stage in retry.stages and _has_error_code(run.diagnostics, retry.code):
             second = self._run(request, environment, cancel, retry=True)
             run = replace(second, usage=_of_both(run.usage, second.usage))
         run = self._in_another_order(run, request, environment, cancel)
+        run = self._with_proof(request, environment, run, cancel)
         sandbox_result = run.sandbox_result
+        if run.doubt:
+            error = run.doubt
+        elif run.reason:
+            error = self._explain(run.reason, sandbox_result, environment)
+        else:
+            error = self._explain_circle(run, request, environment)
         return Result(
             job_id=job_id,
             verdict=run.verdict,
@@ -186,11 +220,7 @@ class JobExecutor:
             stderr=run.messages.stderr.shown,
             exit_code=sandbox_result.exit_code,
             duration=round(run.usage.wall_seconds * _NANOSECONDS_PER_SECOND),
-            error=(
-                self._explain(run.reason, sandbox_result, environment)
-                if run.reason
-                else self._explain_circle(run, request, environment)
-            ),
+            error=error,
             diagnostics=run.diagnostics,
             truncated=(
                 run.messages.stdout.truncated
@@ -199,7 +229,7 @@ class JobExecutor:
             ),
             usage=run.usage,
             limits=_public_limits(self._limits),
-            compiled_files=self._compiled_files(request, run.command),
+            compiled_files=self._compiled_files(request, run),
             environment=environment,
             command=run.command,
             command_environment=run.env,
@@ -252,11 +282,12 @@ class JobExecutor:
         cancel: threading.Event | None,
         *,
         retry: bool = False,
+        quiet: bool = False,
         missing: Mapping[str, Collection[str]] | None = None,
     ) -> _CompilerRun:
         family = self._catalog.family(environment.family)
         entry = self._toolchains.entry(environment)
-        argv = build_command(self._catalog, request, entry, retry=retry, missing=missing)
+        argv = build_command(self._catalog, request, entry, retry=retry, quiet=quiet, missing=missing)
         env = build_env(self._catalog, entry, request.target)
         sandbox = self._sandboxes.get(environment.image, self._sandbox)
         limits = self._limits
@@ -283,19 +314,59 @@ class JobExecutor:
             reason=reason,
             messages=messages,
             diagnostics=messages.diagnostics(request.files, workspace.inside, self._notable[family.id]),
-            usage=Usage(
-                cpu_seconds=result.cpu_seconds,
-                wall_seconds=result.duration_seconds,
-                memory_bytes=result.peak_memory_bytes,
-                output_bytes=result.output_bytes,
-            ),
+            usage=_usage(result),
         )
 
-    def _compiled_files(self, request: CompileRequest, command: Sequence[str]) -> tuple[str, ...]:
-        """The translation units in the order of the command."""
+    def _with_proof(
+        self,
+        request: CompileRequest,
+        environment: Environment,
+        run: _CompilerRun,
+        cancel: threading.Event | None,
+    ) -> _CompilerRun:
+        """`run`, without a verdict if the compiler left out what the verdict would be about.
+
+        Most compilers are given every file by name. One that looks for its files itself is asked for them.
+        """
+        listing = build_listing(self._catalog, request, self._toolchains.entry(environment))
+        if listing is None:
+            return run
+        if run.verdict is Verdict.INCONCLUSIVE:
+            missing = go_packages.lacks_modules(run.messages.stderr.shown)
+            missing = missing and run.reason is Reason.INFRASTRUCTURE
+            return replace(run, doubt=go_packages.missing_modules(request.files) if missing else "")
+        compiled = run.verdict is Verdict.COMPILES
+        units = go_packages.units_of_one_file(request, environment.version_key, compiled=compiled)
+        if units is None:
+            sandbox = self._sandboxes.get(environment.image, self._sandbox)
+            with Workspace.create(request.files) as workspace:
+                listed = sandbox.run(Command(listing, run.env), workspace, self._limits, cancel=cancel)
+            run = replace(run, usage=_of_both(run.usage, _usage(listed)))
+            verdict, reason = classify(listed, limit_patterns=self._limit_patterns[environment.family])
+            if verdict is Verdict.INCONCLUSIVE:
+                return replace(run, sandbox_result=listed, verdict=verdict, reason=reason)
+            if compiled and listed.exit_code != 0:
+                raise SandboxError(f"the compiler does not list its files (exit status {listed.exit_code}).")
+            paths = listed.stdout.decode(errors="replace").splitlines()
+            inside = f"{workspace.inside}/"
+            units = tuple(path.removeprefix(inside) for path in paths if path.startswith(inside))
+        doubt = go_packages.doubt(
+            request,
+            environment.version_key,
+            units,
+            compiled=compiled,
+            native=request.target == native_target(),
+        )
+        run = replace(run, units=units, doubt=doubt)
+        return replace(run, verdict=Verdict.INCONCLUSIVE, reason=Reason.INFRASTRUCTURE) if doubt else run
+
+    def _compiled_files(self, request: CompileRequest, run: _CompilerRun) -> tuple[str, ...]:
+        """The translation units: as the compiler lists them, or in the order of its command."""
+        if run.units is not None:
+            return run.units
         language = self._catalog.language(request.language)
         units = translation_units(language, request.files, request.main) if language else ()
-        places = {word.removeprefix("./"): place for place, word in enumerate(command)}
+        places = {word.removeprefix("./"): place for place, word in enumerate(run.command)}
         return tuple(sorted(units, key=lambda unit: places.get(unit, 0)))
 
     def _environment(self, request: CompileRequest) -> Environment:

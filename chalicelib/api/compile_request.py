@@ -7,7 +7,7 @@ To add a field: here, in `CompileRequest`, and in the fingerprint unless no verd
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, TypeVar
 
 from pydantic import Field
@@ -88,7 +88,7 @@ def resolve(request: ClientRequest, catalog: Catalog, environments: Sequence[Env
         main=main,
         language=language.id,
         compiler=environment.id,
-        standard=_find_standard(request.standard, language, environment),
+        standard=_standard(request.standard, language, files, environment),
         architecture=target.architecture,
         os=target.os,
         stage=stage,
@@ -146,9 +146,12 @@ def find_compiler(name: str | None, language: Language, offered: Sequence[Enviro
     return matching[-1]
 
 
-def _find_standard(name: str | None, language: Language, environment: Environment) -> str:
+def _standard(
+    name: str | None, language: Language, files: Mapping[str, str], environment: Environment
+) -> str:
     if name is None:
-        return environment.default_standard
+        # A project's own file says it, such as go.mod.
+        return "" if language.project_says_standard(files) else environment.default_standard
     standard = language.standard(name.strip())
     if standard is None or standard.id not in environment.standards:
         what = (

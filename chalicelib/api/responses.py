@@ -23,13 +23,15 @@ class ApiResponse:
     """What a use case gives back about one job or matrix, before `app.py` makes HTTP of it.
 
     `id` is that of the job or the matrix, and `ended` says whether it has ended. Until then
-    `output_format` is JSON, whatever the client requested.
+    `output_format` is JSON, whatever the client requested. `retry_after_seconds` says when to ask again,
+    where waiting longer made no sense.
     """
 
     id: str
     body: Json
     ended: bool
     output_format: OutputFormat = OutputFormat.JSON
+    retry_after_seconds: int | None = None
 
 
 def submitted_job(job: Job) -> Json:

@@ -13,6 +13,7 @@ from chalicelib.catalog.catalog import Catalog
 from chalicelib.catalog.command import (
     build_command,
     build_env,
+    build_listing,
     circle_of,
     translation_units,
     why_objects_collide,
@@ -41,6 +42,7 @@ __all__ = [
     "Standard",
     "build_command",
     "build_env",
+    "build_listing",
     "check_file_name",
     "check_file_names",
     "circle_of",

@@ -123,8 +123,7 @@ class Catalog:
 
     def uncompiled_source(self, language: Language, files: Collection[str]) -> str | None:
         """The first source file that is skipped because it is in a subfolder, or None."""
-        project = language.project
-        if language.sources != "top" or (project is not None and project.file in files):
+        if language.sources != "folder" or language.has_project(files):
             return None
         return next((name for name in sorted(files) if "/" in name and language.is_source(name)), None)
 
@@ -161,6 +160,8 @@ def _check_family(family: Family) -> None:
     unknown = _unknown_placeholders(family)
     if unknown:
         raise ValueError(f"{where}: unknown placeholders {sorted(unknown)} in its arguments")
+    if unknown := set(PLACEHOLDER.findall(family.standard_argument)) - {"{standard}"}:
+        raise ValueError(f"family {family.id!r}: unknown placeholders {sorted(unknown)} in standard_argument")
     if family.parser_arguments and "{parser_arguments}" not in family.arguments:
         raise ValueError(f"{where}: it has parser_arguments but no place for them in its arguments")
     retried = family.retry.stages if family.retry else {}

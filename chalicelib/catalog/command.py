@@ -6,13 +6,14 @@ checked here again although the API checked them: a runner must not depend on wh
 into the store.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 
 from chalicelib.catalog.catalog import Catalog
 from chalicelib.catalog.fortran_order import order_of
 from chalicelib.catalog.header_search import folders_of, header_search
 from chalicelib.catalog.options import MAX_OPTIONS, as_passed, follows_sources, why_forbidden
-from chalicelib.catalog.schema import PLACEHOLDER, CompilerEntry, Family, Language
+from chalicelib.catalog.schema import PLACEHOLDER, CompilerEntry, Family, Language, Project
 from chalicelib.errors import InvalidRequest
 from chalicelib.file_names import check_file_names, check_objects
 from chalicelib.models import CompileRequest, Target
@@ -24,15 +25,16 @@ def build_command(
     compiler: CompilerEntry,
     *,
     retry: bool = False,
+    quiet: bool = False,
     missing: Mapping[str, Collection[str]] | None = None,
 ) -> tuple[str, ...]:
     """The argument vector for `request`, to be run in the folder that holds its files.
 
     `compiler` is the catalogue's entry for the request's compiler; one that leaves the version open must
     have got it from `CompilerEntry.at`. A target that the family does not list is the host's own and takes
-    no arguments. With `retry` it is the family's second attempt; `missing` is what an earlier attempt lacked,
-    for the order of the files. Raises `InvalidRequest` if the compiler does not take an option, a file name,
-    the standard or the stage.
+    no arguments. With `retry` or `quiet` it is the family's second attempt; `missing` is what an earlier
+    attempt lacked, for the order of the files. Raises `InvalidRequest` if the compiler does not take an
+    option, a file name, the standard or the stage.
     """
     language = catalog.language(request.language)
     if language is None:
@@ -46,14 +48,15 @@ def build_command(
     project = family.project if language.has_project(request.files) else None
     stages = {**(project or family).stages, **(family.retry.stages if retry and family.retry else {})}
     texts = {
-        "{standard}": compiler.spellings.get(request.standard, request.standard),
+        "{standard}": (standard := compiler.spellings.get(request.standard, request.standard)),
+        "{standard_argument}": family.standard_argument.replace("{standard}", standard) if standard else "",
         "{input_language}": language.input_language,
         "{main}": request.main,
     }
     target = family.targets.get(str(request.target))
     options = [as_passed(family, option) for option in request.options]
     whole: dict[str, Sequence[str]] = {
-        "{parser_arguments}": family.parser_arguments,
+        "{parser_arguments}": (*family.parser_arguments, *(family.quiet_arguments if quiet else ())),
         "{stage}": [_filled(argument, texts) for argument in stages[request.stage]],
         "{target}": target.arguments if target else (),
         "{options}": [option for option in options if not follows_sources(family, option)],
@@ -68,6 +71,25 @@ def build_command(
         else:
             command.append(_filled(argument, texts))
     return tuple(command)
+
+
+def build_listing(
+    catalog: Catalog, request: CompileRequest, compiler: CompilerEntry
+) -> tuple[str, ...] | None:
+    """The command that prints which files `build_command` compiles, one path a line, or None without one.
+
+    A compiler that looks for its files itself leaves out what is not for the target, and says nothing.
+    """
+    family = catalog.family(compiler.family)
+    language = catalog.language(request.language)
+    if language is None or not family.listing:
+        return None
+    whole: dict[str, Sequence[str]] = {
+        "{options}": request.options,
+        "{sources}": _source_arguments(language, request.files, request.main, ()),
+    }
+    arguments = [word for argument in family.listing for word in whole.get(argument, (argument,))]
+    return (*compiler.command, *arguments)
 
 
 def build_env(catalog: Catalog, compiler: CompilerEntry, target: Target) -> dict[str, str]:
@@ -90,13 +112,11 @@ def translation_units(
     They are `compiled_files` of a result as well. A compiler that reads a whole project, or finds the other
     files itself, gets only `main` here, because nobody knows before it runs which files it will read.
     """
-    if language.sources == "main" or language.has_project(files):
+    if language.sources in ("main", "folder") or language.has_project(files):
         return (main,)
     units = sorted(name for name in files if name != main and language.is_unit(name))
     # Those that the compiler is told something else about come last, kind by kind.
     units.sort(key=lambda name: (not language.is_source(name), language.input_language_of(name)))
-    if language.sources == "top":
-        units = [name for name in units if "/" not in name]
     units.insert(0 if language.main_is == "first" else len(units), main)
     return order_of(units, files, options, missing=missing).units if language.order else tuple(units)
 
@@ -118,9 +138,12 @@ def _source_arguments(
     language: Language, files: Mapping[str, str], main: str, units: Sequence[str]
 ) -> tuple[str, ...]:
     """How the files are named in the command; an option in between says what the next ones are."""
+    main_folder = "/".join([".", *main.split("/")[:-1]])
     if language.project is not None and language.has_project(files):
-        folder = "/".join([".", *main.split("/")[:-1]])
-        return tuple(argument.replace("{main_folder}", folder) for argument in language.project.arguments)
+        words = _in_project(language.project, files)
+        return tuple(word.replace("{main_folder}", main_folder) for word in words)
+    if language.sources == "folder":
+        return (main_folder,)
     arguments: list[str] = []
     last = language.input_language
     for unit in units:
@@ -155,11 +178,33 @@ def _problem(
     folders = folders_of(request.files)
     for option in request.options:
         problem = problem or why_forbidden(family, option, folders)
-    if problem is None and request.standard not in language.standards_of(compiler):
+    own_standard = request.standard == "" and language.project_says_standard(request.files)
+    if problem is None and not own_standard and request.standard not in language.standards_of(compiler):
         problem = f"{compiler.id} does not offer the standard {request.standard!r} of {language.name}."
     if problem is None and request.stage not in family.stages:
         problem = f"{compiler.id} has no stage {request.stage.value!r}."
     return problem
+
+
+def _in_project(project: Project, files: Mapping[str, str]) -> list[str]:
+    """The arguments of a project, or those of each project in the workspace that the files are."""
+    listed = re.findall(r"[^\s()\"`]+", files.get(project.workspace, ""))
+    named = {word.removeprefix("./").rstrip("/") for word in listed}
+    folders = sorted(
+        folder or "."
+        for name in files
+        for folder, _, file in [name.rpartition("/")]
+        if file == project.file and (folder or ".") in named
+    )
+    if not folders:
+        return list(project.arguments)
+    alone = [argument for argument in project.arguments if "{main_folder}" in argument]
+    in_each = [
+        argument.replace("{folder}", folder if folder == "." else f"./{folder}")
+        for folder in folders
+        for argument in project.in_workspace
+    ]
+    return [*in_each, *alone]
 
 
 def _filled(argument: str, texts: Mapping[str, str]) -> str:

@@ -33,7 +33,7 @@ WHOLE_ARGUMENTS = frozenset(
         "{options_after_sources}",
     }
 )
-PARTS_OF_ARGUMENTS = frozenset({"{standard}", "{input_language}", "{main}"})
+PARTS_OF_ARGUMENTS = frozenset({"{standard}", "{standard_argument}", "{input_language}", "{main}"})
 
 
 class CatalogModel(BaseModel):
@@ -132,7 +132,13 @@ class Family(CatalogModel):
     `arguments` is the command behind the executable. A whole element ``{parser_arguments}``, ``{stage}``,
     ``{target}``, ``{options}``, ``{header_search}``, ``{sources}`` or ``{options_after_sources}`` is
     replaced by any number of arguments; inside an element ``{standard}``, ``{main}`` and
-    ``{input_language}`` are replaced by text.
+    ``{input_language}`` are replaced by text, and ``{standard_argument}`` by the field of that name, or by
+    nothing where the project's own file says the standard.
+
+    `quiet_arguments` are added in a second attempt, when the compiler printed more than any limit allows.
+
+    `listing` is a second command, which prints the path of each file that the first one compiles. It may
+    hold ``{options}`` and ``{sources}``: see `build_listing`.
 
     `parser_arguments` are there for the service's parser only: without them the compiler prints what a
     person sees. `env` holds the variables of every run; the sandbox sets PATH, HOME, TMPDIR and LANG.
@@ -150,6 +156,9 @@ class Family(CatalogModel):
     prints_to: Literal["stderr", "stdout", "both"] = Field("stderr", description="Where the messages are.")
     parser_arguments: tuple[str, ...] = ()
     arguments: tuple[str, ...]
+    standard_argument: str = ""
+    listing: tuple[str, ...] = ()
+    quiet_arguments: tuple[str, ...] = ()
     stages: dict[Stage, tuple[str, ...]]
     env: dict[str, str] = {}
     targets: dict[str, TargetRules] = {}
@@ -288,22 +297,28 @@ class InvalidSources(CatalogModel):
 
 
 class Project(CatalogModel):
-    """A file that makes a request a project, and the arguments that then replace the file names.
+    """A file in the top folder that makes a request a project, and the arguments instead of file names.
 
-    ``{main_folder}`` is the folder of the main file, such as ``.`` or ``./lib``.
+    ``{main_folder}`` is the folder of the main file, such as ``.`` or ``./lib``. `workspace` is a file that
+    lists the folders of several projects: each of them has the arguments `in_workspace` then, in which
+    ``{folder}`` is one of them. With `says_standard`, the compiler takes the standard from the project's own
+    file where none is requested.
     """
 
     file: str
     arguments: tuple[str, ...]
+    workspace: str = ""
+    in_workspace: tuple[str, ...] = ()
+    says_standard: bool = False
 
 
 class Language(CatalogModel):
     """A language: its names, file names, standards in order, and compilers.
 
-    `sources` says which files are passed to the compiler: all translation units; those in the top folder;
-    or the main file alone, which names the others itself. `main_is` says where the main file is among them.
-    With `order`, files come after those that they use. With `project`, a request that contains such a file
-    is compiled as a whole.
+    `sources` says what is passed to the compiler: all translation units; the top folder, from which it
+    takes what belongs to the target; or the main file alone, which names the others itself. `main_is` says
+    where the main file is among them. With `order`, files come after those that they use. With `project`,
+    a request that contains such a file is compiled as a whole.
 
     Every file of a request is a translation unit (`source_extensions`, `other_sources`), is invalid
     (`invalid_sources`, a source of another language, an `invalid_starts`), or is there to be included or
@@ -322,7 +337,7 @@ class Language(CatalogModel):
     writes_objects: bool = Field(default=False, description="Compilers write `main.o` for `main.c`.")
     invalid_starts: str = Field("", description="Characters that no name may start with, behind its folders.")
     input_language: str = Field(default="", description="What compilers of several languages call this one.")
-    sources: Literal["all", "top", "main"] = "all"
+    sources: Literal["all", "folder", "main"] = "all"
     main_is: Literal["first", "last"] = "first"
     order: Literal["", "fortran"] = Field("", description="How files are put after those that they use.")
     project: Project | None = None
@@ -351,13 +366,17 @@ class Language(CatalogModel):
         first = min(orders.values()) if oldest is None else orders[oldest]
         return tuple(item.id for item in self.standards if first <= item.order <= orders[newest])
 
+    def has_project(self, files: Collection[str]) -> bool:
+        """True if a request with these files is compiled as a whole."""
+        return self.project is not None and not {self.project.file, self.project.workspace}.isdisjoint(files)
+
+    def project_says_standard(self, files: Collection[str]) -> bool:
+        """True if the compiler takes the standard from one of the files, unless it is told another."""
+        return self.project is not None and self.project.says_standard and self.has_project(files)
+
     def is_source(self, file_name: str) -> bool:
         """True if the name is that of a source in this language."""
         return file_name.endswith(self.source_extensions) and not file_name.endswith(self.not_sources)
-
-    def has_project(self, files: Collection[str]) -> bool:
-        """True if a request with these files is compiled as a whole."""
-        return self.project is not None and self.project.file in files
 
     def other_source(self, file_name: str) -> OtherSources | None:
         """What the compilers take a file of that name for, beside the language's own sources."""

@@ -18,7 +18,7 @@ from chalicelib.api.configuration import Configuration, read_configuration
 from chalicelib.api.source_files import check_stage, read_files
 from chalicelib.api.validation import Name, invalid, joined, quoted
 from chalicelib.catalog import Catalog, Language
-from chalicelib.errors import InvalidRequest, SourceTooLarge
+from chalicelib.errors import InvalidRequest
 from chalicelib.models import (
     CompileRequest,
     Environment,
@@ -31,8 +31,6 @@ from chalicelib.models import (
 
 # Seven compilers by nine standards, or what a few workers compile within one wait of 25 s.
 MAX_CELLS = 64
-# Each cell is a job with a copy of the request, so that it can be read and compiled independently.
-MAX_MATRIX_BYTES = 16 * 1024 * 1024
 # With more patterns than cells, some of them must mean the same cell.
 MAX_PATTERNS = 64
 
@@ -82,7 +80,10 @@ def make_plan(request: ClientMatrix, catalog: Catalog, environments: Sequence[En
     able, omitted = _split_by_ability(request, files, configuration, chosen, catalog)
     cells, impossible = _combine(
         able,
-        _choose_standards(
+        # A project's own file says the standard, such as go.mod.
+        [""]
+        if request.standards is None and language.project_says_standard(files)
+        else _choose_standards(
             [configuration.standard]
             if request.standards is None and configuration.standard
             else request.standards,
@@ -120,7 +121,6 @@ def make_plan(request: ClientMatrix, catalog: Catalog, environments: Sequence[En
         )
         for environment, standard, target in cells
     )
-    _check_size(requests)
     return Plan(
         language=language,
         stage=stage,
@@ -128,17 +128,6 @@ def make_plan(request: ClientMatrix, catalog: Catalog, environments: Sequence[En
         omitted=tuple(omitted),
         environments=tuple(able),
     )
-
-
-def _check_size(requests: Sequence[CompileRequest]) -> None:
-    """Raises `SourceTooLarge` when the requests are too long as they are stored, as JSON."""
-    # They differ in a few short names only, so the first one stands for all.
-    size_bytes = len(requests[0].model_dump_json().encode())
-    if size_bytes * len(requests) > MAX_MATRIX_BYTES:
-        raise SourceTooLarge(
-            f"The request (source, options and `expect`) has {size_bytes} bytes as JSON for each of "
-            f"{len(requests)} cells; at most {MAX_MATRIX_BYTES} bytes (16 MiB) are allowed in all."
-        )
 
 
 def _split_by_ability(
@@ -176,7 +165,9 @@ def _split_by_ability(
 def _combine(
     able: Sequence[Environment], standards: Sequence[str | None], targets: Sequence[Target | None]
 ) -> tuple[list[tuple[Environment, str, Target]], list[Omission]]:
-    """Every possible combination, and the impossible ones. None stands for the compiler's own default."""
+    """Every possible combination, and the impossible ones. None stands for the compiler's own default,
+    and an empty one for what the files say.
+    """
     cells: list[tuple[Environment, str, Target]] = []
     omitted: list[Omission] = []
     for environment in able:
@@ -184,7 +175,7 @@ def _combine(
         for standard in standards:
             if standard is None:
                 own_standards.append(environment.default_standard)
-            elif standard in environment.standards:
+            elif not standard or standard in environment.standards:
                 own_standards.append(standard)
             else:
                 reason = f"{environment.id} does not know the standard {standard}."

@@ -6,6 +6,7 @@ Every cell is an ordinary job: runners know nothing about matrices, and a cell c
 import time
 from collections.abc import Iterator, Sequence
 
+from chalicelib import queue_outlook
 from chalicelib.api import compile_request
 from chalicelib.api.content_negotiation import OutputFormat
 from chalicelib.api.responses import ApiResponse
@@ -80,7 +81,10 @@ class MatrixService:
         after: int | None = None,
         output_format: OutputFormat = OutputFormat.JSON,
     ) -> ApiResponse:
-        """The matrix, as soon as more than `after` cells have ended (None: all), or after `wait_seconds`."""
+        """The matrix, as soon as more than `after` cells have ended (None: all), or after `wait_seconds`.
+
+        As with a single job, a queue that needs much longer ends the wait after a second.
+        """
         return self._respond(self._get(matrix_id), wait_seconds, after, output_format)
 
     def cancel(self, matrix_id: str) -> ApiResponse:
@@ -105,13 +109,32 @@ class MatrixService:
     ) -> ApiResponse:
         size = len(matrix.cells)
         min_ended = size if after is None else min(after + 1, size)
-        statuses = self._store.wait_all(_job_ids(matrix), min_ended, wait_seconds)
+        statuses, retry_after = self._wait(_job_ids(matrix), min_ended, wait_seconds)
         ended = all(status is None or status.terminal for status in statuses)
         if ended and output_format is OutputFormat.SARIF:
             return ApiResponse(
                 matrix.id, self._sarif(matrix, statuses), ended=True, output_format=output_format
             )
-        return ApiResponse(matrix.id, self._report(matrix, statuses), ended=ended)
+        return ApiResponse(
+            matrix.id, self._report(matrix, statuses), ended=ended, retry_after_seconds=retry_after
+        )
+
+    def _wait(
+        self, job_ids: Sequence[str], enough: int, wait_seconds: float
+    ) -> tuple[Sequence[Status | None], int | None]:
+        """The statuses once enough cells have ended; or after a second, and when to ask again."""
+        deadline = time.monotonic() + wait_seconds
+        statuses = self._store.wait_all(job_ids, enough, min(wait_seconds, queue_outlook.PROMPT_SECONDS))
+        remaining_seconds = deadline - time.monotonic()
+        ended = sum(1 for status in statuses if status is None or status.terminal)
+        if ended >= enough or remaining_seconds <= 0:
+            return statuses, None
+        # As long as one cell runs, or some have ended, others may follow soon.
+        if all(status is Status.QUEUED for status in statuses):
+            retry_after = queue_outlook.retry_after_seconds(self._store, wait_seconds)
+            if retry_after is not None:
+                return statuses, retry_after
+        return self._store.wait_all(job_ids, enough, remaining_seconds), None
 
     def _report(self, matrix: Matrix, statuses: Sequence[Status | None]) -> dict[str, object]:
         report = Report(matrix, statuses)

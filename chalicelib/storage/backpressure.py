@@ -32,6 +32,38 @@ def queue_full(
     )
 
 
+def fits(new_bytes: int, waiting_bytes: int, limit_bytes: int) -> bool:
+    """Whether requests of `new_bytes` may be submitted: they take a quarter of what is free, at most.
+
+    So no request takes more than a quarter of all, and whoever floods the store with large ones is turned
+    away while there is still room for those of others. `submit.lua` has the same rule.
+    """
+    return 4 * new_bytes <= limit_bytes - waiting_bytes
+
+
+def sources_full(
+    waiting: int,
+    waiting_bytes: int,
+    limit_bytes: int,
+    new_bytes: int,
+    runners: Sequence[RunnerInfo],
+    totals: Totals,
+) -> QueueFull:
+    """The error for requests that `fits` does not let in beside the jobs that are `waiting`."""
+    # Jobs that must leave the queue first, as far as the mean tells.
+    excess_bytes = waiting_bytes + 4 * new_bytes - limit_bytes
+    overflow = math.ceil(excess_bytes * waiting / max(1, waiting_bytes))
+    return QueueFull(
+        f"The sources of {waiting} waiting jobs take {_mib(waiting_bytes)} of {_mib(limit_bytes)} MiB. This "
+        f"request has {_mib(new_bytes)} MiB, and may take a quarter of what is free: try again later.",
+        retry_after_seconds(waiting, runners, totals.mean_seconds, max(1, overflow)),
+    )
+
+
+def _mib(size_bytes: int) -> str:
+    return f"{size_bytes / 2**20:.1f}"
+
+
 def batch_too_large(new_jobs: int, queue_size: int) -> BatchTooLarge:
     """The error for a batch that would not even fit into an empty queue."""
     return BatchTooLarge(f"{new_jobs} jobs at once, and no more than {queue_size} may wait.", queue_size)

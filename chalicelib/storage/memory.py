@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from chalicelib.models import Environment, Job, Matrix, Result, RunnerInfo, Status, Totals, utc_now
 from chalicelib.settings import Settings
-from chalicelib.storage.backpressure import batch_too_large, queue_full
+from chalicelib.storage.backpressure import batch_too_large, fits, queue_full, sources_full
 from chalicelib.storage.protocol import Claim, Counts, SweepReport, count_ended
+from chalicelib.storage.sources import pack
 
 
 @dataclass(slots=True)
@@ -22,6 +23,8 @@ class _Record:
 
     job: Job
     expires_at: float
+    # What its source takes in Redis: the same request is turned away in both.
+    size_bytes: int
     token: int = 0
     releases: int = 0
     lease_ends_at: float = 0.0
@@ -116,16 +119,27 @@ class MemoryStore:
     def _submit(self, jobs: Sequence[Job]) -> None:
         """Queues those of the jobs that are not known yet: all of them or none."""
         self._expire()
+        packed = pack([job.request for job in jobs])
+        weights = dict(zip((job.id for job in jobs), packed.weights, strict=True))
         new = [job for job in jobs if job.id not in self._records]
-        waiting, queue_size = len(self._queue), self._settings.queue_size
-        if len(new) == len(jobs) and waiting + len(new) > queue_size:
-            totals = Totals.of(self._totals)
-            raise queue_full(waiting, queue_size, self._registry.runners(), totals, new_jobs=len(new))
+        if len(new) == len(jobs):
+            self._check_room(len(new), sum(packed.weights))
         for job in new:
-            self._records[job.id] = _Record(job, 0.0)
+            self._records[job.id] = _Record(job, 0.0, weights[job.id])
             self._touch(self._records[job.id])
             self._queue[job.id] = self._clock()
         self._changed.notify_all()
+
+    def _check_room(self, new_jobs: int, new_bytes: int) -> None:
+        """Raises `QueueFull` when there is no room for them."""
+        waiting, queue_size = len(self._queue), self._settings.queue_size
+        runners, totals = self._registry.runners(), Totals.of(self._totals)
+        if waiting + new_jobs > queue_size:
+            raise queue_full(waiting, queue_size, runners, totals, new_jobs=new_jobs)
+        waiting_bytes = sum(self._records[job_id].size_bytes for job_id in self._queue)
+        limit_bytes = self._settings.store_limit_bytes
+        if not fits(new_bytes, waiting_bytes, limit_bytes):
+            raise sources_full(waiting, waiting_bytes, limit_bytes, new_bytes, runners, totals)
 
     def get_matrix(self, matrix_id: str) -> Matrix | None:
         with self._changed:

@@ -81,6 +81,7 @@ class JobStore(Protocol):
       one status at any moment. The status sets are the authority; the record's `status` field is a copy that
       may lag by one step.
     - **Submit** is idempotent by job id, and all or nothing: when it raises `QueueFull`, nothing is stored.
+      There is room for QUEUE_SIZE jobs, and for requests that take a quarter of what STORE_LIMIT_MB leaves.
       Once it has returned, the job will end, whatever dies.
     - **Order.** Jobs are claimed in the order in which they were submitted. A job that was released, or whose
       lease ran out, goes to the end of the queue.
@@ -114,7 +115,7 @@ class JobStore(Protocol):
         ...
 
     def submit(self, job: Job) -> None:
-        """Stores and queues a job. Raises `QueueFull`, and stores nothing, when too many wait."""
+        """Stores and queues a job. Raises `QueueFull`, and stores nothing, when too much waits."""
         ...
 
     def submit_matrix(self, matrix: Matrix, jobs: Sequence[Job]) -> None:

@@ -2,9 +2,9 @@
 
 Nearly every line that does not start with white space is an error: ``./main.go:3:2: text`` if there is a
 location, else ``main.f: relocation target main.g not defined`` or ``go: updates to go.mod needed``. The
-exceptions are the names of packages (``# example.org/x``), summaries (`too many errors`), the usage text,
-and the stack of a compiler that crashed. An indented line continues the message before it; one that names
-another location is a note to it.
+exceptions are the names of packages (``# example.org/x``), progress, summaries (`too many errors`), the
+usage text, and the stack of a compiler that crashed. An indented line continues the message before it; one
+that names another location is a note to it.
 
 The compiler quotes text of several lines between backquotes only, so a job cannot start a line that is
 taken for a message. It can name a file that does not exist (``//line``): such names are kept as printed.
@@ -24,7 +24,8 @@ _NOTE = re.compile(r"note: (.*)")
 _FATAL = re.compile(r"(?:panic|fatal error|SIG[A-Z]+)(?:: |$)|.*: internal compiler error: ")
 # Not about the source: headings with the names of packages, counts, and how to call the program.
 _CONTEXT = re.compile(
-    r"# .*|(?:.*: )?too many errors|go: errors parsing .*:|usage: .*|Run 'go help .*|FAIL(?:\s.*)?"
+    r"# .*|(?:.*: )?too many errors|go: errors parsing .*:|go: (?:downloading|finding) .*|usage: .*|"
+    r"Run 'go help .*|FAIL(?:\s.*)?"
 )
 _STACK = re.compile(r"goroutine [0-9]+|runtime stack:")
 

@@ -2,8 +2,9 @@
 
 `cloud()` is a context manager; with the variables `Cloud.env`, boto3 and chalice connect to it.
 `Cloud.faults` are error responses that AWS would give. The gaps that are filled: resource types that moto's
-CloudFormation lacks (`missing_resources`), other things that it cannot do with our templates
-(`moto_templates`), chalice's Swagger 2 (moto reads OpenAPI 3), and stacks that fail (moto's never do).
+CloudFormation lacks (`missing_resources`), operations that its services lack (`missing_operations`), what
+else it cannot do with our templates (`moto_templates`), chalice's Swagger 2 (moto reads OpenAPI 3), and
+stacks that fail (moto's never do).
 """
 
 import json
@@ -26,7 +27,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
-from tests.aws import missing_resources
+from tests.aws import missing_operations, missing_resources
 from tests.aws.moto_templates import teach_moto
 
 REGION = "us-east-1"
@@ -79,6 +80,7 @@ class Cloud:
     faults: list[Fault] = field(default_factory=list)
     failing: list[FailingStack] = field(default_factory=list)
     calls: list[tuple[str, str]] = field(default_factory=list)
+    account: missing_operations.Account = field(default_factory=missing_operations.Account)
     port: int = 0
 
     @property
@@ -113,6 +115,11 @@ class Cloud:
                 _fail(failing)
                 start("200 OK", [("Content-Type", "text/xml")])
                 return [b"<ExecuteChangeSetResponse><ExecuteChangeSetResult/></ExecuteChangeSetResponse>"]
+            answer = missing_operations.answer(self.account, REGION, service, operation, body)
+            if answer is not None:
+                kind = "text/xml" if answer.startswith(b"<") else "application/x-amz-json-1.1"
+                start("200 OK", [("Content-Type", kind)])
+                return [answer]
             if operation in _CACHES:
                 return _caches(operation, body, start)
             if service == "apigateway" and environ["REQUEST_METHOD"] in ("POST", "PUT"):

@@ -7,6 +7,7 @@ in `RECORDED` where moto does not (user groups, parameter groups, caches). For a
 moto_templates.py gives moto what `missing_types` lists.
 """
 
+import itertools
 import json
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.common_models import CloudFormationModel
 from moto.elasticache.models import elasticache_backends
 from moto.secretsmanager.models import secretsmanager_backends
+from moto.wafv2.models import wafv2_backends
 
 # Type → physical ids of resources that moto has no service for.
 RECORDED: dict[str, set[str]] = {}
@@ -105,6 +107,12 @@ class UserGroup(_Recorded):
 
 class ParameterGroup(_Recorded):
     TYPE, NAME = "AWS::ElastiCache::ParameterGroup", "CacheParameterGroupFamily"
+    _serial = itertools.count(1)
+
+    def make(self) -> str:
+        # The template gives it no name, so CloudFormation invents one, and stages do not share it.
+        self.properties = self.properties | {self.NAME: f"{self.properties[self.NAME]}-{next(self._serial)}"}
+        return super().make()
 
 
 class ServerlessCache(_Recorded):
@@ -202,11 +210,55 @@ class ReplicationGroup(_Recorded):
     TYPE, NAME = "AWS::ElastiCache::ReplicationGroup", "ReplicationGroupId"
 
     def get_cfn_attribute(self, name: str) -> Any:
-        """The two attributes that our template uses."""
+        """The attributes that our template uses."""
         return {
             "PrimaryEndPoint.Address": f"master.{self.physical_resource_id}.cache.test",
             "PrimaryEndPoint.Port": "6379",
+            "ConfigurationEndPoint.Address": f"clustercfg.{self.physical_resource_id}.cache.test",
+            "ConfigurationEndPoint.Port": "6379",
         }[name]
+
+
+class Budget(_Recorded):
+    TYPE, NAME = "AWS::Budgets::Budget", "BudgetName"
+
+    def make(self) -> str:
+        self.properties = self.properties["Budget"]
+        return super().make()
+
+
+class Subscription(_Recorded):
+    TYPE, NAME = "AWS::SNS::Subscription", "Endpoint"
+
+
+class WebAcl(Resource):
+    TYPE = "AWS::WAFv2::WebACL"
+
+    def make(self) -> str:
+        self.backend = wafv2_backends[self.account][self.region]
+        self.acl = self.backend.create_web_acl(
+            name=self.properties["Name"],
+            visibility_config=self.properties["VisibilityConfig"],
+            default_action=self.properties["DefaultAction"],
+            scope=self.properties["Scope"],
+            description=self.properties["Description"],
+            tags=[],
+            rules=[],  # moto keeps them, and does not limit anything
+            association_config=None,
+            captcha_config=None,
+            challenge_config=None,
+            custom_response_bodies=None,
+            token_domains=None,
+        )
+        return f"{self.acl.name}|{self.acl.id}|REGIONAL"
+
+    def remove(self) -> None:
+        assert self.acl.associated_resources == [], "AWS deletes no web ACL that is in use"
+        del self.backend.wacls[self.acl.arn]
+
+    def get_cfn_attribute(self, name: str) -> Any:
+        """The attribute that our template uses."""
+        return {"Arn": self.acl.arn}[name]
 
 
 class ScalableTarget(Resource):

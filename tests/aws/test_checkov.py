@@ -1,13 +1,14 @@
 """checkov finds nothing in the templates, apart from what they skip with a reason.
 
-It reads a template with its defaults, without the resources whose conditions are then false. So it runs
-twice: also on copies whose defaults are the other choices.
+It reads a template with its defaults, without the resources whose conditions are then false. So it also runs
+on copies whose defaults are other choices.
 """
 
 import json
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,16 @@ from tests.support.skipping import missing
 PROGRAM = ROOT / ".setup" / "checkov" / "bin" / "checkov"
 # Every parameter that decides whether a resource exists → a value other than its default.
 OTHER_CHOICES = {
-    "Cache": "nodes",
+    "Cache": "serverless",
     "Egress": "nat",
     "EndpointZones": "two",
     "AlarmEmail": "ops@example.org",
     "S3PrefixListId": "pl-12345678",
+    "WebAclRate": "3000",
+    "SnapshotToRestore": "a-snapshot",
 }
+# A store has a third kind.
+DURABLE = {"Cache": "durable", "CacheNodeType": "cache.r7g.large"}
 
 pytestmark = pytest.mark.timeout(400)  # seconds, only for a hang; checkov starts slowly
 
@@ -55,9 +60,9 @@ def checkov(folder: Path) -> dict[str, Any]:
     return report
 
 
-def with_other_choices(text: str) -> str:
-    """A template whose defaults are `OTHER_CHOICES`."""
-    for name, value in OTHER_CHOICES.items():
+def with_other_choices(text: str, choices: Mapping[str, str] = OTHER_CHOICES) -> str:
+    """A template whose defaults are these choices."""
+    for name, value in choices.items():
         text = re.sub(
             rf"(^  {name}:\n(?:    .*\n)*?    Default: ).*$", rf'\g<1>"{value}"', text, flags=re.MULTILINE
         )
@@ -83,29 +88,34 @@ def declared_skips() -> set[tuple[str, str]]:
 
 def test_checkov_finds_nothing(tmp_path: Path) -> None:
     """No check fails, with the defaults or the other choices; a skip is of a check that would fail."""
+    other, durable = tmp_path / "other", tmp_path / "durable"
+    for folder in (other, durable):
+        folder.mkdir()
     for part in STACKS:
-        text = (TEMPLATES / f"{part}.yml").read_text()
-        (tmp_path / f"{part}.yml").write_text(with_other_choices(text))
-    changed = {part for part in STACKS if (tmp_path / f"{part}.yml").read_text() != _text(part)}
+        (other / f"{part}.yml").write_text(with_other_choices(_text(part)))
+    changed = {part for part in STACKS if (other / f"{part}.yml").read_text() != _text(part)}
     assert changed == {"network", "store", "api"}
+    (durable / "store.yml").write_text(with_other_choices(_text("store"), DURABLE))
     skipped, passed = set(), set()
-    for folder in (TEMPLATES, tmp_path):
+    for folder, parts in ((TEMPLATES, set(STACKS)), (other, set(STACKS)), (durable, {"store"})):
         report = checkov(folder)
         assert report["results"]["failed_checks"] == []
         files = {check["file_path"].strip("/") for check in report["results"]["passed_checks"]}
-        assert files == {f"{part}.yml" for part in STACKS}
+        assert files == {f"{part}.yml" for part in parts}
         passed |= checks_and_resources(report["results"]["passed_checks"])
         skipped |= checks_and_resources(report["results"]["skipped_checks"])
         print(f"checkov: {report['summary']}")
     assert skipped == declared_skips(), "remove skips that excuse nothing"
-    assert ("CKV_AWS_29", "CacheNodes") in passed, "the nodes were checked"
+    for nodes in ("CacheNodes", "DurableCache"):
+        assert ("CKV_AWS_29", nodes) in passed, "the nodes were checked"
+    assert ("CKV_AWS_192", "WebAcl") in skipped, "the web ACL was read"
 
 
 def test_checkov_finds_unsafe_templates(tmp_path: Path) -> None:
     """A cache without encryption, an open port and a right to everything are each found."""
     for part in STACKS:
         shutil.copy(TEMPLATES / f"{part}.yml", tmp_path)
-    store = with_other_choices(_text("store")).replace("AtRestEncryptionEnabled: true", "")
+    store = _text("store").replace("AtRestEncryptionEnabled: true", "")
     (tmp_path / "store.yml").write_text(store)
     network = _text("network").replace(
         "SourceSecurityGroupId: !Ref RunnerGroup", "CidrIp: 0.0.0.0/0\n      ToPort: 22", 1

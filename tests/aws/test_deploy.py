@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from infra import call_limits
 from infra.context import Reply
 from infra.stage import STACKS
 from infra.status import MISSING
@@ -94,8 +95,12 @@ def _belongs_to_aws(item: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize(
     ("cache", "egress", "egress_resource"),
-    [("serverless", "endpoints", "EcrApiEndpoint"), ("nodes", "nat", "Nat")],
-    ids=["serverless-endpoints", "nodes-nat"],
+    [
+        ("nodes", "endpoints", "EcrApiEndpoint"),
+        ("serverless", "nat", "Nat"),
+        ("durable", "endpoints", "EcrApiEndpoint"),
+    ],
+    ids=["nodes-endpoints", "serverless-nat", "durable-endpoints"],
 )
 def test_deploy_twice_then_status_then_destroy(
     cli: Cli, cache: str, egress: str, egress_resource: str
@@ -110,7 +115,7 @@ def test_deploy_twice_then_status_then_destroy(
 
     cli.http = _not_ready_at_first()
     out = cli.succeed("deploy", *with_settings)
-    if cache == "serverless":
+    if cache == "nodes":
         _check_walk_through(out)
     for resource in ("Service", egress_resource):
         assert f"create complete: {resource}\n" in out, "each resource is reported"
@@ -127,7 +132,7 @@ def test_deploy_twice_then_status_then_destroy(
         ("cloudformation", "CreateChangeSet"),
         ("cloudformation", "DeleteChangeSet"),
     }
-    assert out.count("nothing to change") == len(STACKS) + 1
+    assert out.count("nothing to change") == len(STACKS) + 2
     assert "complete:" not in out
     assert len(cli.engines) == 1, "ECR has the image, so the engine is not used"
     assert (holdings(cli), cli.config()) == (before, section)
@@ -187,7 +192,7 @@ def _check_functions(cli: Cli, cache: str) -> None:
             "ENVIRONMENT": STAGE,
             "REDIS_ENABLED": "true",
             "REDIS_ADDR": outputs["RedisAddress"],
-            "REDIS_MODE": "cluster" if cache == "serverless" else "standalone",
+            "REDIS_MODE": "standalone" if cache == "nodes" else "cluster",
             "REDIS_USERNAME": "wic",
             "REDIS_PASSWORD": password,
             "REDIS_TLS": "true",
@@ -197,8 +202,20 @@ def _check_functions(cli: Cli, cache: str) -> None:
         assert sorted(function["VpcConfig"]["SubnetIds"]) == sorted(outputs["SubnetIds"].split(","))
         assert function["VpcConfig"]["SecurityGroupIds"] == [outputs["FunctionGroupId"]]
     [api] = cli.client("apigateway").get_rest_apis()["items"]
-    limits = cli.client("apigateway").get_stage(restApiId=api["id"], stageName=STAGE)["methodSettings"]["*/*"]
-    assert (limits["throttlingRateLimit"], limits["throttlingBurstLimit"]) == (50, 200)
+    settings = cli.client("apigateway").get_stage(restApiId=api["id"], stageName=STAGE)["methodSettings"]
+    limits = {
+        key.replace("~1", "/"): (each["throttlingRateLimit"], each["throttlingBurstLimit"])
+        for key, each in settings.items()
+    }
+    assert limits.pop("*/*") == (20, 40)
+    assert limits == {f"{path}/{method}": (50, 200) for method, path in call_limits.FULL_RATE_METHODS}
+    reserved = {
+        function["FunctionName"]: cli.client("lambda").get_function_concurrency(
+            FunctionName=function["FunctionName"]
+        )["ReservedConcurrentExecutions"]
+        for function in functions
+    }
+    assert reserved == {f"will-it-compile-{STAGE}": 200, f"will-it-compile-{STAGE}-sweep": 2}
     # The password is in the functions and in Secrets Manager, but not in a file or in the record.
     files = [path for path in cli.project.rglob("*") if path.is_file()]
     assert files and not [path for path in files if password.encode() in path.read_bytes()]
@@ -209,7 +226,7 @@ def test_a_plan_changes_nothing(cli: Cli) -> None:
     """A plan of a new stage shows what would be made, and changes neither the account nor the project."""
     before = (cli.project / ".chalice" / "config.json").read_text()
     out = cli.succeed("plan")
-    for resource in ("Vpc", "ServerlessCache", "Service", "FunctionRole"):
+    for resource in ("Vpc", "CacheNodes", "Service", "FunctionRole"):
         assert f"add    {resource} (" in out
     assert holdings(cli) == {}
     stacks = cli.client("cloudformation").list_stacks()["StackSummaries"]

@@ -59,6 +59,21 @@ CASES = [
         ],
     ),
     Case(
+        "no right to make a role for ElastiCache",
+        "account",
+        "not authorized to perform: iam:CreateServiceLinkedRole",
+        "ask for the right",
+        [
+            Fault(
+                "iam",
+                "CreateServiceLinkedRole",
+                "AccessDenied",
+                "not authorized to perform: iam:CreateServiceLinkedRole",
+                403,
+            )
+        ],
+    ),
+    Case(
         "throttled for good",
         "network",
         "Rate exceeded",
@@ -101,6 +116,15 @@ CASES = [
         ],
     ),
     Case(
+        "a node type that a zone lacks",
+        "store",
+        "CacheNodes (AWS::ElastiCache::ReplicationGroup): not available",
+        "set CacheNodeType",
+        failing=[
+            FailingStack(f"{APP}-store", "CacheNodes", "AWS::ElastiCache::ReplicationGroup", "not available")
+        ],
+    ),
+    Case(
         "the secret may not be read",
         "store",
         "GetSecretValue",
@@ -118,13 +142,27 @@ CASES = [
         "the image cannot start",
         "runners",
         "Service (AWS::ECS::Service): ECS Deployment Circuit Breaker was triggered",
-        "fix what this message says",
+        "it continues where it stopped; if Spot has no capacity, set OnDemandTasks = 1",
         failing=[
             FailingStack(
                 f"{APP}-runners",
                 "Service",
                 "AWS::ECS::Service",
                 "ECS Deployment Circuit Breaker was triggered",
+            )
+        ],
+    ),
+    Case(
+        "no right in Billing",
+        "api",
+        "Budget (AWS::Budgets::Budget): not authorized to perform: budgets:ModifyBudget",
+        "set MonthlyBudget = 0",
+        failing=[
+            FailingStack(
+                f"{APP}-api",
+                "Budget",
+                "AWS::Budgets::Budget",
+                "not authorized to perform: budgets:ModifyBudget",
             )
         ],
     ),
@@ -177,6 +215,36 @@ CASES = [
         [
             Fault(
                 "ssm", "PutParameter", "AccessDeniedException", "not authorized to perform: ssm:PutParameter"
+            )
+        ],
+    ),
+    Case(
+        "the rates may not be set",
+        "limits",
+        "not authorized to perform: apigateway:PATCH",
+        "ask for the right",
+        [
+            Fault(
+                "apigateway",
+                "PATCH /restapis/.*/stages/",
+                "AccessDeniedException",
+                "not authorized to perform: apigateway:PATCH",
+                403,
+            )
+        ],
+    ),
+    Case(
+        "the concurrency may not be read",
+        "limits",
+        "not authorized to perform: lambda:GetAccountSettings",
+        "ask for the right",
+        [
+            Fault(
+                "lambda",
+                "account-settings",
+                "AccessDeniedException",
+                "not authorized to perform: lambda:GetAccountSettings",
+                403,
             )
         ],
     ),

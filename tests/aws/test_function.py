@@ -70,7 +70,7 @@ def test_the_deployed_function_compiles(cli: Cli, gateway: Gateway, clean_redis:
     with RunnerProcess(clean_redis.environment()):
         out = cli.succeed("deploy")
     assert "gave a good and a bad program their verdicts" in out
-    assert gateway.env["ENVIRONMENT"] == STAGE and gateway.env["REDIS_MODE"] == "cluster"
+    assert gateway.env["ENVIRONMENT"] == STAGE and gateway.env["REDIS_MODE"] == "standalone"
     assert len(clean_redis.admin.keys("result:*")) == 2
     answer = gateway.function().call("GET", "/health")
     assert (answer["statusCode"], json.loads(answer["body"])) == (200, {"status": "ok"})

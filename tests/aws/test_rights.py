@@ -29,7 +29,7 @@ def test_redis_is_reached_from_two_groups_only() -> None:
         *resources("AWS::ElastiCache::ServerlessCache").values(),
         *resources("AWS::ElastiCache::ReplicationGroup").values(),
     ]
-    assert [cache["SecurityGroupIds"] for cache in caches] == [[{"Ref": "RedisGroupId"}]] * 2
+    assert [cache["SecurityGroupIds"] for cache in caches] == [[{"Ref": "RedisGroupId"}]] * 3
     assert template("network")["Outputs"]["RedisGroupId"]["Value"] == {"Ref": "RedisGroup"}
     sources = [
         (rule["SourceSecurityGroupId"]["Ref"], rule["IpProtocol"], rule["FromPort"], rule["ToPort"])
@@ -56,19 +56,19 @@ def test_nobody_reaches_a_task_or_a_function() -> None:
 
 def test_data_is_encrypted_in_transit_and_at_rest() -> None:
     """Nodes have both kinds of encryption, users and a second zone; a serverless cache always has them."""
-    [nodes] = resources("AWS::ElastiCache::ReplicationGroup").values()
-    for name in (
-        "TransitEncryptionEnabled",
-        "AtRestEncryptionEnabled",
-        "AutomaticFailoverEnabled",
-        "MultiAZEnabled",
-    ):
-        assert nodes[name] is True, name
+    groups = resources("AWS::ElastiCache::ReplicationGroup")
+    assert set(groups) == {"CacheNodes", "DurableCache"}
+    for nodes in groups.values():
+        for name in (
+            "TransitEncryptionEnabled",
+            "AtRestEncryptionEnabled",
+            "AutomaticFailoverEnabled",
+            "MultiAZEnabled",
+        ):
+            assert nodes[name] is True, name
+        assert nodes["UserGroupIds"] == [{"Ref": "RedisUsers"}]
     [serverless] = resources("AWS::ElastiCache::ServerlessCache").values()
-    assert (nodes["UserGroupIds"], serverless["UserGroupId"]) == (
-        [{"Ref": "RedisUsers"}],
-        {"Ref": "RedisUsers"},
-    )
+    assert serverless["UserGroupId"] == {"Ref": "RedisUsers"}
 
 
 def test_the_redis_user_has_the_rights_of_the_contract_tests() -> None:

@@ -1,8 +1,8 @@
-"""Which zones a new network uses, and that it keeps them; and the service-linked role of ECS."""
+"""Which zones a new network uses, and that it keeps them; and the service-linked roles."""
 
 import pytest
 
-from infra import zones
+from infra import service_role, zones
 from infra.errors import UsageError
 from infra.stacks import Stack
 from infra.stage import Stage
@@ -53,14 +53,15 @@ def test_one_zone_alone_is_invalid(cli: Cli) -> None:
     assert zones.choose(cli.context(REGION), Stage(STAGE, {"ExistingVpcId": "vpc-1"})) == {}
 
 
-def test_the_role_of_ecs_is_made_once(cli: Cli) -> None:
-    """The first deployment in an account makes it, a plan only says so, and later ones find it."""
+def test_service_linked_roles_are_made_once(cli: Cli) -> None:
+    """The first deployment in an account makes all three, a plan only says so, and later ones find them."""
     cli.cloud.faults = [Fault("ec2", "DescribeManagedPrefixLists", "Stop", "here")]
     _, out, _ = cli.run("plan")
-    assert "would make the service-linked role of ECS" in out
+    for name in service_role.SERVICES.values():
+        assert f"would make the service-linked role of {name}," in out
     assert ("iam", "CreateServiceLinkedRole") not in cli.cloud.calls
     for _ in range(2):
         cli.run("deploy")
-    assert cli.cloud.calls.count(("iam", "CreateServiceLinkedRole")) == 1
+    assert cli.cloud.calls.count(("iam", "CreateServiceLinkedRole")) == len(service_role.SERVICES)
     _, out, _ = cli.run("plan")
-    assert "role of ECS" not in out
+    assert "would make the service-linked role" not in out

@@ -216,11 +216,11 @@ def add_a_key(copy: ProjectCopy) -> tuple[str, ...]:
     """One whose name begins with a word that is new."""
     copy.before(
         "chalicelib/storage/redis/keys.py",
-        r"^def events\(",
-        'def api_key(digest: str) -> str:\n    """Hash, none: the rights of an API key."""\n'
-        '    return f"apikey:{digest}"\n\n\n',
+        r"^    def events\(",
+        '    def api_key(self, digest: str) -> str:\n        """Hash, none: the rights of an API key."""\n'
+        '        return f"{self.prefix}apikey:{digest}"\n\n',
     )
-    copy.edit("tests/contract/conftest.py", r"~stats &job:events", r'~stats ~apikey:* "\n    "&job:events')
+    copy.edit("tests/contract/conftest.py", r'~stats "', r'~stats ~apikey:* "')
     for path in ("docs/operations.md", "infra/templates/store.yml"):
         copy.edit(path, r"~stats ", "~stats ~apikey:* ")
     return ("tests/unit/test_redis_client.py",)

@@ -91,15 +91,15 @@ def test_the_cost_of_a_claim_does_not_grow_with_the_queue(clean_redis: RedisServ
 
 def fill(server: RedisServer, size: int) -> None:
     """Queues jobs as `submit` does, many in one round trip."""
-    names = keys.CoordinationKeys().for_scripts()
+    names = keys.Keys().for_scripts()
     client: Any = server.client()
     digest = client.script_load(Scripts().submit.text)
     for start in range(0, size, 1000):
         pipe = client.pipeline(transaction=False)
         for _ in range(min(1000, size - start)):
             job = make_job()
-            pipe.hset(f"job:{job.id}", mapping=job_to_fields(job))
-            pipe.evalsha(digest, len(names), *names, 0, 86_400_000, job.id)
+            pipe.hset(f"job:{job.id}", mapping=job_to_fields(job, job.request.model_dump_json()))
+            pipe.evalsha(digest, len(names), *names, 0, 0, 86_400_000, job.id, 0)
         pipe.execute()
 
 

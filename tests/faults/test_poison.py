@@ -5,10 +5,12 @@ must not. It is one job's end (`error`), never a runner's, and no route answers 
 """
 
 import json
+import re
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -16,18 +18,26 @@ from chalice.test import Client
 
 import app
 from chalicelib.bootstrap import build_application
-from chalicelib.models import Job, Matrix, Reason, Result, Status, new_id
+from chalicelib.models import CompileRequest, Job, Matrix, Reason, Result, Status, new_id
 from chalicelib.storage.protocol import Claim
-from chalicelib.storage.redis import keys
+from chalicelib.storage.redis.keys import Keys
 from chalicelib.storage.redis.store import RedisStore
+from chalicelib.storage.sources import names_in, pack
 from runner.worker import Runner
-from tests.support.factories import make_environment, make_job, make_matrix, make_result, make_runner
-from tests.support.servers import RedisServer, wait_until
+from tests.support.factories import (
+    make_environment,
+    make_job,
+    make_matrix,
+    make_request,
+    make_result,
+    make_runner,
+)
+from tests.support.servers import RedisCluster, RedisServer, wait_until
 from tests.support.stores import DEADLINE_SECONDS, claim_one, redis_settings, redis_store
 
 # Short, because most of what is fixed is fixed by the sweep, which comes three times in a lease.
 LEASE_SECONDS = 0.6
-COORDINATION = keys.CoordinationKeys()
+PLAIN = Keys()
 NOT_UTF8 = b"\xff\xfe"
 
 # What an older release did not write: the model → the fields that it had. The request is a text of JSON.
@@ -46,14 +56,40 @@ OLDER_JSON = {
 NEWER = {"request": {"stage": "preprocess"}, "info": {"gpu": "none"}, "matrix": {"stage": "preprocess"}}
 
 
-class Scene:
-    """What is in the store before it is poisoned: jobs in each state, a matrix, a runner that lives."""
+# Too long to be in a record.
+LARGE_SOURCE = "int x;\n" * 4000
 
-    def __init__(self, server: RedisServer, store: RedisStore) -> None:
-        self.redis: Any = server.client(decode_responses=False)
+
+def _source(request: CompileRequest) -> str:
+    """The name of its one file."""
+    _, name = names_in(pack([request]).records[0])
+    return name
+
+
+@dataclass(frozen=True)
+class Place:
+    """A Redis that was emptied: how the service reaches it, a client of bytes, and the names of the keys."""
+
+    env: Mapping[str, str]
+    redis: Any
+    keys: Keys
+
+
+class Scene:
+    """What is in the store before it is poisoned: jobs in each state, a matrix, a runner that lives.
+
+    The claimed job and the matrix have sources apart from their records.
+    """
+
+    def __init__(self, place: Place, store: RedisStore) -> None:
+        self.redis, self.keys = place.redis, place.keys
         self.store = store
-        self.ended, self.processing, self.queued = make_job(), make_job(), make_job()
-        cells = [make_job() for _ in range(2)]
+        self.ended, self.queued = make_job(), make_job()
+        self.processing = make_job(request=make_request(LARGE_SOURCE))
+        shared = make_request(LARGE_SOURCE + "// of a matrix\n")
+        self.source_of_claimed = _source(self.processing.request)
+        self.source_of_matrix = _source(shared)
+        cells = [make_job(request=shared) for _ in range(2)]
         self.matrix: Matrix = make_matrix(cells)
         store.register(make_runner(id="a neighbour"), [make_environment()], 3600)
         self._end([self.ended])
@@ -77,23 +113,25 @@ class Scene:
 
 
 def _index(status: Status) -> Callable[[Scene], str]:
-    return lambda _: COORDINATION.index(status)
+    return lambda scene: scene.keys.index(status)
 
 
 # Each key of `keys.py` → its name in a scene.
 KEYS: dict[str, Callable[[Scene], str]] = {
-    "job of an ended job": lambda scene: keys.job(scene.ended.id),
-    "job of a claimed job": lambda scene: keys.job(scene.processing.id),
-    "job of a queued job": lambda scene: keys.job(scene.queued.id),
-    "result": lambda scene: keys.result(scene.ended.id),
-    "result of a queued job": lambda scene: keys.result(scene.queued.id),
-    "matrix": lambda scene: keys.matrix(scene.matrix.id),
-    "stream": lambda _: COORDINATION.stream,
-    "live": lambda _: COORDINATION.live,
-    "stats": lambda _: COORDINATION.stats,
-    "runners": lambda _: COORDINATION.runners,
-    "environments": lambda _: COORDINATION.environments,
-    "runner": lambda _: COORDINATION.runner("a neighbour"),
+    "job of an ended job": lambda scene: scene.keys.job(scene.ended.id),
+    "job of a claimed job": lambda scene: scene.keys.job(scene.processing.id),
+    "job of a queued job": lambda scene: scene.keys.job(scene.queued.id),
+    "result": lambda scene: scene.keys.result(scene.ended.id),
+    "result of a queued job": lambda scene: scene.keys.result(scene.queued.id),
+    "matrix": lambda scene: scene.keys.matrix(scene.matrix.id),
+    "stream": lambda scene: scene.keys.stream,
+    "live": lambda scene: scene.keys.live,
+    "stats": lambda scene: scene.keys.stats,
+    "runners": lambda scene: scene.keys.runners,
+    "environments": lambda scene: scene.keys.environments,
+    "runner": lambda scene: scene.keys.runner("a neighbour"),
+    "source": lambda scene: scene.keys.source(scene.source_of_claimed),
+    "source of a matrix": lambda scene: scene.keys.source(scene.source_of_matrix),
 } | {f"index {status.value}": _index(status) for status in Status}
 
 
@@ -113,6 +151,11 @@ def fill(redis: Any, key: str, text: bytes) -> None:
             redis.set(key, text)
 
 
+def plain(key: str) -> str:
+    """The name of a key without prefix and hash tag."""
+    return re.sub(r"^(wic:)?(\{[^}]+\}:)?", "", key)
+
+
 def nothing(redis: Any, key: str) -> None:
     """The key is gone."""
     redis.delete(key)
@@ -127,7 +170,7 @@ def wrong_type(redis: Any, key: str) -> None:
 
 def older(redis: Any, key: str) -> None:
     """Only the fields that the first release wrote."""
-    kind = key.partition(":")[0]
+    kind = plain(key).partition(":")[0]
     if redis.type(key) == b"hash" and kind in OLDER_FIELDS:
         for field in redis.hkeys(key):
             if field.decode() not in OLDER_FIELDS[kind]:
@@ -146,7 +189,7 @@ def newer(redis: Any, key: str) -> None:
             redis.hset(key, field, "a new one")
         if field.endswith(b":token"):
             redis.hset(key, field.replace(b":token", b":seal"), "1:skipped")
-    if key == COORDINATION.environments:
+    if plain(key) == "environments":
         for field, listing in redis.hgetall(key).items():
             if len(field) == 64:
                 value = json.loads(listing)
@@ -155,7 +198,7 @@ def newer(redis: Any, key: str) -> None:
 
 
 def _change_json(redis: Any, key: str, change: Callable[[str, dict[str, Any]], dict[str, Any]]) -> None:
-    if redis.type(key) == b"string":
+    if redis.type(key) == b"string" and not plain(key).startswith("source:"):  # a text is the same in all
         redis.set(key, json.dumps(change("matrix", json.loads(redis.get(key)))))
     if redis.type(key) == b"hash":
         for field in ("request", "info"):
@@ -260,9 +303,9 @@ class Routes:
 
 
 @contextmanager
-def api(server: RedisServer, store: RedisStore) -> Iterator[Routes]:
+def api(env: Mapping[str, str], store: RedisStore) -> Iterator[Routes]:
     """The API over a store."""
-    settings = redis_settings(server.environment(), lease_seconds=LEASE_SECONDS)
+    settings = redis_settings(env, lease_seconds=LEASE_SECONDS)
     application = build_application(settings, store, registration_patience_seconds=0.0)
     with app.use(application), Client(app.app) as client:
         yield Routes(client)
@@ -270,23 +313,52 @@ def api(server: RedisServer, store: RedisStore) -> Iterator[Routes]:
 
 def settled(scene: Scene) -> bool:
     """Nothing is pending, nothing waits, and no entry is in the stream."""
-    redis = scene.redis
-    live = [redis.type(COORDINATION.index(status)) for status in Status if not status.terminal]
+    redis, names = scene.redis, scene.keys
+    live = [redis.type(names.index(status)) for status in Status if not status.terminal]
     return (
         set(live) <= {b"none"}
-        and redis.xlen(COORDINATION.stream) == 0
-        and redis.xpending(COORDINATION.stream, "runners")["pending"] == 0
+        and redis.xlen(names.stream) == 0
+        and redis.xpending(names.stream, "runners")["pending"] == 0
     )
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RedisCluster]:
+    """Three masters, each without a replica: here nothing fails but what is stored."""
+    with RedisCluster(replicas=0) as started:
+        yield started
+
+
+@pytest.fixture(params=["standalone", "cluster"])
+def place(request: pytest.FixtureRequest) -> Place:
+    """One server, and a cluster with a prefix: the shortest names of keys, and the longest."""
+    if request.param == "cluster":
+        started: RedisCluster = request.getfixturevalue("cluster")
+        env = started.environment() | {"REDIS_KEY_PREFIX": "wic:"}
+        client: Any = request.getfixturevalue("cluster_client")
+        client.flushall(target_nodes="primaries")
+    else:
+        server: RedisServer = request.getfixturevalue("clean_redis")
+        env = server.environment()
+        client = server.client(decode_responses=False)
+    return Place(env, client, Keys.of(redis_settings(env)))
+
+
+@pytest.fixture(scope="module")
+def cluster_client(cluster: RedisCluster) -> Any:
+    """One for all tests, since it reads the slots first."""
+    return cluster.client(decode_responses=False)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("key", KEYS)
-def test_poison_is_one_jobs_end(clean_redis: RedisServer, store: RedisStore, key: str, kind: str) -> None:
+def test_poison_is_one_jobs_end(place: Place, key: str, kind: str) -> None:
     """No route answers with a 500, runners live, honest jobs end, and nothing is pending afterwards."""
-    scene = Scene(clean_redis, store)
-    KINDS[kind](scene.redis, KEYS[key](scene))
     with ExitStack() as stack:
-        routes = stack.enter_context(api(clean_redis, store))
+        store = stack.enter_context(closing(redis_store(place.env, lease_seconds=LEASE_SECONDS)))
+        scene = Scene(place, store)
+        KINDS[kind](scene.redis, KEYS[key](scene))
+        routes = stack.enter_context(api(place.env, store))
         routes.all(scene)
         stack.enter_context(runners(store))
         honest = routes.submit()
@@ -325,8 +397,8 @@ def test_a_job_that_cannot_be_read_ends_in_error(
     jobs = [make_job() for _ in range(2)]
     for job in jobs:
         store.submit(job)
-        redis.hset(keys.job(job.id), field, SPOILED[field])
-    with api(clean_redis, store) as routes, ExitStack() as stack:
+        redis.hset(PLAIN.job(job.id), field, SPOILED[field])
+    with api(clean_redis.environment(), store) as routes, ExitStack() as stack:
         path, cancelled_path = (f"/api/v1/compile/{job.id}" for job in jobs)
         assert routes.call("GET", path)[1]["status"] == "queued"
         assert routes.call("DELETE", cancelled_path) == (200, {"job_id": jobs[1].id, "status": "cancelled"})
@@ -336,9 +408,9 @@ def test_a_job_that_cannot_be_read_ends_in_error(
         assert (body["status"], body["reason"]) == ("error", Reason.INFRASTRUCTURE.value)
         assert "its record in the store cannot be read" in body["error"]
         assert routes.call("DELETE", path)[0] == 409
-        wait_until(lambda: redis.xlen(COORDINATION.stream) == 0, "an empty stream")
-    assert redis.xpending(COORDINATION.stream, "runners")["pending"] == 0
-    assert sum(f"{keys.job(jobs[0].id)} cannot be read" in message for message in caplog.messages) == 1
+        wait_until(lambda: redis.xlen(PLAIN.stream) == 0, "an empty stream")
+    assert redis.xpending(PLAIN.stream, "runners")["pending"] == 0
+    assert sum(f"{PLAIN.job(jobs[0].id)} cannot be read" in message for message in caplog.messages) == 1
 
 
 @pytest.mark.parametrize(("field", "text"), [("attempts", "abc"), ("status", "paused"), ("token", "x")])
@@ -348,7 +420,7 @@ def test_what_a_claim_writes_anew_may_have_been_unreadable(
     """The job is seen as queued, and is compiled like any other."""
     job = make_job()
     store.submit(job)
-    clean_redis.admin.hset(keys.job(job.id), field, text)
+    clean_redis.admin.hset(PLAIN.job(job.id), field, text)
     assert (stored := store.get(job.id)) is not None
     assert stored.status is Status.QUEUED
     assert store.complete(claim_one(store), make_result(job.id))
@@ -362,11 +434,11 @@ def test_an_entry_without_an_id_is_dropped(
     """It is acknowledged, deleted and logged at warning; the job behind it is claimed."""
     redis: Any = clean_redis.client(decode_responses=False)
     for fields in ({"foo": "bar"}, {"id": NOT_UTF8}, {NOT_UTF8: "x"}, {"id": "stream"}, {"id": ""}):
-        redis.xadd(COORDINATION.stream, fields)
+        redis.xadd(PLAIN.stream, fields)
     job = make_job()
     store.submit(job)
     assert claim_one(store).job.id == job.id
-    assert redis.xlen(COORDINATION.stream) == redis.xpending(COORDINATION.stream, "runners")["pending"] == 1
+    assert redis.xlen(PLAIN.stream) == redis.xpending(PLAIN.stream, "runners")["pending"] == 1
     assert [record.levelname for record in caplog.records] == ["WARNING"] * 5
 
 
@@ -377,8 +449,8 @@ def test_a_result_that_no_claim_wrote_does_not_keep_a_job_from_ending(
     redis: Any = clean_redis.admin
     job = make_job()
     store.submit(job)
-    redis.hset(keys.result(job.id), mapping={"token": 10**17, "verdict": "rejected"})
-    redis.hset(keys.job(job.id), "token", 10**17)
+    redis.hset(PLAIN.result(job.id), mapping={"token": 10**17, "verdict": "rejected"})
+    redis.hset(PLAIN.job(job.id), "token", 10**17)
     assert store.complete(claim_one(store), make_result(job.id))
     result, stored = store.get_result(job.id), store.get(job.id)
     assert result is not None
@@ -394,12 +466,12 @@ def test_a_sweep_in_the_future_does_not_stop_the_sweeps(clean_redis: RedisServer
         store.submit(job)
         claim_one(store, "a dead runner")
         time.sleep(LEASE_SECONDS * 1.2)
-        redis.hset(COORDINATION.stats, "swept_at_ms", swept_at)
+        redis.hset(PLAIN.stats, "swept_at_ms", swept_at)
         assert store.sweep().released == 1
         assert store.complete(claim_one(store), make_result(job.id))
 
 
-@pytest.mark.parametrize("key", [COORDINATION.stats, COORDINATION.live, "runners", "environments"])
+@pytest.mark.parametrize("key", [PLAIN.stats, PLAIN.live, "runners", "environments"])
 def test_a_key_of_another_program_is_kept_under_another_name(
     clean_redis: RedisServer, store: RedisStore, key: str
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
-from chalicelib.storage.redis.keys import CoordinationKeys
+from chalicelib.storage.redis.keys import Keys
 from tests.faults.harness import LEASE_SECONDS, SmallRunner, assert_settled, fault_settings
 from tests.faults.load import Load, outcome
 from tests.support.processes import ApiProcess
@@ -77,14 +77,14 @@ def test_the_service_survives_a_sentinel_failover(start_sentinels: Callable[...,
 
 def test_the_service_survives_a_cluster_failover(start_cluster: Callable[..., RedisCluster]) -> None:
     """The master that holds the coordination keys dies under load; the service goes on with its replica."""
-    cluster, keys = start_cluster(), CoordinationKeys.for_mode("cluster")
+    cluster, keys = start_cluster(), Keys(cluster=True)
     fail_over(
         "cluster",
         cluster.environment(),
         find_master=lambda: cluster.node_for(keys.stream),
         wait=cluster.wait_for_failover_of,
     )
-    assert_no_double(cluster.client(), prefix=keys.prefix)
+    assert_no_double(cluster.client(), prefix=keys.together)
 
 
 def fail_over(

@@ -169,10 +169,10 @@ def test_a_job_for_a_full_queue_stores_nothing(clean_redis: RedisServer) -> None
 
 
 def test_a_status_change_is_published(clean_redis: RedisServer, store: RedisStore) -> None:
-    """`job:events:<id>` has the new status, as a hint."""
+    """`job:events:{job:<id>}` has the new status, as a hint."""
     job = make_job()
     listener = clean_redis.client().pubsub(ignore_subscribe_messages=True)
-    listener.subscribe(f"job:events:{job.id}")
+    listener.subscribe(f"job:events:{{job:{job.id}}}")
     listener.get_message(timeout=1.0)
     store.submit(job)
     store.complete(claim_one(store), make_result(job.id))

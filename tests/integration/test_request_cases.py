@@ -22,23 +22,7 @@ from tests.support.compilers import compilers_here, real_compilers
 from tests.support.processes import ApiProcess
 from tests.support.request_cases import Call, RequestCase, problems_of, request_cases
 
-PENDING: dict[str, str] = {
-    # Go: a folder is a package
-    "go-files-of-another-system": "files on the command line ignore build constraints",
-    "go-assembly": "without a go.mod assembly is not given to the build",
-    "go-version-of-go-mod": "-lang of the compiler overrides go.mod",
-    "go-cgo-is-named": "the message names build constraints only",
-    "go-newer-than-the-compiler": "the verdict is a rejection",
-    # Output
-    "cpp-much-output": "much output makes a verdict inconclusive",
-    "java-one-long-line": "much output makes a verdict inconclusive",
-    # Places
-    "c-line-of-ten-digits-gcc": "a line number of ten digits is not read",
-    "c-line-of-ten-digits-and-an-edit": "a line number of ten digits is not read",
-    "c-line-of-ten-digits-clang": "a line number of ten digits is not read",
-    "c-carriage-returns-alone": "SARIF knows no line that ends with CR alone",
-    "typescript-line-separator": "tsc's own lines are not those of the file",
-}
+PENDING: dict[str, str] = {}
 
 # Every case is one or a few small compiles; a busy machine takes many times as long as a quiet one.
 _PATIENCE_SECONDS = 120.0

@@ -46,14 +46,18 @@ def register(server: RedisServer, environments: tuple[Environment, ...] = OFFERE
         store.register(make_runner(), environments, _REGISTRATION_SECONDS)
 
 
+# The line that a runner logs when the last of its compilers has been tested.
+_ALL_TESTED = " INFO compilers: "
+
+
 def wait_until_ready(api: ApiProcess) -> None:
-    """Returns when the embedded workers of an API have registered their compilers.
+    """Returns when the embedded workers of an API have tested and registered all their compilers.
 
     A machine without a sandbox or without a compiler never gets there: the test is skipped, or fails with
     CI=true, and shows the log.
     """
     deadline = time.monotonic() + _READY_SECONDS
-    while api.call("GET", "/ready").status != 200:
+    while api.call("GET", "/ready").status != 200 or _ALL_TESTED not in api.log():
         if time.monotonic() > deadline:
             (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(api.log()[-2000:])
         time.sleep(0.2)

@@ -31,7 +31,11 @@ def redis_store(env: Mapping[str, str], **variables: object) -> RedisStore:
 
 def store_over(driver: Any, **variables: object) -> RedisStore:
     """A store over a client of redis-py or fakeredis."""
-    settings = make_settings(**variables)
+    return store_with(driver, make_settings(**variables))
+
+
+def store_with(driver: Any, settings: Settings) -> RedisStore:
+    """A store over a client of redis-py, with the settings of its server."""
     return RedisStore(settings, client=RedisClient(settings, driver=driver))
 
 

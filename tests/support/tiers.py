@@ -76,7 +76,7 @@ RULES = (
             "the contract over memory and one real Redis; topologies differ in how keys are routed, not in "
             "what a step does",
         )
-        for name in ("fakeredis", "tls", "sentinel", "cluster")
+        for name in ("fakeredis", "tls", "sentinel", "cluster", "prefix", "serverless")
     ),
     Rule("tests/integration/test_servers.py::*sentinel*", "only tests of the full tier need this server"),
     Rule("tests/integration/test_servers.py::*cluster*", "only tests of the full tier need this server"),
@@ -92,6 +92,10 @@ RULES = (
     Rule("tests/integration/test_sharing.py::test_a_full_queue*", "the contract: a full queue is an error"),
     Rule("tests/integration/test_sharing.py::test_a_stopped*", "the contract: a released job is queued"),
     # Faults
+    Rule(
+        "tests/faults/test_poison.py::test_poison_is*[[]cluster*",
+        "the same poison in one server: a cluster differs in how keys are routed and named",
+    ),
     Rule(
         "tests/faults/test_redis_killed.py::test_jobs_survive*",
         "the stricter of the two ways to write to the disk, where no job may be lost",

@@ -1,11 +1,12 @@
 """How much a request makes the store hold: each field has a bound, and what is stored follows what is sent.
 
-A record is measured as Redis gets it, by the names and values of `job_to_fields`.
+A record is measured as Redis gets it, by the names and values of `job_to_fields`; so are the texts beside it.
 """
 
 import base64
 import bisect
 import json
+import zlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -27,9 +28,10 @@ from chalicelib.api.validation import MAX_NAME_CHARACTERS, ClientModel
 from chalicelib.catalog import MAX_FILE_NAME_BYTES, MAX_OPTION_CHARACTERS, MAX_OPTIONS, load_catalog
 from chalicelib.errors import RequestError, SourceTooLarge
 from chalicelib.matrix import plan
-from chalicelib.matrix.plan import MAX_CELLS, MAX_MATRIX_BYTES, MAX_PATTERNS, ClientMatrix
+from chalicelib.matrix.plan import MAX_CELLS, MAX_PATTERNS, ClientMatrix
 from chalicelib.models import CompileRequest, Expectation, Job, new_id
 from chalicelib.storage.redis.jobs import job_to_fields
+from chalicelib.storage.sources import MIN_OWN_TEXT_BYTES, pack
 from runner.diagnostics.collector import MAX_MESSAGE_CHARACTERS
 from tests.support.factories import make_environment
 
@@ -49,12 +51,19 @@ CHARACTERS = {"a letter": "x", "a quote": '"', "a control character": "\x01", "f
 
 
 def _stored(requests: Iterable[CompileRequest]) -> int:
-    """The bytes of the records of these requests."""
-    jobs = (
+    """The bytes of the records of these requests, and of the texts that they name.
+
+    Texts count as if they did not shrink: whoever wants to fill the store sends such ones.
+    """
+    jobs = [
         Job(id=new_id(), request=each, fingerprint=compile_request.fingerprint(each)) for each in requests
+    ]
+    packed = pack([job.request for job in jobs])
+    records = (job_to_fields(job, record) for job, record in zip(jobs, packed.records, strict=True))
+    texts = (max(len(text), len(zlib.decompress(text))) for text in packed.texts.values())
+    return sum(texts) + sum(
+        len(name) + len(value.encode()) for record in records for name, value in record.items()
     )
-    records = (job_to_fields(job) for job in jobs)
-    return sum(len(name) + len(value.encode()) for record in records for name, value in record.items())
 
 
 def _stored_by_compile(body: bytes) -> int:
@@ -123,34 +132,24 @@ def test_a_compile_stores_less_than_three_times_what_was_sent(how: str, source: 
 
 
 @pytest.mark.parametrize("name", CHARACTERS)
-def test_a_matrix_of_64_cells_stores_no_more_than_its_limit(name: str) -> None:
-    """The longest source that is valid beside the longest `expect` and options.
-
-    Each cell holds a copy of the source until sources are stored once, under their hash: so the bound here is
-    the limit of a matrix, and not a multiple of what was sent.
-    """
-    largest = 0
-    character = CHARACTERS[name]
-    expect = _expect(character)
-    for size_bytes in (MAX_MATRIX_BYTES // MAX_CELLS >> shift for shift in range(4)):
-        body = _sent(
-            source_code=_source(character, size_bytes), options=OPTIONS, expect=expect, standards="all"
-        )
-        try:
-            stored = _stored_by_matrix(body)
-        except SourceTooLarge:
-            continue
-        assert stored <= MAX_MATRIX_BYTES + MAX_CELLS * RECORD_BYTES
-        largest = max(largest, stored)
-    assert largest > MAX_MATRIX_BYTES // 4
+@pytest.mark.parametrize("size_bytes", [1, 1000, MIN_OWN_TEXT_BYTES, 64 * 1024, MAX_SOURCE_BYTES])
+def test_a_matrix_of_64_cells_stores_less_than_three_times_what_was_sent(size_bytes: int, name: str) -> None:
+    """Source, options and `expect` are stored once, and a short record for each cell."""
+    text = _source(CHARACTERS[name], size_bytes)
+    choices: tuple[dict[str, Any], ...] = ({}, {"options": OPTIONS}, {"expect": _expect(CHARACTERS[name])})
+    for fields in choices:
+        body = _sent(source_code=text, standards="all", **fields)
+        assert _stored_by_matrix(body) < FACTOR * len(body) + MAX_CELLS * RECORD_BYTES
 
 
-def test_an_expectation_counts_against_the_limit_of_a_matrix() -> None:
-    """A source that fits without `expect` does not fit with it."""
-    source = "x" * (MAX_MATRIX_BYTES // MAX_CELLS - 1000)
-    assert _stored_by_matrix(_sent(source_code=source, standards="all"))
-    with pytest.raises(SourceTooLarge, match="each of 64 cells"):
-        _stored_by_matrix(_sent(source_code=source, standards="all", expect=_expect("x")))
+@pytest.mark.parametrize(
+    "size_bytes", [0, MIN_OWN_TEXT_BYTES - 1, MIN_OWN_TEXT_BYTES, 3 * MIN_OWN_TEXT_BYTES]
+)
+def test_a_matrix_of_many_files_stores_less_than_three_times_what_was_sent(size_bytes: int) -> None:
+    """As many files as a request may have: each cell names those that are stored by themselves."""
+    files = {f"{number}.h": f"{number:03}" + "x" * (size_bytes - 3) for number in range(MAX_FILES - 1)}
+    body = _sent(files=files | {"main.cpp": "y" * size_bytes}, main="main.cpp", standards="all")
+    assert _stored_by_matrix(body) < FACTOR * len(body) + MAX_CELLS * RECORD_BYTES
 
 
 LONG_NAME = "n" * (MAX_NAME_CHARACTERS + 1)

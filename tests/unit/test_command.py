@@ -136,13 +136,42 @@ def test_an_entry_without_a_version_gets_it_from_the_compiler() -> None:
 
 
 def test_a_project_is_compiled_as_a_whole() -> None:
-    """With a go.mod the packages of the module are compiled, without one the files of the top folder."""
+    """With a go.mod the packages of the module are compiled, without one the package in the top folder."""
     go: dict[str, Any] = {
         "language": "go", "compiler": "go-1.24", "standard": "go1.22", "main": "main.go",
     }  # fmt: skip
-    loose = _build(files=("main.go", "b.go", "b_test.go", "lib/c.go"), **go)
-    assert loose[-2:] == ("main.go", "b.go")
+    alone = _build(files=("main.go", "b.go", "b_test.go"), **go)
+    assert alone[-2:] == ("-gcflags=-e -lang=go1.22", ".")
     assert _build(files=("main.go", "go.mod", "lib/c.go"), **go)[-2:] == ("./...", ".")
+
+
+def test_a_project_says_its_standard_where_none_is_requested() -> None:
+    """An empty standard means that of go.mod; without a project it is not one of the compiler's."""
+    go: dict[str, Any] = {"language": "go", "compiler": "go-1.24", "standard": "", "main": "main.go"}
+    for file in ("go.mod", "go.work"):
+        assert "-gcflags=-e" in _build(files=("main.go", file), **go)
+    with pytest.raises(InvalidRequest, match="does not offer the standard ''"):
+        _build(files=("main.go",), **go)
+
+
+def test_a_workspace_is_compiled_module_by_module() -> None:
+    """The folders that a go.work names and that are modules are compiled, then the main file's package."""
+    go: dict[str, Any] = {
+        "language": "go",
+        "compiler": "go-1.24",
+        "standard": "go1.22",
+        "main": "app/x/main.go",
+    }
+    files = {
+        "go.work": 'go 1.22\n\nuse (\n\t./app\n\t"./tax"\n)\nuse ./absent\n',
+        "app/go.mod": "",
+        "app/x/main.go": "",
+        "tax/go.mod": "",
+        "other/go.mod": "",
+    }
+    assert _build(files=files, **go)[-3:] == ("./app/...", "./tax/...", "./app/x")
+    top = {**files, "go.work": "use .", "go.mod": ""}
+    assert _build(files=top, **go)[-2:] == ("./...", "./app/x")
 
 
 def test_fortran_files_come_after_the_modules_that_they_use() -> None:

@@ -153,7 +153,7 @@ def test_the_data_model_has_every_field() -> None:
     """Record, result, facts and totals have the fields that a stored job has."""
     client = fakeredis.FakeRedis(server=fakeredis.FakeServer(), decode_responses=True)
     store = store_over(client)
-    job, names = make_job(), keys.CoordinationKeys()
+    job, names = make_job(), keys.Keys()
     store.submit(job)
     claim = store.claim("runner", 0.01) or store.claim("runner", 0.01)
     assert claim is not None
@@ -162,8 +162,8 @@ def test_the_data_model_has_every_field() -> None:
 
     rows = {quoted(row[0])[0]: set(quoted(row[1])) for row in table("docs/architecture.md", "key", "fields")}
     assert set(rows) == {"job:<id>", "result:<id>", "job:live", "stats"}
-    assert rows["job:<id>"] == {str(name) for name in client.hkeys(keys.job(job.id))}
-    assert rows["result:<id>"] == {str(name) for name in client.hkeys(keys.result(job.id))}
+    assert rows["job:<id>"] == {str(name) for name in client.hkeys(names.job(job.id))}
+    assert rows["result:<id>"] == {str(name) for name in client.hkeys(names.result(job.id))}
     # This job was never released, and is counted in one of the totals.
     assert rows["job:live"] >= facts
     assert rows["stats"] >= {str(name) for name in client.hkeys(names.stats)}

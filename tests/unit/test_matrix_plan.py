@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chalicelib.api.source_files import MAX_SOURCE_BYTES
 from chalicelib.catalog import load_catalog
-from chalicelib.errors import InvalidRequest, RequestError, SourceTooLarge
+from chalicelib.errors import InvalidRequest, RequestError
 from chalicelib.matrix import plan
-from chalicelib.matrix.plan import MAX_CELLS, MAX_MATRIX_BYTES, Plan
+from chalicelib.matrix.plan import MAX_CELLS, Plan
 from chalicelib.models import Stage, Verdict
 from tests.support.factories import make_environment
 
@@ -237,18 +238,12 @@ def test_too_many_cells_are_invalid_and_the_message_has_their_number() -> None:
     assert len(matrix_plan.requests) == MAX_CELLS
 
 
-def test_a_source_that_is_too_long_for_its_number_of_cells_is_invalid() -> None:
-    """Every cell stores its own copy of the request, so the sum counts, as JSON."""
+def test_the_longest_source_may_be_compiled_by_the_most_cells() -> None:
+    """It is stored once, so the number of cells does not count."""
     offered = [make_environment(id=f"gcc-{number}", standards=MODERN) for number in range(16)]
-
-    def make(size: int) -> Plan:
-        body = {"source_code": "x" * size, "language": "cpp", "standards": "all"}
-        return plan.make_plan(plan.parse(json.dumps(body).encode()), CATALOG, offered)
-
-    others = len(make(0).requests[0].model_dump_json())
-    assert len(make(MAX_MATRIX_BYTES // 64 - others).requests) == 64
-    with pytest.raises(SourceTooLarge, match="each of 64 cells"):
-        make(MAX_MATRIX_BYTES // 64 - others + 1)
+    body = {"source_code": "x" * MAX_SOURCE_BYTES, "language": "cpp", "standards": "all"}
+    requests = plan.make_plan(plan.parse(json.dumps(body).encode()), CATALOG, offered).requests
+    assert len(requests) == MAX_CELLS
 
 
 _patterns = st.text(alphabet="gc+-*?[]!0123456789nu/x_ ", max_size=70)

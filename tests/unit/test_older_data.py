@@ -2,6 +2,9 @@
 
 import json
 
+import pytest
+from pydantic import ValidationError
+
 from chalicelib.models import CompileRequest, Environment
 from chalicelib.storage.redis.jobs import (
     job_from_fields,
@@ -9,7 +12,8 @@ from chalicelib.storage.redis.jobs import (
     result_from_fields,
     result_to_fields,
 )
-from tests.support.factories import make_environment, make_job, make_result
+from chalicelib.storage.sources import pack, unpack
+from tests.support.factories import make_environment, make_job, make_request, make_result
 
 LATER = {
     "environment": {"version_text", "image"},
@@ -34,11 +38,27 @@ def test_a_result_without_the_later_fields_is_read() -> None:
 def test_a_job_without_the_later_fields_is_read() -> None:
     """Fields may be missing in the request that it holds."""
     job = make_job()
-    fields = job_to_fields(job)
-    request = json.loads(fields["request"])
+    request = json.loads(job.request.model_dump_json())
     for name in LATER["request"]:
         del request[name]
-    assert job_from_fields(fields | {"request": json.dumps(request)}) == job
+    assert unpack(json.dumps(request), {}) == job.request
+
+
+def test_a_record_of_an_older_release_is_read() -> None:
+    """It has a whole request, and only the fields of the first release."""
+    job = make_job()
+    fields = job_to_fields(job, job.request.model_dump_json())
+    for name in set(fields) - {"id", "request", "status", "created_at"}:
+        del fields[name]
+    assert job_from_fields(fields, unpack(fields["request"], {})) == job
+
+
+def test_an_older_release_cannot_mistake_a_request_whose_source_is_apart() -> None:
+    """Without `files` and `main` it is unreadable there, and the job ends in error: never a wrong verdict."""
+    packed = pack([make_request("int x;\n" * 4000)])
+    assert packed.texts
+    with pytest.raises(ValidationError, match="files"):
+        CompileRequest.model_validate_json(packed.records[0])
 
 
 def test_fields_of_a_newer_release_are_ignored() -> None:

@@ -17,7 +17,7 @@ def _words(text: str) -> list[str]:
     return text.split()
 
 
-_ALLOWED = _words("""
+ALLOWED = _words("""
     -Wall -Wextra -Werror -Werror=return-type -Wno-unused -Wformat=2 -Wno-error=deprecated-declarations
     -W#warnings -Wc++20-extensions -w -pedantic -pedantic-errors
     -O -O0 -O1 -O2 -O3 -Os -Og -Ofast -g -g0 -g3 -ggdb -gdwarf-4
@@ -32,7 +32,7 @@ _ALLOWED = _words("""
     -pthread -static -shared -nostdlib -nostdinc++ -lm -lpthread
 """)
 
-_ALLOWED_BY_ONE = {
+ALLOWED_BY_ONE = {
     "gcc": [
         "-fpermissive",
         "-fmax-errors=5",
@@ -126,7 +126,7 @@ _FORBIDDEN_EVERYWHERE = ["@file", "-", "--", "-o"]
 
 
 @pytest.mark.parametrize("family", _GNU)
-@pytest.mark.parametrize("option", _ALLOWED)
+@pytest.mark.parametrize("option", ALLOWED)
 def test_options_that_only_change_the_judgement_are_allowed(family: str, option: str) -> None:
     """Warnings, optimisation, macros, language features and instruction sets pass."""
     assert load_catalog().why_forbidden(family, option) is None
@@ -134,7 +134,7 @@ def test_options_that_only_change_the_judgement_are_allowed(family: str, option:
 
 @pytest.mark.parametrize(
     ("family", "option"),
-    [(family, option) for family, options in _ALLOWED_BY_ONE.items() for option in options],
+    [(family, option) for family, options in ALLOWED_BY_ONE.items() for option in options],
 )
 def test_options_that_one_family_has_are_allowed_there(family: str, option: str) -> None:
     """A family's own options pass for it."""
@@ -198,7 +198,7 @@ def test_no_allowed_option_names_a_path() -> None:
     """Outside a macro's value, no allowed option holds a slash or an at sign, so none can name a file."""
     catalog = load_catalog()
     for family in _FAMILIES:
-        for option in (_ALLOWED if family in _GNU else []) + _ALLOWED_BY_ONE.get(family, []):
+        for option in (ALLOWED if family in _GNU else []) + ALLOWED_BY_ONE.get(family, []):
             if option.startswith("-D"):
                 continue
             for part in ("/etc/passwd", "=/etc/passwd", ",/etc/passwd", "@x", "=@x"):

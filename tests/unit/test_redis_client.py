@@ -43,6 +43,13 @@ CASES: list[tuple[BaseException, type[StoreError], str]] = [
     (theirs.ClusterDownError("CLUSTERDOWN"), StoreUnavailable, "is not complete"),
     (theirs.MaxConnectionsError("Too many connections"), StoreUnavailable, "connections to Redis are in use"),
     (theirs.ConnectionError("No connection available."), StoreUnavailable, "connections to Redis are in use"),
+    (
+        theirs.ResponseError("Script attempted to access a non local key in a cluster node"),
+        StoreUnavailable,
+        "is changing its size",
+    ),
+    (theirs.ResponseError("internal error"), StoreUnavailable, "is changing its size"),
+    (theirs.NoScriptError("No matching script."), StoreUnavailable, "is changing its size"),
     (theirs.ResponseError("ERR something else"), StoreError, "refused a command"),
 ]
 

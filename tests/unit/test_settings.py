@@ -59,12 +59,21 @@ CASES = {
     "REDIS_SENTINEL_MASTER": Case(
         "redis_sentinel_master", "mymaster", (("main", "main"), ("a.b_c-1", "a.b_c-1")), ("a b",)
     ),
+    "REDIS_KEY_PREFIX": Case(
+        "redis_key_prefix",
+        "",
+        (("wic:", "wic:"), ("a.b/C-d_1", "a.b/C-d_1")),
+        ("{wic}", "wic*", "a b", "x" * 65),
+    ),
     "REDIS_POOL_SIZE": Case("redis_pool_size", 20, (("2", 2), ("10000", 10_000)), ("2.5", "1", "10001")),
     "REDIS_JOB_TTL_HOURS": Case(
         "redis_job_ttl_hours", 24.0, (("0.0001", 0.0001), ("720", 720.0)), ("nan", "0.00009", "720.1")
     ),
     "MAX_WORKERS": Case("max_workers", 5, (("1", 1), ("256", 256)), ("1.5", "0", "257")),
     "QUEUE_SIZE": Case("queue_size", 100, (("1", 1), ("1000000", 1_000_000)), ("1.5", "0", "1000001")),
+    "STORE_LIMIT_MB": Case(
+        "store_limit_mb", 128, (("8", 8), ("1048576", 1_048_576)), ("7", "1.5", "1048577")
+    ),
     "LEASE_SECONDS": Case("lease_seconds", 15.0, (("0.2", 0.2), ("3600", 3600.0)), ("nan", "0.19", "3600.1")),
     "MAX_ATTEMPTS": Case("max_attempts", 3, (("1", 1), ("100", 100)), ("1.5", "0", "101")),
     "STOP_GRACE_SECONDS": Case(

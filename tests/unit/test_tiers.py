@@ -91,6 +91,8 @@ def test_some_test_of_each_kind_is_in_the_fast_tier(collected: dict[str, Any]) -
         "stores tls",
         "stores sentinel",
         "stores cluster",
+        "stores prefix",
+        "stores serverless",
     }
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from chalicelib.errors import StoreUnavailable
+from chalicelib.errors import StoreError, StoreUnavailable
 from chalicelib.models import Environment, Reason, Result, RunnerInfo, Status
 from chalicelib.storage.memory import MemoryStore
 from chalicelib.storage.protocol import Claim, SweepReport
@@ -79,6 +79,18 @@ class StuckStore(MemoryStore):
         while self.stuck:
             time.sleep(0.01)
         return super().claim(runner, block_seconds)
+
+
+class DenyingStore(MemoryStore):
+    """A store that lets no runner register while `denies` is set, and gives jobs all the same."""
+
+    denies = True
+
+    def register(self, runner: RunnerInfo, environments: Sequence[Environment], ttl_seconds: float) -> None:
+        """Raises what Redis's refusal of a command becomes."""
+        if self.denies:
+            raise StoreError("Redis at localhost:6379 refused a command: not allowed from script")
+        super().register(runner, environments, ttl_seconds)
 
 
 class DefectiveStore(MemoryStore):
@@ -280,6 +292,26 @@ def test_a_defect_that_stays_is_logged_once_a_minute(caplog: pytest.LogCaptureFi
     messages = [record.getMessage() for record in caplog.records]
     assert sum("registering failed unexpectedly" in message for message in messages) == 1
     assert sum("claiming failed unexpectedly" in message for message in messages) == 1
+
+
+def test_a_runner_that_cannot_register_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    """At warning, with the store's words, and again when it fails after it worked."""
+
+    def warnings() -> int:
+        return sum(
+            record.levelname == "WARNING" and "registering failed" in record.getMessage()
+            for record in caplog.records
+        )
+
+    store, ages = DenyingStore(make_settings()), list[float]()
+    with running(store, SteeredCompiler(), lease=0.1, touch_alive=ages.append):
+        eventually(lambda: len(ages) >= 12, "a dozen rounds")
+        assert warnings() == 1
+        store.denies = False
+        eventually(lambda: len(store.runners()) == 1, "the registration")
+        store.denies = True
+        eventually(lambda: warnings() == 2, "the second warning")
+    assert "not allowed from script" in caplog.text
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -65,7 +65,9 @@ def main(arguments: Sequence[str]) -> int:
         run = day(office, scaling, jobs_per_day=volume / DAYS_PER_MONTH)
         for description, choice in (
             ("the default", {}),
-            ("two zones, Redis on nodes", {"zones": 2, "cache": "cache.t4g.small"}),
+            ("endpoints in two zones", {"zones": 2}),
+            ("Redis serverless", {"cache": "serverless"}),
+            ("Redis durable", {"cache": "cache.m7g.large"}),
             ("without free allowances", {"free_tier": False}),
             ("image through a NAT", {"egress": "nat", "layers": "nat"}),
         ):

@@ -20,9 +20,10 @@ LOG_BYTES_PER_COMPILE = 600
 # proportion. Older images, kept for a rollback, share most layers with it.
 IMAGE_GB = 2.4
 ENDPOINTS = 4
-# Metrics that are published, and metrics that alarms read: one each for our five alarms and the two of target
-# tracking, two for the step from zero, four for the step to zero.
-METRICS, ALARMS = 7, 13
+# Metrics that are published, and metrics that alarms read: one each for five alarms and the two of target
+# tracking, two each for the scheduled function, for the nodes of Redis and for runners that do not start,
+# three for the step from zero, four for the step to zero.
+METRICS, ALARMS = 7, 20
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def bill(
     egress: str = "endpoints",
     layers: str = "gateway",
     zones: int = 1,
-    cache: str = "serverless",
+    cache: str = "cache.t4g.small",
     spot: bool = True,
     free_tier: bool = True,
 ) -> Bill:

@@ -11,8 +11,8 @@ COMPILES_PER_RUNNER_SECOND = 2.0
 # every second, a renewal every 0.4 s, a registration and a sweep every 5 s.
 COMMANDS_PER_COMPILE, COMMANDS_PER_RUNNER_SECOND = 30.0, 4.0
 # The coordination keys are in one slot, so one shard runs all scripts. AWS allows 30,000 units a second for a
-# slot of a serverless cache; for nodes we assume, on the safe side, that a script costs as much as a few
-# commands.
+# slot of a serverless cache; for nodes we assume that a script costs as much as a few commands. A t4g node
+# keeps that up for minutes: it is burstable, and its share for hours of full load is a fifth of a core.
 SLOT_COMMANDS_SECOND = {"serverless": 30_000.0, "cache.t4g.small": 20_000.0, "cache.m7g.large": 60_000.0}
 # Connections that a runner uses at the same time (claim, renewal, two for each worker), and a function.
 CONNECTIONS_PER_RUNNER, CONNECTIONS_PER_FUNCTION = 4.0, 2.0
@@ -38,7 +38,7 @@ class Limit:
     hint: str
 
 
-def limits(cache: str = "serverless") -> list[Limit]:
+def limits(cache: str = "cache.t4g.small") -> list[Limit]:
     """All limits; the one that is reached first comes first."""
     per_runner = COMPILES_PER_RUNNER_SECOND
     commands = per_runner * COMMANDS_PER_COMPILE + COMMANDS_PER_RUNNER_SECOND

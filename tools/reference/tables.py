@@ -150,7 +150,6 @@ _REQUEST_LIMITS = (
     ("`expect`, as JSON", "MAX_EXPECT_BYTES", "bytes"),
     ("`wait`", "MAX_WAIT_SECONDS", "seconds"),
     ("cells of a matrix", "MAX_CELLS", ""),
-    ("request of a matrix as JSON (source, options, `expect`), times its cells", "MAX_MATRIX_BYTES", "bytes"),
     ("names and globs in a list of a matrix", "MAX_PATTERNS", ""),
     ("details in an error", "MAX_DETAILS", ""),
     ("diagnostics in a result, children included", "MAX_DIAGNOSTICS", ""),
@@ -228,18 +227,15 @@ def sandboxes() -> str:
 def keys() -> str:
     """Every key of chalicelib/storage/redis/keys.py, with the three parts of its docstring."""
     rows = []
-    names = redis_keys.CoordinationKeys()
+    names = redis_keys.Keys()
     makers: list[tuple[object, object]] = [
-        (function, function)
-        for function in vars(redis_keys).values()
-        if inspect.isfunction(function) and function.__module__ == redis_keys.__name__
+        (getattr(names, name), member)
+        for name, member in vars(redis_keys.Keys).items()
+        if isinstance(member, property) or (inspect.isfunction(member) and not name.startswith("_"))
     ]
-    for name, member in vars(redis_keys.CoordinationKeys).items():
-        if isinstance(member, property) or (inspect.isfunction(member) and not name.startswith("_")):
-            makers.append((getattr(names, name), member))
     for maker, documented in makers:
         key = maker if isinstance(maker, str) else _key_with_placeholders(maker)
-        if key is None:
+        if not key or key.endswith(":"):  # what names begin with
             continue
         match = re.fullmatch(r"([A-Z][a-z ]+), ([^:]+): (.+)", _sentence(documented))
         if match is None:

@@ -8,12 +8,14 @@ caller must know whether the store is away.
 
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.client import NEVER_DECODE
 from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import (
     AskError,
@@ -24,6 +26,7 @@ from redis.exceptions import (
     ConnectionError,  # noqa: A004 -- redis-py's, which is not the built-in one
     MaxConnectionsError,
     NoPermissionError,
+    NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisClusterException,
@@ -42,7 +45,7 @@ from chalicelib.errors import (
 )
 from chalicelib.settings import Settings
 from chalicelib.storage.protocol import GROUP
-from chalicelib.storage.redis import keys
+from chalicelib.storage.redis.keys import Keys
 from chalicelib.storage.redis.scripts import Argument, ReplyT, Script, Scripts
 from chalicelib.storage.redis.unreadable import UnreadableKeys, reason_of
 
@@ -56,6 +59,9 @@ RETRIES = 1
 BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS = 0.05, 0.5
 # A blocking read must end before the socket's time-out does.
 LONGEST_BLOCK_SECONDS = 1.0
+# What a serverless cache says while it moves slots, or grows: in a moment it is well. Scripts may run twice.
+_PASSING = ("non local key", "internal error")
+PASSING_PAUSE_SECONDS = 0.1
 # More than there can ever be: clients that wait are limited by the server's threads, not by this pool.
 MAX_SUBSCRIBERS = 2**16
 
@@ -68,7 +74,7 @@ class RedisClient:
 
     def __init__(self, settings: Settings, *, driver: Any = None) -> None:
         self.settings = settings
-        self.keys = keys.CoordinationKeys.for_mode(settings.redis_mode)
+        self.keys = Keys.of(settings)
         self.scripts = Scripts()
         self.unreadable = UnreadableKeys()
         self.ttl_ms = round(settings.job_ttl_seconds * 1000)
@@ -106,8 +112,15 @@ class RedisClient:
 
     def run(self, script: Script[ReplyT], *arguments: Argument, on: Sequence[str] = ()) -> ReplyT:
         """Runs a script over the coordination keys, or on the given ones."""
+        names = on or self.keys.for_scripts()
         with translated(self.settings):
-            answer = script(self._driver, on or self.keys.for_scripts(), arguments)
+            try:
+                answer = script(self._driver, names, arguments)
+            except ResponseError as error:
+                if not is_passing(error):
+                    raise
+                time.sleep(PASSING_PAUSE_SECONDS)
+                answer = script(self._driver, names, arguments)
         try:
             return script.decode(answer)
         except (ValueError, LookupError, TypeError) as error:
@@ -140,18 +153,47 @@ class RedisClient:
         Of an entry that is not ours the id is empty, or anything.
         """
         block_ms = max(1, round(min(block_seconds, LONGEST_BLOCK_SECONDS) * 1000))
-        with translated(self.settings):
-            try:
-                answer = self._read_stream(runner, block_ms)
-            except ResponseError as error:
-                if "NOGROUP" not in str(error):
-                    raise
-                self._create_group()
-                answer = self._read_stream(runner, block_ms)
+        answer = self._on_group(lambda: self._read_stream(runner, block_ms))
         if not answer:
             return None
         [[_, [[entry, fields]]]] = answer
         return entry, (fields or {}).get("id", "")
+
+    def expired_leases(self, lease_ms: int, most: int) -> list[str]:
+        """Entries that were delivered, and not renewed for that long."""
+        pending = self._on_group(
+            lambda: self._driver.xpending_range(
+                self.keys.stream, GROUP, min="-", max="+", count=most, idle=lease_ms
+            )
+        )
+        return [item["message_id"] for item in pending or ()]
+
+    def start_leases(self, consumer: str, entries: Sequence[str], *, min_idle_ms: int = 0) -> None:
+        """Leases of `consumer` on these entries: new ones, and those that were idle for `min_idle_ms`."""
+        if entries:
+            self._on_group(
+                lambda: self._driver.xclaim(
+                    self.keys.stream,
+                    GROUP,
+                    consumer,
+                    min_idle_time=min_idle_ms,
+                    message_ids=list(entries),
+                    # A group that was lost and created again does not know the entry.
+                    force=True,
+                    justid=True,
+                )
+            )
+
+    def _on_group(self, command: Callable[[], Any]) -> Any:
+        """Runs a command on the consumer group; creates the group again if it (or the stream) was deleted."""
+        with translated(self.settings):
+            try:
+                return command()
+            except ResponseError as error:
+                if "NOGROUP" not in str(error):
+                    raise
+                self._create_group()
+                return command()
 
     def drop_entry(self, entry: str) -> None:
         """Takes an entry out of the stream for good."""
@@ -183,6 +225,18 @@ class RedisClient:
             return command(*arguments, **options)
 
     # These have the names that they have in Redis.
+
+    def read_texts(self, names: Sequence[str], ttl_ms: int) -> dict[str, bytes | None]:
+        """The compressed texts of these keys, None for a lost one; each is then kept for `ttl_ms`."""
+        with self.pipeline() as pipe:
+            for name in names:
+                pipe.execute_command("GET", name, **{NEVER_DECODE: True})
+                pipe.pexpire(name, ttl_ms)
+            answers = self.read_each(pipe)[::2]
+        return {
+            name: answer if isinstance(answer, bytes) else None
+            for name, answer in zip(names, answers, strict=True)
+        }
 
     def get(self, key: str) -> str | None:
         text: str | None = self._call(self._driver.get, key)
@@ -324,6 +378,8 @@ def explain(error: BaseException, settings: Settings, *, probing: bool = False) 
         return StoreAccessError(f"{where} is a node of a cluster: set REDIS_MODE=cluster")
     if "Cluster mode is not enabled" in text:
         return StoreAccessError(f"{where} is not a cluster: set REDIS_MODE=standalone")
+    if is_passing(error):
+        return StoreUnavailable(f"{where} is changing its size, and refused a command: {text}")
     if isinstance(error, (ClusterDownError, RedisClusterException)):
         return StoreUnavailable(f"the Redis cluster at {settings.redis_address_text} is not complete: {text}")
     if isinstance(error, MaxConnectionsError) or text.startswith("No connection available"):
@@ -344,6 +400,13 @@ def explain(error: BaseException, settings: Settings, *, probing: bool = False) 
     if probing and not settings.redis_tls and _speaks_tls(settings):
         return StoreAccessError(f"{where} speaks TLS only: set REDIS_TLS=true")
     return StoreUnavailable(f"{where} cannot be reached: {_cause(error)}")
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether Redis refused a command for a moment only, as it does while a cluster grows."""
+    if isinstance(error, NoScriptError):  # although it was sent just now
+        return True
+    return isinstance(error, ResponseError) and any(words in str(error) for words in _PASSING)
 
 
 def _cause(error: BaseException) -> str:

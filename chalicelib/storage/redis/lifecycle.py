@@ -2,21 +2,25 @@
 
 The order of the writes is the promise, and each step may be repeated.
 
-- **Submit**: records, then the matrix, then the queue, in one step for all jobs. A process that stops before
-  that step has answered nobody, so nobody knows the ids; nothing is queued, and what was written expires.
-  Should a client read such a job all the same, it is queued then (see `RedisStore.get`). Once the step is
-  done, every job will end, and its matrix can be read.
-- **End** (complete, cancel, and a sweep that gives up): seal, result, move, record. The seal lets exactly one
-  of them win; the result is readable before the status is terminal.
+- **Submit**: sources, records, then the matrix, then the queue, in one step for all jobs. A process that
+stops before that step has answered nobody, so nobody knows the ids; nothing is queued, and what was written
+expires. Should a client read such a job all the same, it is queued then (see `RedisStore.get`). Once the step
+is done, every job will end, and its matrix can be read. - **End** (complete, cancel, and a sweep that gives
+up): seal, result, move, record. The seal lets exactly one of them win; the result is readable before the
+status is terminal.
 """
 
+import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from chalicelib.models import Job, Matrix, Result, Status, utc_now
+from chalicelib.storage.backpressure import fits
 from chalicelib.storage.protocol import SweepReport
 from chalicelib.storage.redis.client import RedisClient
 from chalicelib.storage.redis.jobs import JobRecords
-from chalicelib.storage.redis.scripts import Seal, SealOutcome, SealReply, SubmitReply
+from chalicelib.storage.redis.scripts import Seal, SealOutcome, SealReply, SubmitReply, flattened
+from chalicelib.storage.sources import Packed, pack
 
 # When no runner was up for a day, a full queue may be full of ids whose jobs expired: this many are looked at
 # before a job is turned away.
@@ -29,8 +33,25 @@ PRUNE_ROUNDS = 4
 SWEEP_ENTRIES = 200
 
 
+# The bytes of this many queued jobs are counted by each sweep, which takes Redis some 5 ms.
+COUNTED_IDS = 5000
+# A consumer that never reads.
+NOBODY = "nobody"
+# Longer than any entry was idle: 34 years.
+NEVER_MS = 2**40
+
+
+class NoRoom(NamedTuple):
+    """Why jobs were not submitted: how many wait, their bytes, and those of the new ones."""
+
+    reply: SubmitReply
+    waiting: int
+    waiting_bytes: int
+    new_bytes: int
+
+
 class Lifecycle:
-    """Brings jobs into the queue, within QUEUE_SIZE, and to their end."""
+    """Brings jobs into the queue, within QUEUE_SIZE and STORE_LIMIT_MB, and to their end."""
 
     def __init__(self, client: RedisClient, records: JobRecords) -> None:
         self._client = client
@@ -38,41 +59,65 @@ class Lifecycle:
 
     # -- submit
 
-    def submit(self, jobs: Sequence[Job], matrix: Matrix | None = None) -> bool:
+    def submit(self, jobs: Sequence[Job], matrix: Matrix | None = None) -> NoRoom | None:
         """Stores and queues all of the jobs, and the matrix that they belong to. May be repeated.
 
-        False when the queue has no room for all of them; then nothing is stored.
+        Says why, when the queue has no room for all of them; then none of them is stored.
         """
-        if self._try_to_submit(jobs, matrix):
-            return True
+        packed = pack([job.request for job in jobs])
+        no_room = self._try_to_submit(jobs, packed, matrix)
+        if no_room is None:
+            return None
         sample = self._client.srandmember(self._client.keys.index(Status.QUEUED), FULL_QUEUE_SAMPLE)
-        return self.discard_expired(sample) > 0 and self._try_to_submit(jobs, matrix)
+        if self.discard_expired(sample) == 0:
+            return no_room
+        return self._try_to_submit(jobs, packed, matrix)
 
-    def _try_to_submit(self, jobs: Sequence[Job], matrix: Matrix | None) -> bool:
-        client, queue_size = self._client, self._client.settings.queue_size
+    def _try_to_submit(self, jobs: Sequence[Job], packed: Packed, matrix: Matrix | None) -> NoRoom | None:
+        client, settings = self._client, self._client.settings
         # Checked before anything is written, except for a retry: its jobs are in the queue already.
-        full = self.waiting() + len(jobs) > queue_size
-        if full and client.run(client.scripts.statuses, jobs[0].id) == [None]:
-            return False
-        self._records.write(jobs)
+        no_room = self._no_room_for(len(jobs), sum(packed.weights))
+        if no_room and client.run(client.scripts.statuses, jobs[0].id) == [None]:
+            return no_room
+        self._records.write(jobs, packed)
         if matrix is not None:
             self._records.write_matrix(matrix)
         job_ids = [job.id for job in jobs]
-        reply = client.run(client.scripts.submit, queue_size, client.ttl_ms, *job_ids)
-        if reply is not SubmitReply.FULL:
-            return True
+        reply = client.run(
+            client.scripts.submit,
+            settings.queue_size,
+            settings.store_limit_bytes,
+            client.ttl_ms,
+            *flattened(zip(job_ids, packed.weights, strict=True)),
+        )
+        if reply in (SubmitReply.QUEUED, SubmitReply.KNOWN):
+            return None
         if matrix is not None:
             self._records.delete_matrix(matrix.id)
+        # Not the sources: other jobs may name them by now. They expire.
         self._records.delete(job_ids)
-        return False
+        return NoRoom(reply, *self.waiting(), sum(packed.weights))
+
+    def _no_room_for(self, new_jobs: int, new_bytes: int) -> NoRoom | None:
+        settings = self._client.settings
+        waiting, waiting_bytes = self.waiting()
+        if waiting + new_jobs > settings.queue_size:
+            return NoRoom(SubmitReply.FULL, waiting, waiting_bytes, new_bytes)
+        if not fits(new_bytes, waiting_bytes, settings.store_limit_bytes):
+            return NoRoom(SubmitReply.HEAVY, waiting, waiting_bytes, new_bytes)
+        return None
 
     def submit_again(self, job_id: str) -> None:
         """Queues a job that was lost from all status sets; it was submitted once, so it needs no room."""
-        self._client.run(self._client.scripts.submit, 0, self._client.ttl_ms, job_id)
+        self._client.run(self._client.scripts.submit, 0, 0, self._client.ttl_ms, job_id, 0)
 
-    def waiting(self) -> int:
-        """The number of queued jobs."""
-        return self._client.scard(self._client.keys.index(Status.QUEUED))
+    def waiting(self) -> tuple[int, int]:
+        """The number of queued jobs, and the bytes of their sources."""
+        with self._client.pipeline() as pipe:
+            pipe.scard(self._client.keys.index(Status.QUEUED))
+            pipe.hget(self._client.keys.live, "waiting_bytes")
+            count, text = pipe.execute()
+        return int(count), int(text) if text and text.isascii() and text.isdigit() else 0
 
     # -- end
 
@@ -109,7 +154,9 @@ class Lifecycle:
         )
         if not reply.moved:
             return False
-        self._records.update(job_id, token, status, completed_at=utc_now(), attempts=result.attempts)
+        self._records.update(
+            job_id, token, status, with_source=False, completed_at=utc_now(), attempts=result.attempts
+        )
         self._prune(status, reply.sample)
         return True
 
@@ -149,17 +196,34 @@ class Lifecycle:
         """See `JobStore.sweep`; None when the last sweep was less than a third of a lease ago."""
         client, settings = self._client, self._client.settings
         lease_ms = round(settings.lease_seconds * 1000)
+        now_ms = round(time.time() * 1000)
+        due = client.run(client.scripts.sweep_due, lease_ms // 3, client.ttl_ms, now_ms)
+        if due is None:
+            return None
+        expired = client.expired_leases(lease_ms, SWEEP_ENTRIES)
+        queued, processing = (
+            client.srandmember(client.keys.index(status), SWEEP_ENTRIES)
+            for status in (Status.QUEUED, Status.PROCESSING)
+        )
         reply = client.run(
             client.scripts.sweep,
             lease_ms,
-            SWEEP_ENTRIES,
             settings.max_attempts,
             client.ttl_ms,
-            SWEEP_ENTRIES,
-            lease_ms // 3,
+            COUNTED_IDS,
+            due,
+            len(expired),
+            *expired,
+            len(queued),
+            *queued,
+            len(processing),
+            *processing,
         )
         if reply is None:
             return None
+        # Those that have one keep it. A living runner renews it; otherwise it runs out, and a later sweep
+        # finds it.
+        client.start_leases(NOBODY, reply.unleased, min_idle_ms=NEVER_MS)
         completed = sum(self.complete_sealed(job_id, seal) for job_id, seal in reply.sealed)
         for job_id, attempts, seal in reply.used_up:
             self.complete_sealed(job_id, seal, used_up_attempts=attempts)
@@ -167,7 +231,7 @@ class Lifecycle:
             released=len(reply.released),
             completed=completed,
             given_up=len(reply.used_up),
-            discarded=self.discard_expired(reply.sampled),
+            discarded=self.discard_expired([*queued, *processing]),
         )
 
     def discard_expired(self, job_ids: Sequence[str]) -> int:
@@ -181,6 +245,8 @@ class Lifecycle:
         """Removes ids whose record has expired from a terminal set: members of a set have no TTL."""
         index = self._client.keys.index(status)
         for _ in range(PRUNE_ROUNDS):
+            if not sample:  # the script may not sample
+                sample = self._client.srandmember(index, PRUNE_SAMPLE)
             expired = self._records.expired(sample)
             if expired:
                 self._client.srem(index, *expired)

@@ -3,6 +3,9 @@
 A hint is never the news itself: a client that is woken reads the job. So a message that is lost, a user
 without rights on the channel, or a server that drops its subscribers costs one poll interval, and nothing
 else.
+
+SUBSCRIBE and PUBLISH rather than their sharded kin, because every Redis has them; serverless caches of AWS do
+the sharded kind under these names. There a channel has a slot, so each channel gets a SUBSCRIBE of its own.
 """
 
 import logging
@@ -16,6 +19,10 @@ from redis.exceptions import RedisError
 from chalicelib.storage.redis.client import LONGEST_BLOCK_SECONDS, RedisClient
 
 logger = logging.getLogger("will_it_compile")
+
+# For all channels together: a client that waits for the 64 cells of a matrix must still get its answer in
+# time.
+SUBSCRIBE_SECONDS = 2.0
 
 
 class Listener:
@@ -50,10 +57,16 @@ class Listener:
     def __enter__(self) -> Self:
         try:
             self._subscription = self._client.subscription()
-            self._subscription.subscribe(*self._channels)
-            # Redis confirms each channel; after that no hint is missed.
+            for channel in self._channels:
+                self._subscription.subscribe(channel)
+            # Redis confirms each channel; after that no hint is missed. What comes before may be a hint for
+            # one that was confirmed already: the caller reads all jobs before it waits.
+            deadline = time.monotonic() + SUBSCRIBE_SECONDS
             for _ in self._channels:
-                self._subscription.get_message(timeout=LONGEST_BLOCK_SECONDS)
+                remaining_seconds = deadline - time.monotonic()
+                if remaining_seconds <= 0:
+                    raise TimeoutError("no confirmation in time")
+                self._subscription.get_message(timeout=min(remaining_seconds, LONGEST_BLOCK_SECONDS))
         except (RedisError, OSError) as error:
             self._fall_back(error)
         return self

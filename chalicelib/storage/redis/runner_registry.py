@@ -7,6 +7,7 @@ writes its own part again, every few seconds, if it is not as it was sent.
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Sequence
 
 from chalicelib.errors import StoreUnreadable
@@ -44,14 +45,20 @@ class RunnerRegistry:
             digest,
             listing,
             client.ttl_ms,
+            round(time.time() * 1000),
+            names.set_aside,
             on=[names.runners, names.runner(runner_id), names.environments],
         )
 
     def _living(self) -> list[tuple[str, str, str]]:
         """(key, information, digest of environments) of each living runner, by id."""
         names = self._client.keys
+        # No runner has an id that is not printable. Of bytes that are no UTF-8 a cluster's client cannot tell
+        # the slot.
         runner_keys = [
-            names.runner(runner_id) for runner_id in sorted(self._client.zrange(names.runners, 0, -1))
+            names.runner(runner_id)
+            for runner_id in sorted(self._client.zrange(names.runners, 0, -1))
+            if runner_id.isprintable()
         ]
         if not runner_keys:
             return []

@@ -56,11 +56,12 @@ class Scripts:
         prelude, rename_aside = _read("prelude"), _read("rename_aside")
         self.submit = Script("submit", SubmitReply, prelude=prelude)
         self.claim = Script("claim", _claim_reply, prelude=prelude)
-        self.renew = Script("renew", frozenset[str], prelude=prelude)
+        self.renew = Script("renew", RenewReply.decode, prelude=prelude)
         self.release = Script("release", bool, prelude=prelude)
         self.seal = Script("seal", SealReply.decode, prelude=prelude)
         self.move_sealed = Script("move_sealed", MoveReply.decode, prelude=prelude)
         self.set_aside = Script("set_aside", tuple[str, ...], prelude=rename_aside)
+        self.sweep_due = Script("sweep_due", _text_or_none, prelude=prelude)
         self.sweep = Script("sweep", SweepReply.decode, prelude=prelude)
         self.discard = Script("discard", _nothing, prelude=prelude)
         self.statuses = Script("statuses", _statuses, prelude=prelude)
@@ -90,6 +91,20 @@ class SubmitReply(StrEnum):
     QUEUED = "queued"
     KNOWN = "known"
     FULL = "full"
+    HEAVY = "heavy"
+
+
+class RenewReply(NamedTuple):
+    """Ids of jobs that the runner has lost, and stream entries whose leases the caller renews itself."""
+
+    lost: frozenset[str]
+    left: list[str]
+
+    @classmethod
+    def decode(cls, answer: list[list[str]]) -> "RenewReply":
+        """From the script's answer."""
+        lost, left = answer
+        return cls(frozenset(lost), left)
 
 
 class Claimed(NamedTuple):
@@ -165,19 +180,19 @@ class MoveReply(NamedTuple):
 
 class SweepReply(NamedTuple):
     """Ids of jobs: released to the queue; sealed, and to be completed; with used-up attempts (and how many),
-    to be completed as well; and a sample whose records may have expired."""
+    to be completed as well. And stream entries of which some may have no lease."""
 
     released: list[str]
     sealed: list[tuple[str, Seal]]
     used_up: list[tuple[str, int, Seal]]
-    sampled: list[str]
+    unleased: list[str]
 
     @classmethod
     def decode(cls, answer: list[list[Any]] | None) -> "SweepReply | None":
-        """From the script's answer; None when the last sweep was not long enough ago."""
+        """From the script's answer; None when another sweep was due since."""
         if answer is None:
             return None
-        released, sealed, used_up, sampled = answer
+        released, sealed, used_up, unleased = answer
         return cls(
             released,
             [(job_id, Seal.parse(seal)) for job_id, seal in paired(sealed)],
@@ -185,7 +200,7 @@ class SweepReply(NamedTuple):
                 (job_id, int(attempts), Seal.parse(seal))
                 for job_id, attempts, seal in zip(used_up[::3], used_up[1::3], used_up[2::3], strict=True)
             ],
-            sampled,
+            unleased,
         )
 
 
@@ -209,6 +224,10 @@ def _counter(text: str) -> int:
 
 def _mapping(answer: list[str]) -> dict[str, str]:
     return dict(paired(answer))
+
+
+def _text_or_none(answer: str | None) -> str | None:
+    return answer
 
 
 def _nothing(_: Any) -> None:

@@ -4,13 +4,14 @@ How it works. `job:<id>` and `result:<id>` hold what is large. The status sets, 
 `job:live` hold what must change together; they are in one slot and changed only by the scripts in `lua/`
 (keys and invariants: `lua/prelude.lua`). The life of a job::
 
-    submit    record, then `submit` (queued set + stream)
+    submit    source, record, then `submit` (queued set + stream)
     claim     XREADGROUP delivers an id; `claim` moves it to processing; `update_job` writes it down
     renew     `renew` resets the idle time of the pending stream entry: that is the lease
     release   `release` moves it back to queued; `update_job` writes it down
     complete  `seal` (who wins) → `write_result` → `move_sealed` → `update_job` (wakes waiting clients)
     cancel    the same four steps, from the API
-    sweep     `sweep` releases what was idle for longer than a lease, and fixes what was interrupted
+    sweep     `sweep_due`, and then `sweep` releases what was idle for longer than a lease, and fixes what was
+    interrupted
 
 The parts: `client.py` (connection, errors), `scripts.py` (the scripts and their answers), `keys.py` (names),
 `jobs.py` (the hashes), `lifecycle.py` (into the queue, to the end, sweep), `runner_registry.py` and
@@ -24,23 +25,23 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 
-from chalicelib.errors import QueueFull
 from chalicelib.models import Environment, Job, Matrix, Result, RunnerInfo, Status, is_id, utc_now
 from chalicelib.settings import Settings
-from chalicelib.storage.backpressure import batch_too_large, queue_full
+from chalicelib.storage.backpressure import batch_too_large, queue_full, sources_full
 from chalicelib.storage.protocol import Claim, Counts, SweepReport, count_ended
-from chalicelib.storage.redis import keys
 from chalicelib.storage.redis.client import RedisClient
 from chalicelib.storage.redis.jobs import JobRecords
 from chalicelib.storage.redis.lifecycle import Lifecycle
 from chalicelib.storage.redis.listener import Listener
 from chalicelib.storage.redis.runner_registry import RunnerRegistry
-from chalicelib.storage.redis.scripts import Claimed, NotClaimed, Seal, SealOutcome
+from chalicelib.storage.redis.scripts import Claimed, NotClaimed, Seal, SealOutcome, SubmitReply
 
 logger = logging.getLogger("will_it_compile")
 
 # Polling is the fallback for a lost pub/sub message, which is rare: a second is soon enough.
 POLL_SECONDS = 1.0
+# Entries that are looked at for the oldest queued job: more than workers that are busy, at a quarter of a ms.
+OLDEST_ENTRIES = 1000
 
 
 class RedisStore:
@@ -63,7 +64,10 @@ class RedisStore:
     # -- jobs and results
 
     def get(self, job_id: str) -> Job | None:
-        job = self._records.read(job_id)
+        return self._read(job_id, with_source=True)
+
+    def _read(self, job_id: str, *, with_source: bool) -> Job | None:
+        job = self._records.read(job_id, with_source=with_source)
         return job if job is None or job.status.terminal else self._with_present_status(job)
 
     def _with_present_status(self, job: Job) -> Job:
@@ -95,18 +99,28 @@ class RedisStore:
     # -- queue
 
     def submit(self, job: Job) -> None:
-        if not self._lifecycle.submit([job]):
-            raise self._queue_full(1)
+        self._submit([job])
 
     def submit_matrix(self, matrix: Matrix, jobs: Sequence[Job]) -> None:
         if len(jobs) > self._settings.queue_size:
             raise batch_too_large(len(jobs), self._settings.queue_size)
-        if not self._lifecycle.submit(jobs, matrix):
-            raise self._queue_full(len(jobs))
+        self._submit(jobs, matrix)
 
-    def _queue_full(self, new_jobs: int) -> QueueFull:
-        waiting, totals = self._lifecycle.waiting(), self.counts().totals
-        return queue_full(waiting, self._settings.queue_size, self.runners(), totals, new_jobs=new_jobs)
+    def _submit(self, jobs: Sequence[Job], matrix: Matrix | None = None) -> None:
+        no_room = self._lifecycle.submit(jobs, matrix)
+        if no_room is None:
+            return
+        settings, runners, totals = self._settings, self.runners(), self.counts().totals
+        if no_room.reply is SubmitReply.HEAVY:
+            raise sources_full(
+                no_room.waiting,
+                no_room.waiting_bytes,
+                settings.store_limit_bytes,
+                no_room.new_bytes,
+                runners,
+                totals,
+            )
+        raise queue_full(no_room.waiting, settings.queue_size, runners, totals, new_jobs=len(jobs))
 
     def get_matrix(self, matrix_id: str) -> Matrix | None:
         return self._records.read_matrix(matrix_id)
@@ -129,7 +143,9 @@ class RedisStore:
             case Seal():
                 self._lifecycle.complete_sealed(job_id, reply)
             case NotClaimed.IN_NO_SET:
-                self.get(job_id)  # queues it again, if its record says that it has not ended
+                self._read(
+                    job_id, with_source=False
+                )  # queues it again, if its record says that it has not ended
         return None
 
     def _claimed(self, job_id: str, runner: str, reply: Claimed) -> Claim | None:
@@ -147,7 +163,8 @@ class RedisStore:
             return None
         claim = Claim(job=job, token=reply.token, attempts=reply.attempts, runner=runner)
         if job.unreadable:
-            self.complete(claim, Result.of_unreadable_record(job_id, reply.attempts))
+            of_job = Result.of_lost_source if job.source_lost else Result.of_unreadable_record
+            self.complete(claim, of_job(job_id, reply.attempts))
             return None
         return claim
 
@@ -155,14 +172,18 @@ class RedisStore:
         if not claims:
             return frozenset()
         tokens = [part for claim in claims for part in (claim.job.id, claim.token)]
-        return self._client.run(self._scripts.renew, runner, *tokens)
+        reply = self._client.run(self._scripts.renew, runner, *tokens)
+        self._client.start_leases(runner, reply.left)
+        return reply.lost
 
     def release(self, claim: Claim) -> bool:
         job_id, token = claim.job.id, claim.token
         if not self._client.run(self._scripts.release, job_id, token, self._client.ttl_ms, "released"):
             return False
         attempts = claim.attempts - 1
-        self._records.update(job_id, token, Status.QUEUED, started_at="", runner="", attempts=attempts)
+        self._records.update(
+            job_id, token, Status.QUEUED, with_source=False, started_at="", runner="", attempts=attempts
+        )
         return True
 
     # -- end
@@ -177,7 +198,7 @@ class RedisStore:
         return stored is not None and stored.token == claim.token
 
     def cancel(self, job_id: str) -> Status | None:
-        job = self.get(job_id)
+        job = self._read(job_id, with_source=False)
         if job is None or job.status.terminal:
             return job.status if job else None
         result = Result.of_cancelled_job(job_id, attempts=job.attempts)
@@ -187,11 +208,13 @@ class RedisStore:
     def sweep(self) -> SweepReport:
         # While no runner lives, nothing else keeps the environments, and without them no job is accepted.
         self._registry.keep_environments()
-        for key in self._client.run(self._scripts.set_aside, on=self._client.keys.for_scripts()):
+        keys = self._client.keys
+        for key in self._client.run(self._scripts.set_aside, keys.set_aside, on=keys.for_scripts()):
             logger.error(
-                "sweep: %s was of another type than ours and is now job:set-aside:…; the jobs that it listed "
+                "sweep: %s was of another type than ours and is now %s…; the jobs that it listed "
                 "come back. Look for what else writes into this Redis",
                 key,
+                keys.set_aside,
             )
         report = self._lifecycle.sweep()
         if report is None:
@@ -203,23 +226,25 @@ class RedisStore:
 
     def wait(self, job_id: str, seconds: float) -> Job | None:
         deadline = time.monotonic() + seconds
-        job = self.get(job_id)
-        if job is None or job.status.terminal or seconds <= 0:
+        job = self._read(job_id, with_source=seconds <= 0)
+        if job is None or seconds <= 0:
             return job
-        with Listener(self._client, keys.events(job_id)) as listener:
-            while True:
-                job = self.get(job_id)
-                remaining_seconds = deadline - time.monotonic()
-                if job is None or job.status.terminal or remaining_seconds <= 0:
-                    return job
-                listener.wait(min(remaining_seconds, POLL_SECONDS))
+        if not job.status.terminal:
+            with Listener(self._client, self._client.keys.events(job_id)) as listener:
+                while (job := self._read(job_id, with_source=False)) and not job.status.terminal:
+                    remaining_seconds = deadline - time.monotonic()
+                    if remaining_seconds <= 0:
+                        break
+                    listener.wait(min(remaining_seconds, POLL_SECONDS))
+        # A request that is whole needs no second read.
+        return job if job is None or job.request.main else self.get(job_id)
 
     def wait_all(self, job_ids: Sequence[str], enough: int, seconds: float) -> tuple[Status | None, ...]:
         deadline = time.monotonic() + seconds
         statuses = self._statuses(job_ids, {})
         if seconds <= 0 or count_ended(statuses.values()) >= enough:
             return tuple(statuses[job_id] for job_id in job_ids)
-        with Listener(self._client, *(keys.events(job_id) for job_id in job_ids)) as listener:
+        with Listener(self._client, *(self._client.keys.events(job_id) for job_id in job_ids)) as listener:
             while True:
                 statuses = self._statuses(job_ids, statuses)
                 remaining_seconds = deadline - time.monotonic()
@@ -240,13 +265,14 @@ class RedisStore:
         return statuses
 
     def _status_of_record(self, job_id: str) -> Status | None:
-        job = self.get(job_id)
+        job = self._read(job_id, with_source=False)
         return job.status if job else None
 
     # -- runners
 
     def counts(self) -> Counts:
-        return self._client.run(self._scripts.counts)
+        now_ms = round(time.time() * 1000)
+        return self._client.run(self._scripts.counts, now_ms, OLDEST_ENTRIES)
 
     def register(self, runner: RunnerInfo, environments: Sequence[Environment], ttl_seconds: float) -> None:
         self._registry.register(runner, environments, ttl_seconds)

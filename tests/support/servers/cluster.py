@@ -1,7 +1,9 @@
 """A Redis Cluster of real nodes, with slots spread by redis-cli itself."""
 
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -11,6 +13,7 @@ from redis.exceptions import RedisError
 from tests.support.servers.group import ServerGroup
 from tests.support.servers.process import ProcessError
 from tests.support.servers.redis_server import HOST, RedisServer
+from tests.support.servers.tls import make_certificates
 from tests.support.servers.tools import wait_until
 from tests.support.skipping import require
 
@@ -20,25 +23,37 @@ _NODE_TIMEOUT_MILLISECONDS = 2_000
 
 
 class RedisCluster(ServerGroup):
-    """`masters` masters (3 at least, as redis-cli demands) with `replicas` replicas each."""
+    """`masters` masters (3 at least, as redis-cli demands) with `replicas` replicas each.
 
-    def __init__(self, *, masters: int = 3, replicas: int = 1) -> None:
+    `secured`: with TLS on all ways, and a password for us; `users` are then lines of an ACL file.
+    """
+
+    def __init__(
+        self, *, masters: int = 3, replicas: int = 1, secured: bool = False, users: Sequence[str] = ()
+    ) -> None:
         self.masters = masters
         self.replicas = replicas
+        self.secured = secured
+        self.users = tuple(users)
         self.nodes: list[RedisServer] = []
         super().__init__()
 
     def environment(self) -> dict[str, str]:
         """The settings with which the API and a runner use this cluster."""
-        return {
-            "REDIS_ENABLED": "true",
+        return self.nodes[0].environment() | {
             "REDIS_MODE": "cluster",
             "REDIS_ADDR": ",".join(node.address for node in self.nodes),
         }
 
     def client(self, **options: Any) -> redis.RedisCluster:
         """A cluster client that answers in text; closed with the cluster."""
-        defaults: dict[str, Any] = {"decode_responses": True, "socket_timeout": 5.0}
+        defaults: dict[str, Any] = {
+            "decode_responses": True,
+            "socket_timeout": 5.0,
+            "password": self.nodes[0].password,
+        }
+        if certificates := self.nodes[0].certificates:
+            defaults |= {"ssl": True, "ssl_ca_certs": str(certificates.ca_file)}
         start = [ClusterNode(HOST, node.port) for node in self.nodes]
         client = redis.RedisCluster(startup_nodes=start, **(defaults | options))
         self._stack.callback(client.close)
@@ -90,19 +105,25 @@ class RedisCluster(ServerGroup):
         return "fail" in known[former.address]["flags"].split(",")
 
     def _start(self) -> None:
+        config = {
+            "cluster-enabled": "yes",
+            "cluster-config-file": "nodes.conf",
+            "cluster-node-timeout": str(_NODE_TIMEOUT_MILLISECONDS),
+            "repl-diskless-sync-delay": "0",  # seconds; the default waits 5 s for further replicas
+        }
+        certificates, password, words = None, None, []
+        if self.secured:
+            folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="redis-cluster-"))
+            certificates, password = make_certificates(Path(folder)), "admin"
+            config |= {"tls-cluster": "yes", "tls-replication": "yes", "masterauth": password}
+            words = ["--tls", "--cacert", str(certificates.ca_file), "-a", password, "--no-auth-warning"]
         for _ in range(self.masters * (1 + self.replicas)):
-            node = RedisServer(
-                config={
-                    "cluster-enabled": "yes",
-                    "cluster-config-file": "nodes.conf",
-                    "cluster-node-timeout": str(_NODE_TIMEOUT_MILLISECONDS),
-                    "repl-diskless-sync-delay": "0",  # seconds; the default waits 5 s for further replicas
-                }
-            )
+            node = RedisServer(certificates=certificates, password=password, users=self.users, config=config)
             self.nodes.append(self._stack.enter_context(node))
         subprocess.run(
             [
                 require("redis-cli"),
+                *words,
                 "--cluster",
                 "create",
                 *(node.address for node in self.nodes),

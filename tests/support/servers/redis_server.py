@@ -29,6 +29,7 @@ class RedisServer(ManagedProcess):
         self,
         *,
         tls: bool = False,
+        certificates: Certificates | None = None,
         password: str | None = None,
         users: Sequence[str] = (),
         appendonly: Literal["everysec", "always"] | None = None,
@@ -37,14 +38,17 @@ class RedisServer(ManagedProcess):
         config: Mapping[str, str] | None = None,
         sentinel: bool = False,
     ) -> None:
-        """`maxmemory` as in redis.conf (`"8mb"`); `policy` is maxmemory-policy (`"allkeys-lru"`)."""
+        """`maxmemory` as in redis.conf (`"8mb"`); `policy` is maxmemory-policy (`"allkeys-lru"`).
+
+        With `tls` it makes certificates of its own; `certificates` are those of a group.
+        """
         program = require("redis-server")
         # Held, not entered: the folder lives as long as this object, over stops and starts.
         self._folder = tempfile.TemporaryDirectory(prefix="redis-test-")
         self.folder = Path(self._folder.name)
         self.port = free_port()
         self.password = password
-        self.certificates: Certificates | None = make_certificates(self.folder) if tls else None
+        self.certificates = certificates or (make_certificates(self.folder) if tls else None)
         self._clients: list[redis.Redis] = []
         self._admin: redis.Redis | None = None
 

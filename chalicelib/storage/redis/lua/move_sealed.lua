@@ -1,6 +1,7 @@
 -- move_sealed.lua: moves a sealed job into its terminal status set, after its result was written.
 -- ARGV: job id, token, terminal status, ttl in ms, number of ids to sample, duration of the compile in ms.
--- Answer: {"moved", ids sampled from the terminal set…} (their records may have expired: the caller prunes them)
+-- Answer: {"moved", ids sampled from the terminal set…} (their records may have expired: the caller prunes them;
+--          none where a script may not sample)
 --       | {"lost"} (the job has another seal, or ended in another way).
 local id, token, target, ttl_ms, sample = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 if fact(id, ':seal') ~= token .. ':' .. target then
@@ -16,5 +17,5 @@ forget(id)
 add(STATS, 'total_' .. target, 1)
 add(STATS, 'total_duration_ms', ARGV[6])
 local answer = {'moved'}
-for _, other in ipairs(redis.call('SRANDMEMBER', SETS[target], sample)) do answer[#answer + 1] = other end
+for _, other in ipairs(redis.pcall('SRANDMEMBER', SETS[target], sample)) do answer[#answer + 1] = other end
 return answer

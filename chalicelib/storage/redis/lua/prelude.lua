@@ -2,13 +2,16 @@
 --
 -- All keys are in one cluster slot, and always come in this order:
 --   KEYS[1]      job:stream            stream   entries {id = <job id>}; consumer group "runners"
---   KEYS[2]      job:live              hash     facts about jobs that have not ended, up to five fields a job:
+--   KEYS[2]      job:live              hash     facts about jobs that have not ended, up to six fields a job:
 --                  <id>:entry            the job's one valid stream entry
 --                  <id>:token            fencing token: raised by each claim, never lowered
 --                  <id>:returned         how many claims were released, which do not count as attempts (the
 --                                        field keeps the name under which earlier releases wrote it)
 --                  <id>:claimant         who made the newest claim, so that a retried claim is recognized
 --                  <id>:seal             "<token>:<status>": how the job will end; decided once
+--                  <id>:bytes            what its source takes in the store
+--                                      and for all of them:
+--                  waiting_bytes         the sum of the bytes of the queued jobs
 --   KEYS[3]      stats                 hash     totals over all runners; swept_at_ms, the last sweep
 --   KEYS[4..10]  job:index:status:*    set      ids; a job is in exactly one of them
 --
@@ -22,14 +25,18 @@
 --      go on that has begun to write. So scripts that serve submitted jobs begin with a write that needs none
 --      (SMOVE, XACK, PEXPIRE). submit does not: without memory no new job is taken.
 --   5. A script that runs twice with the same arguments (because an answer was lost) has the effect of one run.
---   6. What no release wrote counts as absent: no entry, fact, id or number of another form ends a script.
+--   6. waiting_bytes changes in the step that moves an id into or out of queued, and each sweep counts it again:
+--      what an older release, a lost key or somebody else did to it lasts for a sweep.
+--   7. Where Redis refuses a command in scripts, as serverless caches do, no script fails: a hint is not sent, the
+--      caller's clock serves, or the caller sends the command itself.
+--   8. What no release wrote counts as absent: no entry, fact, id or number of another form ends a script.
 
 local STREAM, LIVE, STATS = KEYS[1], KEYS[2], KEYS[3]
 local GROUP = 'runners'
 local NAMES = {'queued', 'processing', 'completed', 'failed', 'timeout', 'error', 'cancelled'}
 local SETS = {}
 for position, name in ipairs(NAMES) do SETS[name] = KEYS[3 + position] end
-local FACTS = {':entry', ':token', ':returned', ':claimant', ':seal'}
+local FACTS = {':entry', ':token', ':returned', ':claimant', ':seal', ':bytes'}
 
 -- Ids are made by `new_id` in models.py; whatever else is in a set or an entry belongs to no job.
 local function is_id(text) return #text == 32 and not string.find(text, '[^0-9a-f]') end
@@ -82,8 +89,20 @@ local function id_of(entry)
   return fields and fields[1] == 'id' and is_id(fields[2]) and fields[2] or false
 end
 
+local function waiting_bytes() return tonumber(redis.call('HGET', LIVE, 'waiting_bytes') or 0) or 0 end
+
+-- Counts the bytes of a job that comes into the queue (1) or leaves it (-1).
+local function weigh(id, sign)
+  local text = string.match(fact(id, ':bytes') or '', '^%d+$')
+  local bytes = text and #text <= 12 and tonumber(text) or 0 -- more is nobody's, and too large to be counted
+  if bytes > 0 and add(LIVE, 'waiting_bytes', sign * bytes) <= 0 then redis.call('HDEL', LIVE, 'waiting_bytes') end
+end
+
 local function move(id, from, to, ttl_ms)
-  redis.call('SMOVE', SETS[from], SETS[to], id)
+  if redis.call('SMOVE', SETS[from], SETS[to], id) == 1 then
+    if from == 'queued' then weigh(id, -1) end
+    if to == 'queued' then weigh(id, 1) end
+  end
   redis.call('PEXPIRE', SETS[to], ttl_ms)
   redis.call('PEXPIRE', LIVE, ttl_ms)
 end
@@ -98,13 +117,22 @@ local function attempts_of(id)
   return (tonumber(fact(id, ':token') or 0) or 0) - (tonumber(fact(id, ':returned') or 0) or 0)
 end
 
--- Runs a command on the consumer group; creates the group again if it (or the stream) was deleted.
+-- The time in ms since the epoch: that of the server, which is one clock for all callers; where a script may not
+-- ask for it, the caller's. Leases do not depend on it: Redis measures how long an entry was idle.
+local function now_ms(callers_ms)
+  local time = redis.pcall('TIME')
+  if time.err then return tonumber(callers_ms) end
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- Runs a command on the consumer group; creates the group again if it (or the stream) was deleted. False when it
+-- is refused.
 local function with_group(...)
   local answer = redis.pcall(...)
   if type(answer) == 'table' and answer.err and string.find(tostring(answer.err), 'NOGROUP', 1, true) then
-    redis.call('XGROUP', 'CREATE', STREAM, GROUP, '0', 'MKSTREAM')
+    redis.pcall('XGROUP', 'CREATE', STREAM, GROUP, '0', 'MKSTREAM')
     answer = redis.pcall(...)
   end
-  if type(answer) == 'table' and answer.err then return {} end
+  if type(answer) == 'table' and answer.err then return false end
   return answer
 end

@@ -1,26 +1,31 @@
 -- sweep.lua: finds and fixes what dead runners and lost keys left behind, at bounded cost.
--- ARGV: lease in ms, most entries to look at, attempts allowed, ttl in ms, ids to sample from each set, least
--- time between two sweeps in ms.
--- Answer: false when the last sweep was not long enough ago; else four lists:
+-- What it needs to know is read by its caller, after sweep_due, because serverless caches refuse these commands in
+-- scripts. A lease that is renewed in between had run out; its runner learns that it lost the job.
+-- ARGV: lease in ms, attempts allowed, ttl in ms, most queued ids whose bytes are counted, the time that sweep_due
+-- gave; then three lists, each with its length in front:
+--   entries that were delivered, and not renewed for a lease; a sample of the queued ids; of the processing ids.
+-- Answer: false when another sweep was due since; else four lists:
 --   {ids released to the queue},
 --   {id, seal, …}            sealed by a process that has gone silent since: the caller completes them
 --   {id, attempts, seal, …}  attempts used up: sealed here as error; the caller completes them, too
---   {queued and processing ids, sampled}  their records may have expired: the caller discards those
-local lease_ms, most, allowed, ttl_ms, sample =
-  tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
--- A time in the future is that of a clock that was set back, or nobody's: it must not stop the sweeps.
-local swept_at_ms = tonumber(redis.call('HGET', STATS, 'swept_at_ms') or 0) or 0
-if swept_at_ms <= now_ms and now_ms - swept_at_ms < tonumber(ARGV[6]) then return false end
+--   {entries of processing jobs}  some may have no lease: the caller starts it
+local lease_ms, allowed, ttl_ms, most_counted = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+if redis.call('HGET', STATS, 'swept_at_ms') ~= ARGV[5] then return false end
 redis.call('PEXPIRE', LIVE, ttl_ms)
-redis.call('HSET', STATS, 'swept_at_ms', now_ms)
 
-local released, sealed, used_up, sampled = {}, {}, {}, {}
+local position = 6
+local function list()
+  local first, last = position + 1, position + tonumber(ARGV[position])
+  position = last + 1
+  local items = {}
+  for number = first, last do items[#items + 1] = ARGV[number] end
+  return items
+end
+
+local released, sealed, used_up, unleased = {}, {}, {}, {}
 
 -- 1. Leases that ran out: entries that were delivered, and not renewed since.
-for _, pending in ipairs(with_group('XPENDING', STREAM, GROUP, 'IDLE', lease_ms, '-', '+', most)) do
-  local entry = pending[1]
+for _, entry in ipairs(list()) do
   local id = id_of(entry)
   local seal = id and seal_of(id)
   if not id or fact(id, ':entry') ~= entry then
@@ -54,9 +59,10 @@ for _, pending in ipairs(with_group('XPENDING', STREAM, GROUP, 'IDLE', lease_ms,
 end
 
 -- 2. Queued ids whose stream entry was lost, or whose cancel was cut off.
-for _, id in ipairs(redis.call('SRANDMEMBER', SETS.queued, sample)) do
+for _, id in ipairs(list()) do
   local entry, seal = fact(id, ':entry'), seal_of(id)
-  if not is_id(id) then
+  if not member('queued', id) then -- it was claimed, or has ended, since the caller looked
+  elseif not is_id(id) then
     redis.call('SREM', SETS.queued, id)
     forget(id)
   elseif seal then -- a cancel that was cut off; completing it twice does no harm
@@ -66,32 +72,47 @@ for _, id in ipairs(redis.call('SRANDMEMBER', SETS.queued, sample)) do
     deliver(id)
     released[#released + 1] = id
   end
-  sampled[#sampled + 1] = id
 end
 
--- 3. Processing ids without a lease: it starts now. A living runner renews it; otherwise it runs out and
---    step 1 of a later sweep finds it. "nobody" is a consumer that never reads.
-for _, id in ipairs(redis.call('SRANDMEMBER', SETS.processing, sample)) do
+-- 3. Processing ids, of which some may have no lease: the caller starts it.
+for _, id in ipairs(list()) do
   local entry = fact(id, ':entry')
-  if not is_id(id) then
+  if not member('processing', id) then -- as above
+  elseif not is_id(id) then
     redis.call('SREM', SETS.processing, id)
     forget(id)
   else
     if not entry or not id_of(entry) then entry = deliver(id) end
-    if #with_group('XPENDING', STREAM, GROUP, entry, entry, 1) == 0 then
-      with_group('XCLAIM', STREAM, GROUP, 'nobody', 0, entry, 'FORCE', 'JUSTID')
-    end
+    unleased[#unleased + 1] = entry
   end
-  sampled[#sampled + 1] = id
 end
 
 -- 4. Consumers of dead runners, which a group keeps for ever. A living runner reads every second; should it have
---    been paused for 20 leases, its next read creates its consumer again.
-for _, consumer in ipairs(with_group('XINFO', 'CONSUMERS', STREAM, GROUP)) do
+--    been paused for 20 leases, its next read creates its consumer again. Where a script may not ask for them,
+--    they stay: a hundred bytes for each runner that ever was.
+for _, consumer in ipairs(with_group('XINFO', 'CONSUMERS', STREAM, GROUP) or {}) do
   local facts = {}
   for position = 1, #consumer, 2 do facts[consumer[position]] = consumer[position + 1] end
   if facts.pending == 0 and facts.idle > 20 * lease_ms then
-    redis.call('XGROUP', 'DELCONSUMER', STREAM, GROUP, facts.name)
+    redis.pcall('XGROUP', 'DELCONSUMER', STREAM, GROUP, facts.name)
   end
 end
-return {released, sealed, used_up, sampled}
+
+-- 5. The bytes of the queued jobs, counted again: see prelude.lua.
+if redis.call('SCARD', SETS.queued) <= most_counted then
+  local bytes, ids = 0, redis.call('SMEMBERS', SETS.queued)
+  for start = 1, #ids, 1000 do
+    local fields = {}
+    for position = start, math.min(start + 999, #ids) do fields[#fields + 1] = ids[position] .. ':bytes' end
+    for _, text in ipairs(redis.call('HMGET', LIVE, unpack(fields))) do
+      text = text and string.match(text, '^%d+$')
+      if text and #text <= 12 then bytes = bytes + tonumber(text) end
+    end
+  end
+  if bytes == 0 then
+    redis.call('HDEL', LIVE, 'waiting_bytes')
+  elseif bytes ~= waiting_bytes() then
+    redis.call('HSET', LIVE, 'waiting_bytes', bytes)
+  end
+end
+return {released, sealed, used_up, unleased}

@@ -6,10 +6,12 @@
 -- type only those that it was to get: it cannot hold them, and expires with the job.
 local key, token, ttl_ms, channel = KEYS[1], tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local kind = redis.call('TYPE', key).ok
+-- A hint, which nothing depends on: where it is refused, clients poll.
+local function hint() redis.pcall('PUBLISH', channel, ARGV[5]) end
 if kind == 'none' then return {} end
 if kind ~= 'hash' then
   redis.call('PEXPIRE', key, ttl_ms)
-  redis.call('PUBLISH', channel, ARGV[5])
+  hint()
   return {unpack(ARGV, 4)}
 end
 -- A status that this release does not know may change: the status sets are the authority.
@@ -18,6 +20,6 @@ local live = not terminal[redis.call('HGET', key, 'status') or '']
 if live and (tonumber(redis.call('HGET', key, 'token') or 0) or 0) <= token then
   redis.call('PEXPIRE', key, ttl_ms) -- a write that is allowed when Redis is out of memory: see write_result.lua
   redis.call('HSET', key, 'token', token, unpack(ARGV, 4))
-  redis.call('PUBLISH', channel, ARGV[5])
+  hint()
 end
 return redis.call('HGETALL', key)
