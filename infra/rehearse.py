@@ -57,7 +57,7 @@ def steps(stage: Stage) -> list[str]:
         "doctor: ask the account what will not work",
         f"deploy: make the stage {stage.name}, and compile a good and a bad program",
         "contract: run the contract tests of the store in a task inside the network, without runners",
-        "compile: ask what is offered, and compile for each compiler",
+        "compile: one program that compiles and one that does not",
         f"load: submit {LOAD_JOBS} jobs from {CLIENTS} clients, and wait for every verdict",
         f"interruption: stop a runner while {JOBS_DURING_FAULTS} jobs are under way, as Spot does",
         f"failover: let Redis fail over while {JOBS_DURING_FAULTS} jobs are under way (not serverless)",

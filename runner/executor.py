@@ -190,6 +190,7 @@ class JobExecutor:
         self, job_id: str, request: CompileRequest, attempts: int, cancel: threading.Event | None
     ) -> Result:
         if isinstance(self._toolchains, SelfTests):
+            self._toolchains.test_if_replaced(request.language, request.compiler)
             self._toolchains.wait_for_test(request.language, request.compiler, cancel)
         environment = self._environment(request)
         run = self._run(request, environment, cancel)

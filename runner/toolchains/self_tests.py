@@ -41,12 +41,22 @@ class _Test:
 
     language: Language
     compiler: CompilerEntry
-    probe: Probe
+    make_probe: Callable[[Language, CompilerEntry], Probe]
+    probe: Probe = field(init=False)
     running: bool = False
     # Version, and the line that names it; asked for first where the id depends on it.
     version: tuple[str, str] | None = None
     files: dict[str, Identity] = field(default_factory=dict)
     outcome: Passed | Unavailable | None = None
+
+    def __post_init__(self) -> None:
+        """Begin with a new probe."""
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what is known of the compiler."""
+        self.probe = self.make_probe(self.language, self.compiler)
+        self.version = self.outcome = None
 
     @property
     def names(self) -> tuple[str, str]:
@@ -95,6 +105,10 @@ class SelfTests:
     ) -> None:
         """Offer what passed before, and test the other compilers on threads."""
         self._record = record
+
+        def make_probe(language: Language, compiler: CompilerEntry) -> Probe:
+            return Probe(catalog, sandbox, limits, language, compiler, image, patterns, cancel=self._stopping)
+
         for language in catalog.languages:
             for compiler in language.compilers:
                 if find_executable(compiler.executable) is None:
@@ -103,13 +117,11 @@ class SelfTests:
                 if "{version}" not in compiler.id and not matches(language.id, compiler.id, patterns):
                     self._unavailable.append(excluded(language.id, compiler.id))
                     continue
-                probe = Probe(
-                    catalog, sandbox, limits, language, compiler, image, patterns, cancel=self._stopping
-                )
-                test = _Test(language, compiler, probe)
+                test = _Test(language, compiler, make_probe)
+                files = record.files_of(compiler)
                 passed = record.recall(language, compiler, image)
                 if passed is not None and matches(language.id, passed.environment.id, patterns):
-                    test.outcome = passed
+                    test.outcome, test.files = passed, files
                 self._tests.append(test)
         remembered = sum(test.outcome is not None for test in self._tests)
         logger.info(
@@ -120,10 +132,8 @@ class SelfTests:
         )
         self._update()
         self.on_change()
-        for number in range(PROBE_THREADS):
-            thread = threading.Thread(target=self._work, name=f"self-test-{number}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        for _ in range(PROBE_THREADS):
+            self._start_thread()
 
     def start_finding(self, find: Callable[[], Toolchains]) -> None:
         """Offer what `find` returns, all at once: it is called on a thread, and tests by itself."""
@@ -204,6 +214,21 @@ class SelfTests:
                 self._prefer([(language, name) for name in self._names_of(language, compiler)])
                 self._changed.wait(_LOOK_SECONDS)
 
+    def test_if_replaced(self, language: str, compiler: str) -> None:
+        """Test an offered compiler again if its files are others than were tested: it may be another one."""
+        key = (language, compiler)
+        with self._changed:
+            test = next((test for test in self._tests if _offered_by(test) == key), None)
+            if test is None or self._record is None or not test.files:
+                return
+            if self._record.files_of(test.compiler) == test.files:
+                return
+            logger.warning("compiler: %s (%s) has been replaced: it is tested again", compiler, language)
+            test.reset()
+            self._ended = False
+            self._update()
+            self._start_thread()
+
     def prefer(self, compilers: Sequence[UntestedCompiler]) -> None:
         """Test these before all others, the first of them first."""
         with self._changed:
@@ -239,6 +264,11 @@ class SelfTests:
             return min(preferred, default=len(self._tests)), not is_newest
 
         return min(waiting, key=rank)
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._work, name=f"self-test-{len(self._threads)}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _work(self) -> None:
         while True:
@@ -311,3 +341,9 @@ def _log_unavailable(unavailable: Unavailable) -> None:
     logger.log(level, "compiler: %s (%s) is not offered: %s", name, unavailable.language, unavailable.reason)
     if unavailable.detail:
         logger.debug("compiler: %s (%s): %s", name, unavailable.language, unavailable.detail)
+
+
+def _offered_by(test: _Test) -> tuple[str, str] | None:
+    """Language and id of what a test that was passed offers."""
+    passed = test.outcome
+    return (test.language.id, passed.environment.id) if isinstance(passed, Passed) else None

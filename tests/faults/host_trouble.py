@@ -102,7 +102,31 @@ def _no_space(folder: Path, start: Callable[..., ApiProcess]) -> None:
         _report("at the end", api)
 
 
-TROUBLES = {"sandbox-vanishes": _sandbox_vanishes, "sandbox-killed": _sandbox_is_killed, "space": _no_space}
+def _compiler_is_replaced(folder: Path, start: Callable[..., ApiProcess]) -> None:
+    """gcc is an older one for a while, and then no program."""
+    names = (path.name.removeprefix("gcc-") for path in Path("/usr/bin").glob("gcc-*"))
+    oldest, *_, newest = sorted(int(name) for name in names if name.isdigit())
+    check = "#if __GNUC__ != {}\n#error another\n#endif\n"
+    older, newer = check.format(oldest), check.format(newest)
+    program = str(Path(f"/usr/bin/gcc-{newest}").resolve())
+    (folder / "empty").write_text("")
+    with start() as api:
+        _report("before", api, newer)
+        _mount("--bind", str(Path(f"/usr/bin/gcc-{oldest}").resolve()), program)
+        _report("with the older one", api, older)
+        subprocess.run(["umount", program], check=True)
+        _report("with the newer one", api, newer)
+        _mount("--bind", str(folder / "empty"), program)
+        _report("without one", api, newer)
+        subprocess.run(["umount", program], check=True)
+
+
+TROUBLES = {
+    "sandbox-vanishes": _sandbox_vanishes,
+    "sandbox-killed": _sandbox_is_killed,
+    "space": _no_space,
+    "compiler": _compiler_is_replaced,
+}
 
 
 def main() -> None:

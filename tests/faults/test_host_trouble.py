@@ -16,6 +16,7 @@ _IN_TROUBLE = {
     "sandbox-vanishes": {"empty", "fails", "killed"},
     "sandbox-killed": {"killed"},
     "space": {"full", "read-only"},
+    "compiler": {"without one"},
 }
 
 

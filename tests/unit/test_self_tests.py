@@ -335,6 +335,37 @@ def test_two_records_written_at_once_are_one(machine: _Machine) -> None:
     assert [path.name for path in machine.cache.iterdir()] == [machine.file.name]
 
 
+def test_a_compiler_that_is_replaced_while_the_runner_works_is_tested_again(
+    machine: _Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its next job waits for the test of the new file; compilers that stay are left alone."""
+    with machine.started() as tests:
+        tests.wait()
+        machine.tested.clear()
+        tests.test_if_replaced("c", "gcc-13")
+        tests.test_if_replaced("c", "gcc-99")
+        assert tests.ended and machine.tested == []
+        (machine.bin / "gcc-13").write_text("#!another\n")
+        machine.go.clear()
+        with caplog.at_level(logging.WARNING):
+            tests.test_if_replaced("c", "gcc-13")
+            tests.test_if_replaced("c", "gcc-13")
+        assert tests.environment("c", "gcc-13") is None
+        assert [item.id for item in tests.untested()] == ["gcc-13"]
+        assert [record.getMessage() for record in caplog.records] == [
+            "compiler: gcc-13 (c) has been replaced: it is tested again"
+        ]
+        machine.go.set()
+        tests.wait_for_test("c", "gcc-13")
+        assert tests.environment("c", "gcc-13") is not None
+        assert machine.tested == ["gcc-13"]
+        machine.broken.add("gcc-14")
+        (machine.bin / "gcc-14").write_text("#!broken\n")
+        tests.test_if_replaced("c", "gcc-14")
+        tests.wait_for_test("c", "gcc-14")
+        assert tests.environment("c", "gcc-14") is None
+
+
 def test_a_stop_ends_the_tests(machine: _Machine) -> None:
     """What was cut short is neither offered nor remembered, nor counted as a failure."""
     machine.go.clear()
