@@ -22,6 +22,15 @@ FARGATE_ON_DEMAND_VCPUS, FARGATE_SPOT_VCPUS, NETWORKS = "L-3032A538", "L-36FBB82
 TASK_DISK_BYTES = 20 * 1024**3
 # The image was 2.4 GB as fetched and 5.1 GB unpacked.
 UNPACKED_RATIO = 2.2
+# CloudFormation has no AWS::Budgets::Budget there (its registry of October 2026).
+REGIONS_WITHOUT_BUDGETS = frozenset(
+    (
+        *("af-south-1", "ap-east-1", "ap-east-2", "ap-northeast-3", "ap-south-2", "ap-southeast-3"),
+        *("ap-southeast-4", "ap-southeast-5", "ap-southeast-6", "ap-southeast-7", "ca-west-1"),
+        *("eu-central-2", "eu-north-1", "eu-south-1", "eu-south-2", "il-central-1", "me-central-1"),
+        *("mx-central-1", "us-gov-east-1", "us-gov-west-1"),
+    )
+)
 # 1,024 units are one core.
 CPU_UNITS_PER_VCPU = 1024
 # A network with endpoints needs these (infra/templates/network.yml).
@@ -47,7 +56,7 @@ def examine(context: DeployContext, stage: Stage, *, root: Path = ROOT) -> list[
         ("the size of the image", lambda: _image(context, stage, root)),
         ("the quota of Fargate", lambda: _fargate(context, stage)),
         ("the concurrency of Lambda", lambda: _concurrency(context, stage)),
-        ("the alarms", lambda: _alarms(stage)),
+        ("the alarms", lambda: _alarms(context, stage)),
     ]
     findings = []
     for name, check in checks:
@@ -213,7 +222,12 @@ def _concurrency(context: DeployContext, stage: Stage) -> Iterator[Finding]:
         )
 
 
-def _alarms(stage: Stage) -> Iterator[Finding]:
+def _alarms(context: DeployContext, stage: Stage) -> Iterator[Finding]:
+    if context.region_name in REGIONS_WITHOUT_BUDGETS:
+        yield Finding(
+            NOTE,
+            f"CloudFormation makes no budgets in {context.region_name}: make one in the console of Billing",
+        )
     if stage.parameters.get("AlarmEmail"):
         yield Finding(
             OK, f"alarms go to {stage.parameters['AlarmEmail']}, after the mail of AWS is confirmed"

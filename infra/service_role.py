@@ -18,10 +18,12 @@ SERVICES = {
 def missing(context: DeployContext) -> list[str]:
     """The services, of `SERVICES`, that this account has no role for."""
     iam = context.client("iam")
+    # A page may be empty although another one follows.
+    pages = iam.get_paginator("list_roles").paginate
     return [
         service
         for service in SERVICES
-        if not iam.list_roles(PathPrefix=f"/aws-service-role/{service}/")["Roles"]
+        if not any(page["Roles"] for page in pages(PathPrefix=f"/aws-service-role/{service}/"))
     ]
 
 

@@ -223,7 +223,7 @@ class Budget(_Recorded):
     TYPE, NAME = "AWS::Budgets::Budget", "BudgetName"
 
     def make(self) -> str:
-        self.properties = self.properties["Budget"]
+        self.properties = {"BudgetName": "made by CloudFormation", **self.properties["Budget"]}
         return super().make()
 
 

@@ -5,10 +5,13 @@ import re
 from typing import Any
 
 import pytest
+from cfnlint.helpers import REGIONS  # type: ignore[import-untyped]  # has no types
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER  # type: ignore[import-untyped]  # as above
 
 from app import app
 from infra import call_limits
-from infra.stage import Stage
+from infra.doctor import REGIONS_WITHOUT_BUDGETS
+from infra.stage import STACKS, Stage
 from tests.aws.conftest import STAGE, Cli
 from tests.aws.templates import resources, template, walk
 from tools.capacity import cost, prices
@@ -174,6 +177,26 @@ def test_a_budget_tells_whoever_gets_the_alarms() -> None:
         for each in notifications
     ] == [("ACTUAL", 80), ("FORECASTED", 100)]
     assert all(each["Subscribers"][0]["Address"] == {"Ref": "AlarmEmail"} for each in notifications)
+    # A new address replaces it, and CloudFormation makes the new one before it deletes the old one.
+    assert "BudgetName" not in budget["Properties"]["Budget"]
+
+
+def test_every_resource_exists_in_every_region_or_is_left_out_there() -> None:
+    """CloudFormation lacks budgets in some regions; the template has none there, and `doctor` says so."""
+    types = {each["Type"] for part in STACKS for each in template(part)["Resources"].values()}
+    lacking = {
+        (region, kind)
+        for region in REGIONS
+        for kind in types - set(PROVIDER_SCHEMA_MANAGER.get_resource_types(region))
+    }
+    assert lacking == {(region, "AWS::Budgets::Budget") for region in REGIONS_WITHOUT_BUDGETS & set(REGIONS)}
+    conditions = template("api")["Conditions"]
+    excluded = {
+        str(equals["Fn::Equals"][1])
+        for name in ("WithoutBudgets", "WithoutBudgetsEither")
+        for equals in conditions[name]["Fn::Or"]
+    }
+    assert excluded == REGIONS_WITHOUT_BUDGETS
 
 
 def test_alarms_see_what_users_see() -> None:
