@@ -86,6 +86,13 @@ def _missing_modules(family: Family, diagnostics: Sequence[Diagnostic]) -> dict[
     return missing
 
 
+def _with_doubt(run: _CompilerRun, doubt: str) -> _CompilerRun:
+    """`run` without a verdict if there is a doubt about it."""
+    if not doubt:
+        return run
+    return replace(run, doubt=doubt, verdict=Verdict.INCONCLUSIVE, reason=Reason.INFRASTRUCTURE)
+
+
 def _usage(result: SandboxResult) -> Usage:
     """What a run used, as a client gets it."""
     return Usage(
@@ -199,6 +206,8 @@ class JobExecutor:
             second = self._run(request, environment, cancel, quiet=True)
             run = replace(second, usage=_of_both(run.usage, second.usage))
         retry = family.retry
+        if retry and retry.unless and any(option.startswith(retry.unless) for option in request.options):
+            retry = None  # the request says what the attempt would guess
         if retry and request.stage in retry.stages and _has_error_code(run.diagnostics, retry.code):
             second = self._run(request, environment, cancel, retry=True)
             run = replace(second, usage=_of_both(run.usage, second.usage))
@@ -332,6 +341,33 @@ class JobExecutor:
         listing = build_listing(self._catalog, request, self._toolchains.entry(environment))
         if listing is None:
             return run
+        if request.language == "go":
+            return self._with_packages(request, environment, run, listing, cancel)
+        if run.verdict is not Verdict.COMPILES:
+            return run
+        run, units = self._listed(request, environment, run, listing, cancel)
+        if units is None:
+            return run
+        units = tuple(unit for unit in units if unit in request.files)
+        language = self._catalog.language(request.language)
+        sources = [name for name in request.files if language and language.is_source(name)]
+        # The first source stands for a main file that the request left out (api/configuration.py).
+        doubt = ""
+        if not units or request.main not in (*units, min(sources)):
+            doubt = (
+                f"The main file {request.main} was not compiled: the project's configuration leaves it out."
+            )
+        return _with_doubt(replace(run, units=units), doubt)
+
+    def _with_packages(
+        self,
+        request: CompileRequest,
+        environment: Environment,
+        run: _CompilerRun,
+        listing: Sequence[str],
+        cancel: threading.Event | None,
+    ) -> _CompilerRun:
+        """`run` of the go command, which leaves out what is not for its target."""
         if run.verdict is Verdict.INCONCLUSIVE:
             missing = go_packages.lacks_modules(run.messages.stderr.shown)
             missing = missing and run.reason is Reason.INFRASTRUCTURE
@@ -339,18 +375,9 @@ class JobExecutor:
         compiled = run.verdict is Verdict.COMPILES
         units = go_packages.units_of_one_file(request, environment.version_key, compiled=compiled)
         if units is None:
-            sandbox = self._sandboxes.get(environment.image, self._sandbox)
-            with Workspace.create(request.files) as workspace:
-                listed = sandbox.run(Command(listing, run.env), workspace, self._limits, cancel=cancel)
-            run = replace(run, usage=_of_both(run.usage, _usage(listed)))
-            verdict, reason = classify(listed, limit_patterns=self._limit_patterns[environment.family])
-            if verdict is Verdict.INCONCLUSIVE:
-                return replace(run, sandbox_result=listed, verdict=verdict, reason=reason)
-            if compiled and listed.exit_code != 0:
-                raise SandboxError(f"the compiler does not list its files (exit status {listed.exit_code}).")
-            paths = listed.stdout.decode(errors="replace").splitlines()
-            inside = f"{workspace.inside}/"
-            units = tuple(path.removeprefix(inside) for path in paths if path.startswith(inside))
+            run, units = self._listed(request, environment, run, listing, cancel)
+        if units is None:
+            return run
         doubt = go_packages.doubt(
             request,
             environment.version_key,
@@ -358,8 +385,30 @@ class JobExecutor:
             compiled=compiled,
             native=request.target == native_target(),
         )
-        run = replace(run, units=units, doubt=doubt)
-        return replace(run, verdict=Verdict.INCONCLUSIVE, reason=Reason.INFRASTRUCTURE) if doubt else run
+        return _with_doubt(replace(run, units=units), doubt)
+
+    def _listed(
+        self,
+        request: CompileRequest,
+        environment: Environment,
+        run: _CompilerRun,
+        listing: Sequence[str],
+        cancel: threading.Event | None,
+    ) -> tuple[_CompilerRun, tuple[str, ...] | None]:
+        """The files that the compiler says it compiles; None if `run` is inconclusive now."""
+        sandbox = self._sandboxes.get(environment.image, self._sandbox)
+        with Workspace.create(request.files) as workspace:
+            listed = sandbox.run(Command(tuple(listing), run.env), workspace, self._limits, cancel=cancel)
+        usage = _of_both(run.usage, _usage(listed))
+        verdict, reason = classify(listed, limit_patterns=self._limit_patterns[environment.family])
+        if verdict is Verdict.INCONCLUSIVE:
+            return replace(run, usage=usage, sandbox_result=listed, verdict=verdict, reason=reason), None
+        if run.verdict is Verdict.COMPILES and listed.exit_code != 0:
+            raise SandboxError(f"the compiler does not list its files (exit status {listed.exit_code}).")
+        inside = f"{workspace.inside}/"
+        paths = listed.stdout.decode(errors="replace").splitlines()
+        units = tuple(path.removeprefix(inside) for path in paths if path.startswith(inside))
+        return replace(run, usage=usage), units
 
     def _compiled_files(self, request: CompileRequest, run: _CompilerRun) -> tuple[str, ...]:
         """The translation units: as the compiler lists them, or in the order of its command."""

@@ -36,6 +36,8 @@ _STRING = re.compile(r"\"(?:\\.|[^\"\\\n])*\"")
 _ENDS = {"//": "\n", "/*": "*/", "`": "`"}
 # Far more than the imports of a file and its comments are made of: a hostile one is not read to its end.
 _MAX_IMPORT_WORDS = 20_000
+# More than any module proxy serves.
+_MAX_IMPORT_PATH = 500
 # A licence and a constraint have room in it; what is below is not explained.
 _HEAD_CHARACTERS = 16 * 1024
 # More than a constraint of a person has; a longer one is not explained.
@@ -43,7 +45,7 @@ _MAX_WORDS = 200
 # Directives of go.mod, and the first release that knows each.
 _DIRECTIVES = {"toolchain": (1, 21), "godebug": (1, 23), "tool": (1, 24), "ignore": (1, 25)}
 _GO_LINE = re.compile(r"[ \t]*go[ \t]+([0-9]{1,4}(?:\.[0-9]{1,4}){1,2})")
-_REQUIRED = re.compile(r"[ \t]*(?:require[ \t]*\(?[ \t]*)?\"?([\w.~/-]+)\"?[ \t]+v[0-9]")
+_REQUIRED = re.compile(r"[ \t]*(?:require(?:[ \t]*\([ \t]*|[ \t]+))?\"?([\w.~/-]+)\"?[ \t]+v[0-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,18 +166,26 @@ def missing_modules(files: Mapping[str, str]) -> str:
         for line in text.splitlines()
         if (match := _REQUIRED.match(line)) and "." in match[1].split("/")[0]
     }
-    used = {path for name, text in files.items() if name.endswith(".go") for path in imports(text)}
-    missing = sorted(
-        module
-        for module in required
-        if any(path == module or path.startswith(f"{module}/") for path in used)
-        and not any(name.startswith(f"vendor/{module}/") for name in files)
-    )
+    used = {
+        folder
+        for name, text in files.items()
+        if name.endswith(".go")
+        for path in imports(text)
+        if len(path) <= _MAX_IMPORT_PATH
+        for folder in _with_parents(path)
+    }
+    sent = {folder for name in files for folder in _with_parents(name)}
+    missing = sorted(module for module in required & used if f"vendor/{module}" not in sent)
     which = f"the module {missing[0]}" if len(missing) == 1 else f"modules ({', '.join(missing[:10])})"
     return (
         f"The source needs {which if missing else 'a module'} that was not sent, and nothing is downloaded "
         "here: send it in a folder `vendor` (`go mod vendor`), or leave out what imports it."
     )
+
+
+def _with_parents(path: str) -> Iterator[str]:
+    yield path
+    yield from (path[:end] for end in range(len(path)) if path[end] == "/")
 
 
 def constraints(text: str) -> list[str]:

@@ -23,6 +23,8 @@ _MAX_BYTES = 64 * 1024
 _MAX_DOTS_IN_A_LINE = 200
 
 _BIN, _LIB = "src/main.rs", "src/lib.rs"
+# An option has at most 256 characters.
+_MAX_VALUES_CHARACTERS = 220
 _LEVELS = {"allow": "-A", "warn": "-W", "deny": "-D", "forbid": "-F"}
 _VERSION = re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,4}){0,2}")
 _FEATURE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+.-]*")
@@ -38,6 +40,8 @@ class CargoManifest:
     main: str
     options: tuple[str, ...]
     oldest_compiler: tuple[int, ...]
+    # What cargo adds for a rustc that checks names of configurations (1.80).
+    check_cfg: tuple[str, ...] = ()
 
 
 def read_manifest(files: Mapping[str, str]) -> CargoManifest:
@@ -50,12 +54,14 @@ def read_manifest(files: Mapping[str, str]) -> CargoManifest:
     edition = package.get("edition", _DEFAULT_EDITION)
     if not isinstance(edition, str):
         raise _wrong('`package.edition` is not a text such as "2021"')
-    options = (*_features(manifest), *_lints(manifest))
+    main, kind = _crate(manifest, package, files)
+    # Without it rustc would take a program that lacks `main` for a library, and the other way round.
+    options = (f"--crate-type={kind}", *_features(manifest), *_lints(manifest))
     version = package.get("rust-version", "1")
     if not isinstance(version, str) or not _VERSION.fullmatch(version):
         raise _wrong('`package.rust-version` is not a version such as "1.85"')
     oldest = tuple(int(part) for part in version.split("."))
-    return CargoManifest(edition, _main(manifest, package, files), options, oldest)
+    return CargoManifest(edition, main, options, oldest, tuple(_known_features(manifest)))
 
 
 def _parsed(text: str) -> dict[str, Any]:
@@ -91,7 +97,13 @@ def _check_that_rustc_alone_will_do(
     build = package.get("build", "build.rs" in files)
     if build:
         raise _wrong("a build script is not run: leave it out, or set `build = false` in [package]")
-    if _table(manifest, "lib").get("proc-macro") or _table(manifest, "lib").get("proc_macro"):
+    library = _table(manifest, "lib")
+    kinds = library.get("crate-type", library.get("crate_type", []))
+    if (
+        library.get("proc-macro")
+        or library.get("proc_macro")
+        or "proc-macro" in (kinds if isinstance(kinds, list) else [])
+    ):
         raise _wrong(
             "`lib.proc-macro` is not supported: leave Cargo.toml out, and begin the source with "
             '#![crate_type = "proc-macro"]'
@@ -116,12 +128,15 @@ def _needed_dependencies(manifest: Mapping[str, Any]) -> Iterator[str]:
                 yield name
 
 
-def _main(manifest: Mapping[str, Any], package: Mapping[str, Any], files: Mapping[str, str]) -> str:
-    """The one crate of the package: a library or a program."""
+def _crate(
+    manifest: Mapping[str, Any], package: Mapping[str, Any], files: Mapping[str, str]
+) -> tuple[str, str]:
+    """The one crate of the package, and what it is: `lib` or `bin`."""
     crates: list[object] = []
     library = _table(manifest, "lib")
     if library or (_LIB in files and package.get("autolib", True)):
         crates.append(library.get("path", _LIB))
+    libraries = len(crates)
     programs = manifest.get("bin", [])
     for program in programs if isinstance(programs, list) else []:
         name = program.get("name") if isinstance(program, dict) else None
@@ -137,7 +152,28 @@ def _main(manifest: Mapping[str, Any], package: Mapping[str, Any], files: Mappin
         raise _wrong(f"the package has more than one crate ({joined(paths)}): send one of them at a time")
     if paths[0] not in files:
         raise _wrong(f"it names {quoted(paths[0])}, which is not one of `files`")
-    return paths[0]
+    return paths[0], "lib" if libraries else "bin"
+
+
+def _known_features(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """The names that cargo tells rustc, so that a lint finds others; in options that are not too long."""
+    features = _table(manifest, "features")
+    optional = {
+        name
+        for name, value in _table(manifest, "dependencies").items()
+        if isinstance(value, dict) and value.get("optional") is True
+    }
+    names = [f'"{name}"' for name in sorted({*features, *optional}) if _FEATURE.fullmatch(name)]
+    yield "--check-cfg=cfg(docsrs,test)"
+    part: list[str] = []
+    for name in [*names, None]:
+        if part and (name is None or len(", ".join([*part, name])) > _MAX_VALUES_CHARACTERS):
+            yield f"--check-cfg=cfg(feature, values({', '.join(part)}))"
+            part = []
+        if name is not None:
+            part.append(name)
+    if not names:
+        yield "--check-cfg=cfg(feature, values())"
 
 
 def _features(manifest: Mapping[str, Any]) -> Iterator[str]:

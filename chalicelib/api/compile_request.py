@@ -92,16 +92,15 @@ def resolve(request: ClientRequest, catalog: Catalog, environments: Sequence[Env
         architecture=target.architecture,
         os=target.os,
         stage=stage,
-        options=_check_options(request, files, catalog, environment),
+        options=_check_options(request, files, catalog, environment, configuration.options_for(environment)),
         cache=request.cache,
         expect=expectations.resolve(request.expect),
     )
 
 
 def with_configuration(request: AnyJob, configuration: Configuration) -> AnyJob:
-    """The request with the main file and the options of its configuration files, its own options last."""
-    main = configuration.main if request.main is None else request.main
-    return request.model_copy(update={"main": main, "options": [*configuration.options, *request.options]})
+    """The request with the main file of its configuration files."""
+    return request.model_copy(update={"main": configuration.main if request.main is None else request.main})
 
 
 def fingerprint(request: CompileRequest) -> str:
@@ -209,26 +208,37 @@ def find_stage(name: str, environment: Environment) -> Stage:
     )
 
 
-def compiler_options(request: ClientJob) -> tuple[str, ...]:
-    """The options for the compiler: include folders first, as a person would type them."""
-    return (*(f"{_INCLUDE}{folder}" for folder in request.include_dirs), *request.options)
+def compiler_options(request: ClientJob, configured: Sequence[str] = ()) -> tuple[str, ...]:
+    """The options for the compiler: include folders, those of configuration files, the request's."""
+    return (*(f"{_INCLUDE}{folder}" for folder in request.include_dirs), *configured, *request.options)
 
 
 def _check_options(
-    request: ClientJob, files: Collection[str], catalog: Catalog, environment: Environment
+    request: ClientJob,
+    files: Collection[str],
+    catalog: Catalog,
+    environment: Environment,
+    configured: Sequence[str],
 ) -> tuple[str, ...]:
-    forbidden = forbidden_option(request, files, catalog, environment)
+    forbidden = forbidden_option(request, files, catalog, environment, configured)
     if forbidden is not None:
         raise forbidden
-    return compiler_options(request)
+    return compiler_options(request, configured)
 
 
 def forbidden_option(
-    request: ClientJob, files: Collection[str], catalog: Catalog, environment: Environment
+    request: ClientJob,
+    files: Collection[str],
+    catalog: Catalog,
+    environment: Environment,
+    configured: Sequence[str] = (),
 ) -> InvalidRequest | None:
     """The error about the first option or include folder that the compiler may not be given, or None."""
-    if len(request.include_dirs) + len(request.options) > MAX_OPTIONS:
-        return invalid("include_dirs", f"At most {MAX_OPTIONS} options and include folders can be given.")
+    if len(request.include_dirs) + len(configured) + len(request.options) > MAX_OPTIONS:
+        more = f", with the {len(configured)} that Cargo.toml stands for" if configured else ""
+        return invalid(
+            "include_dirs", f"At most {MAX_OPTIONS} options and include folders can be given{more}."
+        )
     family = catalog.family(environment.family)
     folders = folders_of(files)
     for number, folder in enumerate(request.include_dirs):
@@ -241,6 +251,10 @@ def forbidden_option(
                 "by its path from the top folder."
             )
             return invalid(f"include_dirs.{number}", problem)
+    for option in configured:
+        forbidden = catalog.why_forbidden(environment.family, option, folders)
+        if forbidden:
+            return invalid("files", f"Cargo.toml: {forbidden}")
     for number, option in enumerate(request.options):
         forbidden = catalog.why_forbidden(environment.family, option, folders)
         if forbidden:

@@ -14,6 +14,8 @@ from chalicelib.catalog import Language
 from chalicelib.errors import InvalidRequest
 from chalicelib.models import Environment
 
+# The first rustc to which cargo says which configurations there are.
+_CHECKS_CFG = (1, 80)
 _RUSTUP = ("rust-toolchain.toml", "rust-toolchain")
 
 
@@ -25,6 +27,12 @@ class Configuration:
     main: str | None = None
     options: tuple[str, ...] = ()
     oldest_compiler: tuple[int, ...] = ()
+    check_cfg: tuple[str, ...] = ()
+
+    def options_for(self, environment: Environment) -> tuple[str, ...]:
+        """The options for one compiler: some are for those that know them only."""
+        checks = self.check_cfg if environment.version_key >= _CHECKS_CFG else ()
+        return (*checks, *self.options)
 
     def problem_with(self, environment: Environment) -> InvalidRequest | None:
         """The error about a compiler that is older than they allow, or None."""
@@ -59,7 +67,9 @@ def read_configuration(
                 "main", f"`main` is {quoted(main or '')}, but Cargo.toml builds {quoted(manifest.main)}."
             )
         edition = _standard(manifest.edition, language, cargo_manifest.FILE)
-        return Configuration(edition, manifest.main, manifest.options, manifest.oldest_compiler)
+        return Configuration(
+            edition, manifest.main, manifest.options, manifest.oldest_compiler, manifest.check_cfg
+        )
     return Configuration()
 
 

@@ -8,6 +8,7 @@ verdict would be about something else than what the client's own tsc does.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -70,8 +71,9 @@ _FORBIDDEN = {
     **dict.fromkeys(("generateCpuProfile", "generateTrace"), "it writes files of its own"),
 }  # fmt: skip
 
-_STRING = r'"(?:[^"\\\n]|\\.)*"?'
-_COMMENT = re.compile(rf"{_STRING}|//[^\n]*|/\*(?:[^*]|\*(?!/))*(?:\*/|\Z)")
+# A comment ends where a line ends for tsc: also at a CR alone, and at U+2028 and U+2029.
+_STRING = r'"(?:[^"\\\n\r]|\\.)*"?'
+_COMMENT = re.compile(rf"{_STRING}|//[^\n\r\u2028\u2029]*|/\*(?:[^*]|\*(?!/))*(?:\*/|\Z)")
 _TRAILING_COMMA = re.compile(rf"{_STRING}|,\s*(?=[\]}}])")
 
 
@@ -119,20 +121,21 @@ def _parsed(text: str) -> dict[str, Any]:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     config = dict(pairs)
     if len(config) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise _wrong(f"{quoted(max(names, key=names.count))} is there twice")
+        name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise _wrong(f"{quoted(name)} is there twice")
     return config
 
 
 def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _strings(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _strings(each)
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str):
+            yield each
+        elif isinstance(each, Mapping):
+            waiting += each.values()
+        elif isinstance(each, list):
+            waiting += each
 
 
 def _leads_out(path: str) -> bool:

@@ -6,8 +6,10 @@ checked here again although the API checked them: a runner must not depend on wh
 into the store.
 """
 
+import ast
+import posixpath
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from chalicelib.catalog.catalog import Catalog
 from chalicelib.catalog.fortran_order import order_of
@@ -17,6 +19,10 @@ from chalicelib.catalog.schema import PLACEHOLDER, CompilerEntry, Family, Langua
 from chalicelib.errors import InvalidRequest
 from chalicelib.file_names import check_file_names, check_objects
 from chalicelib.models import CompileRequest, Target
+
+# A word of a go.work: a comment, a parenthesis, a string, or all up to the next of these.
+_WORK_WORD = re.compile(r"//.*|[()]|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|(?:(?!//)[^\s()\"`])+")
+_GO_STRING = re.compile(r'"(?:[^"\\]|\\(?:[abfnrtv\\"]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|[0-7]{3}))*"')
 
 
 def build_command(
@@ -82,13 +88,16 @@ def build_listing(
     """
     family = catalog.family(compiler.family)
     language = catalog.language(request.language)
-    if language is None or not family.listing:
+    in_project = family.project if language and language.has_project(request.files) else None
+    listing = in_project.listing if in_project and in_project.listing else family.listing
+    if language is None or not listing:
         return None
     whole: dict[str, Sequence[str]] = {
         "{options}": request.options,
+        "{standard}": (compiler.spellings.get(request.standard, request.standard),),
         "{sources}": _source_arguments(language, request.files, request.main, ()),
     }
-    arguments = [word for argument in family.listing for word in whole.get(argument, (argument,))]
+    arguments = [word for argument in listing for word in whole.get(argument, (argument,))]
     return (*compiler.command, *arguments)
 
 
@@ -188,8 +197,7 @@ def _problem(
 
 def _in_project(project: Project, files: Mapping[str, str]) -> list[str]:
     """The arguments of a project, or those of each project in the workspace that the files are."""
-    listed = re.findall(r"[^\s()\"`]+", files.get(project.workspace, ""))
-    named = {word.removeprefix("./").rstrip("/") for word in listed}
+    named = {posixpath.normpath(folder) for folder in _used_folders(files.get(project.workspace, ""))}
     folders = sorted(
         folder or "."
         for name in files
@@ -205,6 +213,32 @@ def _in_project(project: Project, files: Mapping[str, str]) -> list[str]:
         for argument in project.in_workspace
     ]
     return [*in_each, *alone]
+
+
+def _used_folders(workspace: str) -> Iterator[str]:
+    """The folders of the `use` directives of a go.work: those in comments and in `replace` are no modules."""
+    block = ""
+    for line in workspace.splitlines():
+        words = [match[0] for match in _WORK_WORD.finditer(line)]
+        words = words[: next((at for at, word in enumerate(words) if word.startswith("//")), None)]
+        if not words:
+            continue
+        if block:
+            if words[0] == ")":
+                block = ""
+            elif block == "use":
+                yield _unquoted(words[0])
+        elif words[1:2] == ["("]:
+            block = words[0]
+        elif words[0] == "use" and len(words) > 1:
+            yield _unquoted(words[1])
+
+
+def _unquoted(word: str) -> str:
+    if word.startswith("`"):
+        return word.strip("`")
+    # The escapes of a string of Go are those of Python.
+    return str(ast.literal_eval(word)) if word.startswith('"') and _GO_STRING.fullmatch(word) else word
 
 
 def _filled(argument: str, texts: Mapping[str, str]) -> str:

@@ -174,6 +174,9 @@ class _Reader:
         self._openmp = "-fopenmp" in options
         self._folders = [".", *(option[2:] for option in options if option.startswith("-I") and option[2:])]
         self._included: dict[tuple[_Part, str], set[str]] = {}
+        # Only the folder of the source differs from one to the next.
+        self._found_anywhere: dict[_Part, set[str]] = {}
+        self._paths: dict[tuple[str, str], str] = {}
         self.names: dict[_Part, _Names] = {}
         self.macros: dict[str, set[str]] = {}
         for match in filter(None, map(_MACRO.fullmatch, options)):
@@ -201,11 +204,19 @@ class _Reader:
 
     def _found(self, part: _Part, folder: str) -> Iterator[str]:
         """The files that are included by one, in a source that is in `folder`."""
+        if part not in self._found_anywhere:
+            starts = dict.fromkeys((posixpath.dirname(part[0]), *self._folders))
+            self._found_anywhere[part] = {path for start in starts for path in self._below(start, part)}
+        yield from self._found_anywhere[part]
+        yield from self._below(folder, part)
+
+    def _below(self, start: str, part: _Part) -> Iterator[str]:
         for name in self.names[part].includes:
-            for start in (posixpath.dirname(part[0]), folder, *self._folders):
-                path = posixpath.normpath(posixpath.join(start, name))
-                if path in self._files:
-                    yield path
+            key = (start, name)
+            if key not in self._paths:
+                self._paths[key] = posixpath.normpath(posixpath.join(start, name))
+            if self._paths[key] in self._files:
+                yield self._paths[key]
 
     def _names_in(self, file: str, fixed: bool) -> _Names:
         # gfortran drops carriage returns and zero bytes wherever they are. Columns count bytes.

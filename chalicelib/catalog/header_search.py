@@ -43,10 +43,19 @@ _SYSTEM_HEADERS = frozenset(
     cwctype
     """.split()  # noqa: SIM905 - a list of 200 lines would be harder to read
 )
-_SYSTEM_FOLDERS = ("arpa/", "asm/", "asm-generic/", "bits/", "gnu/", "linux/", "netinet/", "rpc/", "sys/")
+# Not folders such as net/ and ext/, which projects have more often than headers of the system in them.
+_SYSTEM_FOLDERS = (
+    *("arpa/", "asm/", "asm-generic/", "bits/", "drm/", "gnu/", "linux/", "mtd/", "netinet/", "netpacket/"),
+    *("nfs/", "protocols/", "pstl/", "rdma/", "rpc/", "sanitizer/", "scsi/", "sys/", "tr1/", "tr2/", "xen/"),
+)
+# Headers that gcc and clang bring along for instruction sets, and a few more.
+_COMPILER_HEADER = re.compile(
+    r"\w+intrin\.h|(?:cpuid|mm_malloc|mm3dnow|gcov|openacc|stdfix|arm_\w+|opencl-c)\.h"
+)
 
 # The longest file name of a request is 255 bytes (chalicelib/file_names.py).
 _IN_BRACKETS = re.compile(r"<([^<>\n\r]{1,255})>")
+_ASKED_FOR = re.compile(r"__has_include(?:_next)?[ \t]{0,80}\([ \t]{0,80}<([^<>\n\r]{1,255})>")
 # `#include NAME`, where NAME is a macro: what it names is known to the preprocessor only.
 _BY_MACRO = re.compile(r"(?:#|%:|\?\?=)[ \t]{0,80}(?:include|include_next|import)[ \t]{1,80}[A-Za-z_]")
 
@@ -92,7 +101,10 @@ def _would_shadow(files: Mapping[str, str], options: Sequence[str], prefixes: Se
 
     A quote folder is searched before both, and the bare command finds theirs.
     """
-    if any(name in _SYSTEM_HEADERS or name.startswith(_SYSTEM_FOLDERS) for name in files):
+    if any(
+        name in _SYSTEM_HEADERS or name.startswith(_SYSTEM_FOLDERS) or _COMPILER_HEADER.fullmatch(name)
+        for name in files
+    ):
         return True
     for option in options:
         prefix, folder = folder_of(option, prefixes) or ("", "")
@@ -105,11 +117,15 @@ def _would_shadow(files: Mapping[str, str], options: Sequence[str], prefixes: Se
 
 def _may_use_brackets(files: Mapping[str, str], options: Sequence[str]) -> bool:
     """Whether a file of the request may be included by its path from the top folder in angle brackets."""
+    texts = (*files.values(), *(option for option in options if option.startswith("-D")))
+    # The bare command answers `__has_include(<x.h>)` with no, and takes the branch for that.
+    asked = {path for text in texts for path in _paths(_ASKED_FOR, text)}
     return any(
-        _BY_MACRO.search(text) or any(path in files for path in _paths_in_brackets(text))
-        for text in (*files.values(), *(option for option in options if option.startswith("-D")))
+        _BY_MACRO.search(text)
+        or any(path in files and path not in asked for path in _paths(_IN_BRACKETS, text))
+        for text in texts
     )
 
 
-def _paths_in_brackets(text: str) -> Iterator[str]:
-    return (posixpath.normpath(match[1]) for match in _IN_BRACKETS.finditer(text))
+def _paths(pattern: re.Pattern[str], text: str) -> Iterator[str]:
+    return (posixpath.normpath(match[1]) for match in pattern.finditer(text))

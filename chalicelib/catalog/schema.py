@@ -117,11 +117,13 @@ class Retry(CatalogModel):
 
     code: str
     stages: dict[Stage, tuple[str, ...]]
+    unless: str = Field("", description="The start of an option that says what the attempt would guess.")
 
 
 class ProjectRun(CatalogModel):
     """How a project is compiled, where that differs: what replaces the family's `arguments` and `stages`."""
 
+    listing: tuple[str, ...] = ()
     arguments: tuple[str, ...]
     stages: dict[Stage, tuple[str, ...]]
 

@@ -115,7 +115,7 @@ def make_plan(request: ClientMatrix, catalog: Catalog, environments: Sequence[En
             architecture=target.architecture,
             os=target.os,
             stage=stage,
-            options=compile_request.compiler_options(request),
+            options=compile_request.compiler_options(request, configuration.options_for(environment)),
             cache=request.cache,
             expect=expect,
         )
@@ -148,7 +148,7 @@ def _split_by_ability(
         try:
             compile_request.find_stage(request.stage, environment)
             problem = configuration.problem_with(environment) or compile_request.forbidden_option(
-                request, files, catalog, environment
+                request, files, catalog, environment, configuration.options_for(environment)
             )
         except InvalidRequest as error:
             problem = error

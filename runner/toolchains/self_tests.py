@@ -312,7 +312,11 @@ class SelfTests:
             reason = "its self-test failed unexpectedly; this is a defect: please report it"
             return Unavailable(test.language.id, test.compiler.id, reason, installed=True)
         if test.files and not self._stopping.is_set():
-            self._record.remember(passed, test.files)
+            try:
+                self._record.remember(passed, test.files)
+            except Exception:
+                # It costs time at the next start, and must not leave those waiting who wait for this test.
+                logger.exception("self-tests: that %s passed could not be kept", test.probe.id)
         return passed
 
     def _update(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from cfnlint.helpers import REGIONS  # type: ignore[import-untyped]  # has no types
-from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER  # type: ignore[import-untyped]  # as above
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER  # type: ignore[import-untyped]  # has no types either
 
 from app import app
 from infra import call_limits

@@ -197,3 +197,23 @@ def test_fortran_files_come_after_the_modules_that_they_use() -> None:
     position = {name: order.index(name) for name in files}
     assert position["z.f90"] < position["a.f90"] < position["b.f90"] < position["main.f90"]
     assert position["b.f90"] < position["s.f90"]
+
+
+@pytest.mark.parametrize(
+    ("workspace", "folders"),
+    [
+        ("use (\n./app\n./app/../lib // a comment\n)", ["./app/...", "./lib/..."]),
+        ('use "./l b"', ["./l b/..."]),
+        ('use "./l\\x69b"', ["./lib/..."]),
+        ("use `./lib`", ["./lib/..."]),
+        ("use ./app\n// later: ./lib", ["./app/..."]),
+        ("use ./app\nreplace example.org/x => ./lib", ["./app/..."]),
+        ("use ./app // ./lib", ["./app/..."]),
+    ],
+)
+def test_a_workspace_has_the_modules_of_its_use_directives(workspace: str, folders: list[str]) -> None:
+    """Comments and other directives name none; strings are read as Go reads them."""
+    files = {f"{folder}/go.mod": "" for folder in ("app", "lib", "l b")}
+    files |= {"app/main.go": "package main\nfunc main() {}\n", "go.work": workspace}
+    command = _build(language="go", compiler="go-1.24", standard="go1.24", files=files, main="app/main.go")
+    assert [word for word in command if word.endswith("/...")] == folders

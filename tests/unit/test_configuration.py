@@ -186,10 +186,68 @@ def test_a_manifest_says_edition_main_file_features_and_lints() -> None:
     request = _rust(manifest, {"lib/shop.rs": ""}, options=["-Adead_code"])
     assert (request.standard, request.main) == ("2018", "lib/shop.rs")
     assert request.options == (
-        '--cfg=feature="alloc"', '--cfg=feature="default"', '--cfg=feature="std"',
+        "--check-cfg=cfg(docsrs,test)",
+        '--check-cfg=cfg(feature, values("alloc", "default", "loud", "serde", "std"))',
+        "--crate-type=lib", '--cfg=feature="alloc"', '--cfg=feature="default"', '--cfg=feature="std"',
         "-Dunused", "-Funsafe_code", "-Adead_code",
     )  # fmt: skip
     assert _command(request)[-1] == "lib/shop.rs"
+
+
+def test_a_program_of_cargo_is_no_library() -> None:
+    """The kind of the crate is cargo's: a program without `main` is rejected, a library may have one."""
+    manifest = '[package]\nname = "shop"\n'
+    assert "--crate-type=bin" in _rust(manifest, {"src/main.rs": ""}).options
+    assert "--crate-type=lib" in _rust(manifest, {"src/lib.rs": "fn main() {}"}).options
+    retry = CATALOG.family("rustc").retry
+    assert retry is not None and retry.unless == "--crate-type="
+
+
+@pytest.mark.parametrize("lib", ['crate-type = ["proc-macro"]', "proc-macro = true", "proc_macro = true"])
+def test_a_macro_crate_in_a_manifest_is_invalid(lib: str) -> None:
+    """In each of cargo's spellings."""
+    with pytest.raises(InvalidRequest, match="proc-macro"):
+        _rust(f'[package]\nname = "shop"\n[lib]\n{lib}\n')
+
+
+def test_an_option_of_the_request_is_named_by_its_own_number() -> None:
+    """What Cargo.toml adds does not count in `options.0`; what is wrong with it is about `files`."""
+    with pytest.raises(InvalidRequest) as error:
+        _rust('[package]\nname = "shop"\n[features]\ndefault = []\n', options=["-Zbad"])
+    assert [detail.field for detail in error.value.details] == ["options.0"]
+
+
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n"])
+def test_a_comment_ends_where_it_ends_for_tsc(end: str) -> None:
+    """What comes behind it counts, and cannot hide from the allow-list."""
+    config = f'{{ "files": ["main.ts"], // x{end} "compilerOptions": {{"target": "es2015"}} }}'
+    assert _typescript(config).standard == "es2015"
+    with pytest.raises(InvalidRequest, match="extends"):
+        _typescript(f'{{ "files": ["main.ts"] // x{end} , "extends": "./base.json" }}')
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\u2029"])
+def test_what_only_tsc_takes_for_the_end_of_a_line_hides_nothing(end: str) -> None:
+    """The rest is not JSON to us then, which is a 400, and it is never taken for a comment."""
+    with pytest.raises(InvalidRequest):
+        _typescript(f'{{ "files": ["main.ts"] // x{end} , "extends": "./base.json" }}')
+
+
+def test_a_large_tsconfig_is_read_in_linear_time() -> None:
+    """Many keys of which one is there twice, and deep lists."""
+
+    def seconds(count: int) -> float:
+        started = time.thread_time()
+        keys = ",".join(f'"k{number}": 1' for number in range(count))
+        with contextlib.suppress(InvalidRequest):
+            _typescript(f'{{ "files": ["main.ts"], {keys}, "k1": 2 }}')
+        with contextlib.suppress(InvalidRequest):
+            _typescript('{"files": [' + "[" * 500 + ",".join(['"x"'] * count) + "]" * 500 + "]}")
+        return time.thread_time() - started
+
+    seconds(100)
+    # Quadratic would be 64 times as long.
+    assert seconds(16_000) < 24 * max(seconds(2_000), 0.02)
 
 
 def test_a_manifest_without_an_edition_is_of_2015() -> None:

@@ -196,3 +196,22 @@ def test_a_hostile_constraint_is_not_evaluated_for_long() -> None:
     """Any number of parentheses and signs ends quickly and without an exception."""
     for line in ("(" * 9_000, "!" * 9_000, "a||" * 3_000, ") && (", "&& a", "a b", ""):
         assert why_left_out("main.go", f"//go:build {line}\n\npackage main\n", _LINUX) is None
+
+
+def test_modules_are_looked_for_in_linear_time() -> None:
+    """A long line of blanks in a go.mod, and many modules with many imports."""
+
+    def seconds(count: int) -> float:
+        files = {
+            "t/go.mod": "require" + " " * count + "!",
+            "go.mod": "\n".join(f"require example.com/m{number} v1.0.0" for number in range(count // 50)),
+            "main.go": "package main\n"
+            + "\n".join(f'import _ "example.org/x{number}"' for number in range(count // 50)),
+        }
+        started = time.thread_time()
+        missing_modules(files)
+        return time.thread_time() - started
+
+    seconds(1_000)
+    # Quadratic would be 64 times as long.
+    assert seconds(80_000) < 24 * max(seconds(10_000), 0.02)
