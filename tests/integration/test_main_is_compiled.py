@@ -58,9 +58,15 @@ _SUSPECTS = {
 }
 
 
+# Releases of rustc before 1.70 search for themselves in /proc, which jobs do not have; Debian 12 has one.
+_MAY_BE_MISSING = {"rustc"}
+
+
 def _newest(real: RealCompilers, family: str) -> Environment:
     """The newest compiler of a family here, for the first language that has one."""
     here = [each for each in real.toolchains.environments if each.family == family]
+    if not here and family in _MAY_BE_MISSING:
+        pytest.skip(f"no compiler of the family {family} works here")
     if not here:
         missing(f"no compiler of the family {family} is installed")
     return max(here, key=lambda each: each.version_key)

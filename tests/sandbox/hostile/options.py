@@ -21,6 +21,8 @@ class Option(BaseModel):
     allowed: tuple[str, ...] = ()
     says: str = ""
     limit: LimitHit | None = None
+    # Another limit, which may come first: many processes need much memory.
+    or_limit: LimitHit | None = None
     programs: tuple[str, ...] = ()
     files: dict[str, str] = {}
 
