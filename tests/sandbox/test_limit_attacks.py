@@ -147,6 +147,8 @@ def test_a_control_group_counts_everything(
         assert attacked(word)[1] <= _ALLOWED_BYTES
 
 
+# How well short processes are seen depends on how soon a sample is taken, and so on what else runs.
+@pytest.mark.alone
 @pytest.mark.parametrize("word", ["vanishing", "between-samples", "orphans"])
 def test_processor_time_that_vanishes_counts(sandbox: Sandbox, attack: Path, word: str) -> None:
     """Processes that are short, between samples or without a parent get 1.2 times the limit at most."""

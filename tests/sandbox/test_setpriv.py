@@ -46,6 +46,9 @@ _HOSTILE_SUITES = (
     "test_verdicts.py",
 )
 
+# With nothing beside it: see there.
+_ALONE = "test_limit_attacks.py::test_processor_time_that_vanishes_counts"
+
 # A container may not make network namespaces, and bubblewrap alone is tried beside the weaker neighbours.
 _NOT_IN_A_CONTAINER = (
     "test_between_jobs.py::test_no_other_hostile_job_starves_an_honest_one",
@@ -65,7 +68,8 @@ def task(engine: Engine) -> Iterator[str]:
 def _run_suites(engine: Engine, *suites: str, sandbox: str = "setpriv", network: str = "none") -> None:
     """Run these files in the container: every test passes, and none is skipped."""
     files = [str(_FOLDER / suite) for suite in suites]
-    left_out = [f"--deselect={_FOLDER / test}" for test in _NOT_IN_A_CONTAINER]
+    alone = () if _ALONE in suites else (_ALONE,)
+    left_out = [f"--deselect={_FOLDER / test}" for test in (*_NOT_IN_A_CONTAINER, *alone)]
     status, output = engine.pytest("-q", "-s", *files, *left_out, sandbox=sandbox, network=network)
     print(output[-4000:])
     assert status == 0 and "skipped" not in output, output[-6000:]
@@ -75,6 +79,12 @@ def _run_suites(engine: Engine, *suites: str, sandbox: str = "setpriv", network:
 def test_the_contract_holds_under_the_conditions_of_fargate(engine: Engine, task: str, suite: str) -> None:
     """With default seccomp and capabilities, a read-only root, a tmpfs and an init, every test passes."""
     _run_suites(engine, suite, network=task)
+
+
+@pytest.mark.alone
+def test_processor_time_that_vanishes_counts_on_fargate(engine: Engine, task: str) -> None:
+    """Short processes and those without a parent get 1.2 times the limit at most, on a quiet machine."""
+    _run_suites(engine, _ALONE, network=task)
 
 
 @pytest.mark.parametrize("half", ["setpriv-without-jail", "setpriv-without-landlock"])
