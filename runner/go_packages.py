@@ -1,9 +1,10 @@
-"""What the go command leaves out of a package, and why: only sentences for people, no verdict of its own.
+"""What the go command leaves out of a package and why, and when a run of it is no verdict on the source.
 
 The go command compiles the files of a package that belong to the target, and says nothing about the others.
 Which files it took is asked of it (`Family.listing`). What is here says why one is missing, in the rules of
 Go's package go/build: the file's name, its `//go:build` line, its folder, or cgo, which is off here. A test
-compares them with the go command (tests/differential/test_go_folders.py).
+compares them with the go command (tests/differential/test_go_folders.py). `doubt` finds what makes a run
+`inconclusive`; nothing here makes a source compile or be rejected.
 """
 
 import re
@@ -163,7 +164,7 @@ def missing_modules(files: Mapping[str, str]) -> str:
         match[1]
         for name, text in files.items()
         if name.rpartition("/")[2] == "go.mod"
-        for line in text.splitlines()
+        for line in text.split("\n")
         if (match := _REQUIRED.match(line)) and "." in match[1].split("/")[0]
     }
     used = {
@@ -342,7 +343,7 @@ def _newer(files: Mapping[str, str], version: tuple[int, ...]) -> str:
     for name in sorted(files):
         if name.rpartition("/")[2] not in ("go.mod", "go.work"):
             continue
-        for line in files[name].splitlines():
+        for line in files[name].split("\n"):  # for Go only a line feed ends a line
             match = _GO_LINE.match(line)
             word = line.split(maxsplit=1)[0] if line.strip() else ""
             if match and tuple(map(int, match[1].split("."))) > version:

@@ -6,23 +6,18 @@ checked here again although the API checked them: a runner must not depend on wh
 into the store.
 """
 
-import ast
 import posixpath
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from chalicelib.catalog.catalog import Catalog
 from chalicelib.catalog.fortran_order import order_of
+from chalicelib.catalog.go_workspace import used_folders
 from chalicelib.catalog.header_search import folders_of, header_search
 from chalicelib.catalog.options import MAX_OPTIONS, as_passed, follows_sources, why_forbidden
 from chalicelib.catalog.schema import PLACEHOLDER, CompilerEntry, Family, Language, Project
 from chalicelib.errors import InvalidRequest
 from chalicelib.file_names import check_file_names, check_objects
 from chalicelib.models import CompileRequest, Target
-
-# A word of a go.work: a comment, a parenthesis, a string, or all up to the next of these.
-_WORK_WORD = re.compile(r"//.*|[()]|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|(?:(?!//)[^\s()\"`])+")
-_GO_STRING = re.compile(r'"(?:[^"\\]|\\(?:[abfnrtv\\"]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|[0-7]{3}))*"')
 
 
 def build_command(
@@ -197,7 +192,7 @@ def _problem(
 
 def _in_project(project: Project, files: Mapping[str, str]) -> list[str]:
     """The arguments of a project, or those of each project in the workspace that the files are."""
-    named = {posixpath.normpath(folder) for folder in _used_folders(files.get(project.workspace, ""))}
+    named = {posixpath.normpath(folder) for folder in used_folders(files.get(project.workspace, ""))}
     folders = sorted(
         folder or "."
         for name in files
@@ -213,32 +208,6 @@ def _in_project(project: Project, files: Mapping[str, str]) -> list[str]:
         for argument in project.in_workspace
     ]
     return [*in_each, *alone]
-
-
-def _used_folders(workspace: str) -> Iterator[str]:
-    """The folders of the `use` directives of a go.work: those in comments and in `replace` are no modules."""
-    block = ""
-    for line in workspace.splitlines():
-        words = [match[0] for match in _WORK_WORD.finditer(line)]
-        words = words[: next((at for at, word in enumerate(words) if word.startswith("//")), None)]
-        if not words:
-            continue
-        if block:
-            if words[0] == ")":
-                block = ""
-            elif block == "use":
-                yield _unquoted(words[0])
-        elif words[1:2] == ["("]:
-            block = words[0]
-        elif words[0] == "use" and len(words) > 1:
-            yield _unquoted(words[1])
-
-
-def _unquoted(word: str) -> str:
-    if word.startswith("`"):
-        return word.strip("`")
-    # The escapes of a string of Go are those of Python.
-    return str(ast.literal_eval(word)) if word.startswith('"') and _GO_STRING.fullmatch(word) else word
 
 
 def _filled(argument: str, texts: Mapping[str, str]) -> str:

@@ -209,6 +209,9 @@ def test_fortran_files_come_after_the_modules_that_they_use() -> None:
         ("use ./app\n// later: ./lib", ["./app/..."]),
         ("use ./app\nreplace example.org/x => ./lib", ["./app/..."]),
         ("use ./app // ./lib", ["./app/..."]),
+        ("use ./app // a comment\u2028use ./lib", ["./app/..."]),
+        ("use ./app // a comment\x0cuse ./lib", ["./app/..."]),
+        ("use (\r\n./app\r\n./lib\r\n)\r\n", ["./app/...", "./lib/..."]),
     ],
 )
 def test_a_workspace_has_the_modules_of_its_use_directives(workspace: str, folders: list[str]) -> None:

@@ -215,3 +215,13 @@ def test_modules_are_looked_for_in_linear_time() -> None:
     seconds(1_000)
     # Quadratic would be 64 times as long.
     assert seconds(80_000) < 24 * max(seconds(10_000), 0.02)
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\x0c", "\x85"])
+def test_a_comment_of_a_go_mod_ends_at_a_line_feed(end: str) -> None:
+    """What Go takes for a part of a comment is no directive."""
+    go_mod = f"module a // x{end}go 1.99\n"
+    request = make_request(
+        language="go", files={"main.go": "package main\nfunc main() {}\n", "go.mod": go_mod}, main="main.go"
+    )
+    assert doubt(request, (1, 19, 8), ("main.go",), compiled=True, native=True) == ""
