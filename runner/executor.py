@@ -202,7 +202,7 @@ class JobExecutor:
         environment = self._environment(request)
         run = self._run(request, environment, cancel)
         family = self._catalog.family(environment.family)
-        if run.reason is Reason.OUTPUT and family.quiet_arguments:
+        if run.reason is Reason.OUTPUT and family.quiet_arguments and self._has_time_left(run):
             second = self._run(request, environment, cancel, quiet=True)
             run = replace(second, usage=_of_both(run.usage, second.usage))
         retry = family.retry
@@ -253,10 +253,7 @@ class JobExecutor:
         environment: Environment,
         cancel: threading.Event | None,
     ) -> _CompilerRun:
-        """The run, or the last of those that were made because a module was not there yet.
-
-        All of them together stay within the time of one.
-        """
+        """The run, or the last of those that were made because a module was not there yet."""
         family = self._catalog.family(environment.family)
         entry = self._toolchains.entry(environment)
         missing: dict[str, set[str]] = {}
@@ -267,12 +264,16 @@ class JobExecutor:
             command = (
                 build_command(self._catalog, request, entry, missing=missing) if missing else run.command
             )
-            if command in tried or run.usage.wall_seconds >= self._limits.cpu_seconds:
+            if command in tried or not self._has_time_left(run):
                 break
             tried.add(command)
             another = self._run(request, environment, cancel, missing=missing)
             run = replace(another, usage=_of_both(run.usage, another.usage))
         return run
+
+    def _has_time_left(self, run: _CompilerRun) -> bool:
+        """Whether another attempt may begin: it must not take a job far beyond the time of one run."""
+        return run.usage.wall_seconds < self._limits.cpu_seconds
 
     def _explain_circle(self, run: _CompilerRun, request: CompileRequest, environment: Environment) -> str:
         """A sentence about files that no order could compile; empty if that is not what happened."""

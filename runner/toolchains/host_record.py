@@ -249,6 +249,22 @@ def _circumstances(sandbox: Sandbox) -> dict[str, str]:
     }
 
 
+def are_unchanged(files: Mapping[str, Identity]) -> bool:
+    """Whether these are still the files that `HostRecord.files_of` found; cheap enough for each job.
+
+    A file that was added since is not noticed. Compilers are replaced as a whole.
+    """
+    return all(_is_still(path, identity) for path, identity in files.items())
+
+
+def _is_still(path: str, identity: Identity) -> bool:
+    # A link of a compiler's name counts as itself, one among its parts as the file that it leads to.
+    try:
+        return identity in (_identity(os.lstat(path)), _identity(os.stat(path)))
+    except OSError:
+        return False
+
+
 def _identity(status: os.stat_result) -> Identity:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 

@@ -15,7 +15,7 @@ from chalicelib.catalog import Catalog, CompilerEntry, Language, version_key
 from chalicelib.models import Environment, UntestedCompiler
 from runner.sandbox.base import Limits, Sandbox, SandboxError
 from runner.toolchains.build_record import FindExecutable
-from runner.toolchains.host_record import HostRecord, Identity
+from runner.toolchains.host_record import HostRecord, Identity, are_unchanged
 from runner.toolchains.model import Toolchains, Unavailable, excluded, matches
 from runner.toolchains.probe import (
     PROBE_THREADS,
@@ -219,9 +219,7 @@ class SelfTests:
         key = (language, compiler)
         with self._changed:
             test = next((test for test in self._tests if _offered_by(test) == key), None)
-            if test is None or self._record is None or not test.files:
-                return
-            if self._record.files_of(test.compiler) == test.files:
+            if test is None or are_unchanged(test.files):
                 return
             logger.warning("compiler: %s (%s) has been replaced: it is tested again", compiler, language)
             test.reset()
