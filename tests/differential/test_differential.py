@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.models import CompileRequest, Diagnostic, Environment, Severity, Verdict
+from chalicelib.models import Diagnostic, Environment, Severity, Verdict
 from runner.workspace import INSIDE
 from tests.differential.corpus import Sample, languages, samples
 from tests.differential.counting import COUNTERS, Message
@@ -84,15 +84,7 @@ def _compare(
     """Messages of the bare compiler and of the service, the verdict, and all problems in words."""
     language = real.catalog.language(environment.language)
     assert language is not None
-    request = CompileRequest(
-        files=sample.files,
-        main=language.default_main,
-        language=environment.language,
-        compiler=environment.id,
-        standard=environment.default_standard,
-        architecture=real.architecture,
-        os=real.os,
-    )
+    request = real.request(environment, sample.files, language.default_main)
     result = real.executor.compile("differential", request)
     bare = run_bare(result, sample.files, parent)
     problems = []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.models import CompileRequest, Environment, Stage, Verdict
+from chalicelib.models import Environment, Stage, Verdict
 from tests.differential.fortran_graphs import GraphProject, graph_project
 from tests.support.compilers import RealCompilers, real_compilers
 from tests.support.skipping import missing
@@ -57,16 +57,9 @@ def test_the_verdict_on_a_project_is_that_of_its_files_in_the_right_order(tmp_pa
         expected = _one_by_one(project, real.toolchains.entry(environment).executable, folder)
         if (expected is Verdict.COMPILES) is not (project.kind == "right"):
             return f"project {number} ({project.kind}) is {expected} one by one: {project.files}"
-        request = CompileRequest(
-            files=dict(sorted(project.files.items())),
-            main=project.main,
-            language="fortran",
-            compiler=environment.id,
-            standard="gnu",
-            architecture=real.architecture,
-            os=real.os,
-            stage=Stage.COMPILE if "circle" in project.kind else stages[number % len(stages)],
-        )
+        stage = Stage.COMPILE if "circle" in project.kind else stages[number % len(stages)]
+        files = dict(sorted(project.files.items()))
+        request = real.request(environment, files, project.main, standard="gnu", stage=stage)
         result = real.executor.compile("order", request)
         if result.verdict is not expected:
             return f"project {number} ({project.kind}): {result.command}\n{result.stderr}{result.error}"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.models import CompileRequest, Environment, Stage, Verdict
+from chalicelib.models import Environment, Stage, Verdict
 from tests.support.compilers import RealCompilers, real_compilers
 from tests.support.native_run import bare_command, bare_env
 from tests.support.tiers import in_tier
@@ -110,16 +110,8 @@ def test_a_header_is_the_one_that_the_bare_command_finds(tmp_path: Path) -> None
         parent = tmp_path / f"{environment.id}-{number}"
         parent.mkdir()
         expected = _bare(real, environment, folder, parent)
-        request = CompileRequest(
-            files=folder.files,
-            main=folder.main,
-            language="c",
-            compiler=environment.id,
-            standard=environment.default_standard,
-            architecture=real.architecture,
-            os=real.os,
-            stage=Stage.SYNTAX,
-            options=folder.options,
+        request = real.request(
+            environment, folder.files, folder.main, stage=Stage.SYNTAX, options=folder.options
         )
         result = real.executor.compile(f"headers-{number}", request)
         verdicts.append(result.verdict)

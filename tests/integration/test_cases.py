@@ -17,7 +17,7 @@ import pytest
 from chalicelib.api import compile_request
 from chalicelib.models import CompileRequest, Environment, Verdict
 from tests.support.case_files import Offer, Run, body_of, case_folders, problems_of, read_case, runs_of
-from tests.support.compilers import RealCompilers, real_compilers
+from tests.support.compilers import RealCompilers, may_be_missing, real_compilers
 from tests.support.native_run import bare_command, bare_env, run_bare, same_names
 from tests.support.tiers import in_tier
 
@@ -30,8 +30,6 @@ _LEAST_CASES_PER_LANGUAGE = 10
 _LEAST_RUNS_PER_COMPILER = 8
 # Cases of a language that may be skipped although it has compilers here: they need a newer one.
 _MOST_SKIPPED_PER_LANGUAGE = 2
-# Releases of rustc before 1.70 search for themselves in /proc, which jobs do not have; Debian 12 has one.
-_LANGUAGES_THAT_MAY_BE_MISSING = {"rust"}
 
 # Programs for the oldest standards, if the self-test's program needs a newer one.
 _PLAIN = {"c": "int value;\n", "cpp": "int value;\n", "fortran": "end\n"}
@@ -110,7 +108,7 @@ def test_few_cases_are_skipped() -> None:
     print(dict(skipped), skipped.total())
     here = {offer.language for offer in offers}
     if os.environ.get("CI") == "true":
-        assert set(skipped) - here <= _LANGUAGES_THAT_MAY_BE_MISSING
+        assert set(skipped) - here <= may_be_missing()
         assert all(count <= _MOST_SKIPPED_PER_LANGUAGE for name, count in skipped.items() if name in here)
 
 
@@ -125,16 +123,8 @@ def test_every_registered_standard_is_one_that_the_compiler_takes() -> None:
         assert language is not None
         main = language.default_main
         source = _PLAIN.get(language.id, language.self_test.good)
-        request = CompileRequest(
-            files={main: source},
-            main=main,
-            language=language.id,
-            compiler=environment.id,
-            standard=standard,
-            architecture=real.architecture,
-            os=real.os,
-            stage=environment.stages[0],
-        )
+        stage = environment.stages[0]
+        request = real.request(environment, {main: source}, main, standard=standard, stage=stage)
         result = real.executor.compile("standard", request)
         return "" if result.compiled else f"{result.command}: {result.stdout}{result.stderr}"
 

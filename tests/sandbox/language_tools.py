@@ -4,20 +4,17 @@ Only for this machine's own target, as each target costs a probe.
 """
 
 from functools import cache
-from pathlib import Path
 
 from chalicelib.catalog import Catalog, CompilerEntry, load_catalog
 from runner.sandbox.base import Sandbox
-from runner.sandbox.host_paths import COMPILERS, find_compiler
+from runner.sandbox.host_paths import find_compiler
 from runner.sandbox.limits import default_limits
 from runner.toolchains.model import Toolchains, native_target
 from runner.toolchains.probe import probe_toolchains
+from tests.support.compilers import may_be_missing
 from tests.support.skipping import missing
 
 LANGUAGES = ("fortran", "go", "java", "python", "rust", "typescript", "zig")
-
-# Outside of the image a rustc of the distribution may be one that does not start without /proc.
-_ONLY_IN_THE_IMAGE = ("rust",)
 
 _probed: dict[tuple[int, str, str], Toolchains] = {}
 
@@ -42,8 +39,7 @@ def languages_here() -> tuple[str, ...]:
 
 def expected_here() -> tuple[str, ...]:
     """Those of `LANGUAGES` that a fully equipped host has."""
-    left_out = () if Path(COMPILERS).is_dir() else _ONLY_IN_THE_IMAGE
-    return tuple(language for language in LANGUAGES if language not in left_out)
+    return tuple(language for language in LANGUAGES if language not in may_be_missing())
 
 
 def probed(sandbox: Sandbox, language: str, family: str = "*") -> Toolchains:

@@ -8,14 +8,18 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 from chalicelib.catalog import Catalog, CompilerEntry, Language, load_catalog
+from chalicelib.models import CompileRequest, Environment
 from runner.executor import JobExecutor
 from runner.sandbox import choose_sandbox
 from runner.sandbox.base import Limits, Sandbox, SandboxUnavailable
-from runner.sandbox.host_paths import find_compiler
+from runner.sandbox.host_paths import COMPILERS, find_compiler
 from runner.sandbox.limits import default_limits
 from runner.toolchains.model import Toolchains, native_target
 from runner.toolchains.probe import probe_toolchains
@@ -38,6 +42,21 @@ class RealCompilers:
     probe_seconds: float
     architecture: str
     os: str
+
+    def request(
+        self, environment: Environment, files: Mapping[str, str], main: str, **changes: Any
+    ) -> CompileRequest:
+        """A request for one of the compilers, for this machine, by its default standard."""
+        values: dict[str, Any] = {
+            "files": dict(files),
+            "main": main,
+            "language": environment.language,
+            "compiler": environment.id,
+            "standard": environment.default_standard,
+            "architecture": self.architecture,
+            "os": self.os,
+        }
+        return CompileRequest(**(values | changes))
 
 
 @cache
@@ -63,6 +82,14 @@ def _probed() -> RealCompilers:
     architecture, system = native_target()
     executor = JobExecutor(sandbox, catalog, toolchains, limits)
     return RealCompilers(catalog, sandbox, limits, toolchains, executor, seconds, architecture, system)
+
+
+def may_be_missing() -> frozenset[str]:
+    """The languages whose compiler may not work on a fully equipped machine; in our image each one does.
+
+    Releases of rustc before 1.70 search for themselves in /proc, which jobs do not have; Debian 12 has one.
+    """
+    return frozenset() if Path(COMPILERS).is_dir() else frozenset({"rust"})
 
 
 def compilers_here(language: Language) -> list[CompilerEntry]:
