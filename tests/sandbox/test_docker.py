@@ -16,7 +16,11 @@ from runner.sandbox.docker.run import DockerRun
 from runner.sandbox.docker.sandbox import Docker, runtime_of
 from runner.workspace import Workspace
 from tests.sandbox.support import TIGHT
+from tests.support.api import wait_until_ready
 from tests.support.engine import RUNNER, Engine
+from tests.support.factories import slow_cpp
+from tests.support.processes import ApiProcess
+from tests.support.servers import wait_until
 
 
 @pytest.fixture
@@ -155,6 +159,35 @@ def test_containers_of_dead_runners_are_removed_and_no_others(
         for container in containers.values():
             with contextlib.suppress(docker.errors.NotFound):
                 container.remove(force=True)
+
+
+def test_a_persons_container_survives_a_start_a_crash_and_the_next_start(
+    engine: Engine, client: "docker.DockerClient"
+) -> None:
+    """A runner is killed while it compiles: the next one removes that job's container and nothing else."""
+    notes = client.containers.create(RUNNER, name="wic-notes", network_mode="none")
+    env = {"SANDBOX": "docker", "RUNNER_IMAGE": RUNNER, "COMPILERS": "cpp/gcc-12"}
+    slow = {"source_code": slow_cpp(60), "language": "cpp", "stage": "syntax"}
+
+    def containers_of(pid: int) -> set[str]:
+        labelled = client.containers.list(all=True, filters={"label": LABEL})
+        return {each.id for each in labelled if f"/{pid}-" in each.labels[LABEL]}
+
+    try:
+        with ApiProcess(env | ({"DOCKER_HOST": engine.url} if engine.url else {})) as api:
+            wait_until_ready(api)
+            killed = api.pid
+            assert api.call("POST", "/api/v1/compile", slow).status == 202
+            wait_until(lambda: bool(containers_of(killed)), "a job in a container", timeout_seconds=60)
+            api.kill()
+            assert containers_of(killed)
+            api.start()
+            wait_until_ready(api)
+            wait_until(lambda: not containers_of(killed), "no container of the dead runner")
+            assert api.stop() == 0
+        notes.reload()  # raises when it is gone
+    finally:
+        notes.remove(force=True)
 
 
 def test_a_container_has_none_of_the_engines_privileges(engine: Engine) -> None:
