@@ -236,9 +236,8 @@ def forbidden_option(
     """The error about the first option or include folder that the compiler may not be given, or None."""
     if len(request.include_dirs) + len(configured) + len(request.options) > MAX_OPTIONS:
         more = f", with the {len(configured)} that Cargo.toml stands for" if configured else ""
-        return invalid(
-            "include_dirs", f"At most {MAX_OPTIONS} options and include folders can be given{more}."
-        )
+        field = "include_dirs" if request.include_dirs else "options"
+        return invalid(field, f"At most {MAX_OPTIONS} options and include folders can be given{more}.")
     family = catalog.family(environment.family)
     folders = folders_of(files)
     for number, folder in enumerate(request.include_dirs):

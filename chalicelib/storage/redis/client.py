@@ -224,8 +224,6 @@ class RedisClient:
         with translated(self.settings):
             return command(*arguments, **options)
 
-    # These have the names that they have in Redis.
-
     def read_texts(self, names: Sequence[str], ttl_ms: int) -> dict[str, bytes | None]:
         """The compressed texts of these keys, None for a lost one; each is then kept for `ttl_ms`."""
         with self.pipeline() as pipe:
@@ -237,6 +235,8 @@ class RedisClient:
             name: answer if isinstance(answer, bytes) else None
             for name, answer in zip(names, answers, strict=True)
         }
+
+    # These have the names that they have in Redis.
 
     def get(self, key: str) -> str | None:
         text: str | None = self._call(self._driver.get, key)

@@ -3,11 +3,11 @@
 The order of the writes is the promise, and each step may be repeated.
 
 - **Submit**: sources, records, then the matrix, then the queue, in one step for all jobs. A process that
-stops before that step has answered nobody, so nobody knows the ids; nothing is queued, and what was written
-expires. Should a client read such a job all the same, it is queued then (see `RedisStore.get`). Once the step
-is done, every job will end, and its matrix can be read. - **End** (complete, cancel, and a sweep that gives
-up): seal, result, move, record. The seal lets exactly one of them win; the result is readable before the
-status is terminal.
+  stops before that step has answered nobody, so nobody knows the ids; nothing is queued, and what was written
+  expires. Should a client read such a job all the same, it is queued then (see `RedisStore.get`). Once the
+  step is done, every job will end, and its matrix can be read.
+- **End** (complete, cancel, and a sweep that gives up): seal, result, move, record. The seal lets exactly one
+  of them win; the result is readable before the status is terminal.
 """
 
 import time
@@ -31,8 +31,6 @@ PRUNE_SAMPLE = 5
 PRUNE_ROUNDS = 4
 # What one sweep looks at: enough for every job of a few runners, too little for Redis to notice.
 SWEEP_ENTRIES = 200
-
-
 # The bytes of this many queued jobs are counted by each sweep, which takes Redis some 5 ms.
 COUNTED_IDS = 5000
 # A consumer that never reads.

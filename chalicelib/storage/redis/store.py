@@ -143,9 +143,8 @@ class RedisStore:
             case Seal():
                 self._lifecycle.complete_sealed(job_id, reply)
             case NotClaimed.IN_NO_SET:
-                self._read(
-                    job_id, with_source=False
-                )  # queues it again, if its record says that it has not ended
+                # This queues it again, if its record says that it has not ended.
+                self._read(job_id, with_source=False)
         return None
 
     def _claimed(self, job_id: str, runner: str, reply: Claimed) -> Claim | None:
