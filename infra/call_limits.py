@@ -27,6 +27,8 @@ FULL_RATE_METHODS = (
 SWEEP_CONCURRENCY = 2
 # What Lambda keeps for functions without a reservation; it refuses reservations that leave less.
 LEAST_UNRESERVED = 100
+# Of the template of the API.
+RATE_PARAMETERS = ("CallsPerSecond", "CallsAtOnce", "OtherCallsPerSecond")
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,15 @@ def read_concurrency(context: DeployContext, stage: Stage) -> Concurrency:
 
 
 def apply(context: DeployContext, stage: Stage, root: Path, api: str, values: Mapping[str, str]) -> None:
-    """Sets all limits; `api` is the id of the REST API, `values` are the outputs of the stacks."""
+    """Sets all limits; `api` is the id of the REST API, `values` are the outputs of the stacks.
+
+    What the stage says is not read from the outputs: CloudFormation may find nothing to update where only an
+    output changes, and would keep the old one.
+    """
+    chosen = {name: stage.parameter("api", name) for name in RATE_PARAMETERS}
     changes = [
-        *_limit_rates(context, stage, api, values),
-        *_reserve(context, stage, root, int(values["ApiConcurrency"])),
+        *_limit_rates(context, stage, api, chosen),
+        *_reserve(context, stage, root, int(stage.parameter("api", "ApiConcurrency"))),
         *_use_web_acl(context, stage, api, values["WebAclArn"]),
     ]
     for change in changes or ["nothing to change"]:

@@ -14,7 +14,7 @@ from infra import call_limits, image, service_role, zones
 from infra.context import DeployContext
 from infra.errors import DeployError
 from infra.stacks import Stack
-from infra.stage import ROOT, TEMPLATES, Stage, parameter_default
+from infra.stage import ROOT, Stage
 
 # What Service Quotas calls them (docs.aws.amazon.com: general/latest/gr/ecs-service.html, vpc-service.html).
 FARGATE_ON_DEMAND_VCPUS, FARGATE_SPOT_VCPUS, NETWORKS = "L-3032A538", "L-36FBB829", "L-F678F1CE"
@@ -80,12 +80,6 @@ def report(context: DeployContext, findings: list[Finding]) -> bool:
     for finding in findings:
         context.say(f"  {finding.level:<4} {finding.sentence}")
     return not any(finding.level == FAULT for finding in findings)
-
-
-def _parameter(stage: Stage, part: str, name: str) -> str:
-    """The value with which a stack would be made."""
-    default = parameter_default((TEMPLATES / f"{part}.yml").read_text(), name)
-    return stage.parameters.get(name, default)
 
 
 def _roles(context: DeployContext) -> Iterator[Finding]:
@@ -186,9 +180,9 @@ def _image(context: DeployContext, stage: Stage, root: Path) -> Iterator[Finding
 
 
 def _fargate(context: DeployContext, stage: Stage) -> Iterator[Finding]:
-    vcpus = int(_parameter(stage, "runners", "TaskCpu")) / CPU_UNITS_PER_VCPU
-    most = int(_parameter(stage, "runners", "MaxTasks"))
-    on_demand = min(most, int(_parameter(stage, "runners", "OnDemandTasks")))
+    vcpus = int(stage.parameter("runners", "TaskCpu")) / CPU_UNITS_PER_VCPU
+    most = int(stage.parameter("runners", "MaxTasks"))
+    on_demand = min(most, int(stage.parameter("runners", "OnDemandTasks")))
     for name, code, tasks in (
         ("on-demand", FARGATE_ON_DEMAND_VCPUS, on_demand),
         ("Spot", FARGATE_SPOT_VCPUS, most - on_demand),
@@ -210,7 +204,7 @@ def _fargate(context: DeployContext, stage: Stage) -> Iterator[Finding]:
 
 def _concurrency(context: DeployContext, stage: Stage) -> Iterator[Finding]:
     concurrency = call_limits.read_concurrency(context, stage)
-    wanted = int(_parameter(stage, "api", "ApiConcurrency"))
+    wanted = int(stage.parameter("api", "ApiConcurrency"))
     reserved = concurrency.reservations(stage, wanted)
     for name in (f"{stage.app}-sweep", *([stage.app] if wanted else [])):
         if name not in reserved:

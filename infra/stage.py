@@ -85,6 +85,11 @@ class Stage:
         """The name of a stack."""
         return f"{self.app}-{part}"
 
+    def parameter(self, part: str, name: str) -> str:
+        """The value with which a stack is made: the stage's own, or the template's default."""
+        default = parameter_default((TEMPLATES / f"{part}.yml").read_text(), name)
+        return self.parameters.get(name, default)
+
 
 def parameter_names(template: str) -> set[str]:
     """A template's parameters, read from its text, because YAML parsers do not know CloudFormation's tags."""
